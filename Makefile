@@ -1,0 +1,50 @@
+# `make demo` and `make test` work from a fresh clone with Python 3.11 or newer.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: help install demo test lint types check-imports tests bench-quick lock clean
+
+help:  ## what can be made
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+.venv/installed: pyproject.toml plugins/glow/pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv --clear .venv
+	@echo "installing into .venv (torch is large: this takes a while)"
+	$(INSTALL) setuptools torch
+	$(INSTALL) --no-build-isolation --editable '.[tables,dev]' --editable plugins/glow
+	@touch $@
+
+install: .venv/installed  ## create .venv with the package, the Glow plugin and the tools
+
+demo: install  ## fit 8 Gaussians (FCE with Glow, Gaussian NCE) and a real table; write a report
+	$(BIN)/python benchmarks/demo.py
+
+test: lint types check-imports tests  ## everything that CI runs
+
+lint: install  ## ruff: style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install  ## mypy, strict
+	$(BIN)/mypy
+
+check-imports: install  ## imports point one way, and the core knows no plugin
+	$(BIN)/lint-imports
+
+tests: install  ## pytest, on two processes
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+bench-quick: install  ## every benchmark in its quick form
+	$(BIN)/python benchmarks/figure1.py --quick
+	$(BIN)/python benchmarks/figure2.py --quick
+	$(BIN)/python benchmarks/stability.py --quick
+
+lock: install  ## write constraints.txt anew from what is installed
+	@head -4 constraints.txt > constraints.tmp
+	$(BIN)/python -m pip freeze --exclude-editable | grep -vE '^(torch|torchvision|setuptools)==' >> constraints.tmp
+	mv constraints.tmp constraints.txt
+
+clean:  ## remove the environment and every run
+	rm -rf .venv runs

@@ -1,0 +1,88 @@
+"""Many fits at once: each kept as a run, so that a benchmark that was stopped goes on where it was."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from contrastive.config import FitConfig
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run: its label in the benchmark, summary and curve."""
+
+    label: str
+    path: Path
+    summary: dict[str, Any]
+    metrics: list[dict[str, Any]]
+
+
+def run_grid(settings: Sequence[tuple[str, dict[str, Any]]], out: Path, jobs: int) -> list[Result]:
+    """Fit every (label, settings) into `out/LABEL/DATA-seedS`; finished runs are read, begun ones resumed."""
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+        futures = {}
+        for label, fields in settings:
+            path = out / label / f"{fields['data']}-seed{fields.get('seed', 0)}"
+            futures[pool.submit(_fit, fields, path)] = (label, path)
+        for future in tqdm(as_completed(futures), total=len(futures), unit="fit", desc=out.name):
+            future.result()
+    return [_read(label, path) for label, path in futures.values()]
+
+
+def provenance() -> dict[str, Any]:
+    """What a figure was made with: command, commit, versions, machine."""
+    import torch
+
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    return {
+        "command": " ".join(["python", *sys.argv]),
+        "commit": commit or None,
+        "date": datetime.now(UTC).date().isoformat(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, no GPU" if not torch.cuda.is_available() else "GPU",
+    }
+
+
+def _one_thread() -> None:
+    # One core a fit: small networks gain little from more, and fits run side by side.
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _fit(fields: dict[str, Any], path: Path) -> None:
+    from contrastive.training import api
+    from contrastive.training.preparation import prepare
+    from contrastive.training.progress import Progress
+    from contrastive.training.run_directory import RunDirectory
+    from contrastive.training.session import make_estimator, with_pretraining
+
+    directory = RunDirectory(path)
+    if directory.is_finished:
+        return
+    resume = directory.config_path.exists()
+    config = directory.read_config() if resume else FitConfig(**fields, out=str(path)).resolved()
+    data = prepare(config.data, config)
+    estimator = make_estimator(config, data)
+    if not resume:
+        config = with_pretraining(config, estimator)
+        directory.create(config)
+    api.run(config, estimator, data, directory, Progress(quiet=True), resume=resume)
+
+
+def _read(label: str, path: Path) -> Result:
+    summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
+    metrics = [json.loads(line) for line in (path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    return Result(label, path, summary, metrics)

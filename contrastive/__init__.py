@@ -1,0 +1,74 @@
+"""Estimate unnormalised densities by telling data from noise: NCE, fixed-flow NCE and FCE on one estimator.
+
+The whole public API is the table below. Names are imported on first use, so that `contrastive --help` does not wait
+for torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from contrastive.data.densities import available_densities, make_density
+    from contrastive.energies.adapters import from_energy
+    from contrastive.errors import ContrastiveError
+    from contrastive.estimator import ContrastiveEstimator
+    from contrastive.protocols import AdaptiveNoise, EnergyModel, NoiseModel
+    from contrastive.registry import (
+        available_energies,
+        available_noises,
+        make_energy,
+        make_noise,
+        register_energy,
+        register_noise,
+    )
+    from contrastive.training.api import fit, load
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "fit": "contrastive.training.api",
+    "load": "contrastive.training.api",
+    "ContrastiveEstimator": "contrastive.estimator",
+    "ContrastiveError": "contrastive.errors",
+    "AdaptiveNoise": "contrastive.protocols",
+    "EnergyModel": "contrastive.protocols",
+    "NoiseModel": "contrastive.protocols",
+    "available_densities": "contrastive.data.densities",
+    "available_energies": "contrastive.registry",
+    "available_noises": "contrastive.registry",
+    "from_energy": "contrastive.energies.adapters",
+    "make_density": "contrastive.data.densities",
+    "make_energy": "contrastive.registry",
+    "make_noise": "contrastive.registry",
+    "register_energy": "contrastive.registry",
+    "register_noise": "contrastive.registry",
+}
+
+__all__ = [
+    "AdaptiveNoise",
+    "ContrastiveError",
+    "ContrastiveEstimator",
+    "EnergyModel",
+    "NoiseModel",
+    "available_densities",
+    "available_energies",
+    "available_noises",
+    "fit",
+    "from_energy",
+    "load",
+    "make_density",
+    "make_energy",
+    "make_noise",
+    "register_energy",
+    "register_noise",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'contrastive' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

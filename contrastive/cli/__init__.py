@@ -1,0 +1,1 @@
+"""The command line: `contrastive fit | evaluate | sample | plot | list | init-config`."""

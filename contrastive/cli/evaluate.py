@@ -1,0 +1,29 @@
+"""`contrastive evaluate`."""
+
+import json as _json
+
+from contrastive.data.densities import available_densities, make_density
+from contrastive.metrics import evaluate
+from contrastive.training.api import load
+from contrastive.training.files import finite_or_none
+from contrastive.training.preparation import prepare, read_rows
+from contrastive.training.run_directory import RunDirectory
+
+
+def run(*, run: str, data: str | None, columns: str | None, json: bool) -> None:
+    """Print the metrics of a finished run at data."""
+    estimator = load(run)
+    config = RunDirectory(run).read_config()
+    if data is None and config.data not in available_densities():
+        x = prepare(config.data, config).test
+    else:
+        x = read_rows(data or config.data, columns or config.columns, tuple(estimator.noise.event_shape))
+    name = data or config.data
+    truth = make_density(name) if name in available_densities() else None
+    metrics = finite_or_none(evaluate(estimator, x, truth)) | {"rows": len(x)}
+    if json:
+        print(_json.dumps(metrics))
+        return
+    width = max(map(len, metrics))
+    for key, value in metrics.items():
+        print(f"{key:{width}}  {value:.6g}" if isinstance(value, float) else f"{key:{width}}  {value}")

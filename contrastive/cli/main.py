@@ -1,0 +1,134 @@
+"""Parsing of the command line. Nothing here imports torch, so that `--help` answers at once."""
+
+import argparse
+import os
+import sys
+from importlib import import_module
+from typing import Any, NoReturn
+
+from contrastive import __version__
+from contrastive.cli.options import add_config_options
+from contrastive.errors import ContrastiveError
+
+_EXAMPLES = {
+    "fit": """examples:
+  contrastive fit --data 8gaussians --noise gaussian
+  contrastive fit --data 8gaussians --noise glow                  # fixed-flow NCE: the flow is fitted first, then held
+  contrastive fit --data 8gaussians --noise glow --method fce     # the flow plays against the energy
+  contrastive fit --data table.csv --columns age,height --noise gaussian-mixture --noise.components 4
+  contrastive fit --data 8gaussians --noise glow --noise.width 64 --energy.widths 64,64
+  contrastive fit --resume runs/8gaussians-fce-glow
+  contrastive fit --config runs/8gaussians-fce-glow/config.yaml --seed 1 --out runs/seed1""",
+    "evaluate": """examples:
+  contrastive evaluate runs/8gaussians-fce-glow
+  contrastive evaluate runs/table-nce-gaussian --data new.csv --json""",
+    "sample": """examples:
+  contrastive sample runs/8gaussians-fce-glow --from noise -n 1000 --out samples.npy
+  contrastive sample runs/8gaussians-fce-glow --from energy -n 1000 --out samples.csv""",
+    "plot": """examples:
+  contrastive plot runs/8gaussians-fce-glow
+  contrastive plot runs/8gaussians-nce-gaussian runs/8gaussians-fce-glow --out report.html""",
+    "list": """examples:
+  contrastive list
+  contrastive list noises""",
+    "init-config": """examples:
+  contrastive init-config > config.yaml
+  contrastive init-config --noise glow --method fce --out config.yaml""",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ContrastiveError(f"{message} (see {self.prog} --help)")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of every command."""
+    parser = _Parser(
+        prog="contrastive",
+        description="Estimate energy-based models by noise contrastive estimation, the noise chosen by name.",
+        epilog="Each command has --help with examples. Start with: contrastive fit --data 8gaussians",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"contrastive {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+
+    def command(name: str, help: str) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name,
+            help=help,
+            description=f"{help[0].upper()}{help[1:]}.",
+            epilog=_EXAMPLES[name],
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    fit = command("fit", "fit an energy-based model to data")
+    add_config_options(fit)
+    start = fit.add_argument_group("start and files")
+    start.add_argument("--config", metavar="FILE", help="settings from a file; options given here win")
+    start.add_argument("--resume", metavar="RUN", help="go on with an interrupted run, from its last checkpoint")
+    start.add_argument("--overwrite", action="store_true", help="replace the run at --out")
+    start.add_argument("--no-report", action="store_true", help="leave out plots and report.html")
+    start.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+    evaluate = command("evaluate", "log-densities of a finished run at data")
+    evaluate.add_argument("run", metavar="RUN")
+    evaluate.add_argument("--data", help="a density or a file [the run's own test rows]")
+    evaluate.add_argument("--columns", help="columns of a table [the run's]")
+    evaluate.add_argument("--json", action="store_true", help="print JSON")
+
+    sample = command("sample", "draw from the noise or the energy of a finished run")
+    sample.add_argument("run", metavar="RUN")
+    sample.add_argument("--from", dest="model", choices=("noise", "energy"), default="energy", help="[energy]")
+    sample.add_argument("-n", type=int, default=1000, help="number of draws [1000]")
+    sample.add_argument("--out", required=True, metavar="FILE", help=".npy or .csv")
+    sample.add_argument("--seed", type=int, default=0)
+    sample.add_argument("--overwrite", action="store_true", help="replace FILE")
+
+    plot = command("plot", "write the report of finished runs")
+    plot.add_argument("runs", metavar="RUN", nargs="+")
+    plot.add_argument("--out", metavar="FILE", help="[RUN/report.html, or report.html for several runs]")
+
+    listing = command("list", "name what can be chosen")
+    listing.add_argument(
+        "what", nargs="?", choices=("noises", "energies", "densities", "objectives", "recipes"), help="[all]"
+    )
+
+    init = command("init-config", "print a config file with every setting explained")
+    add_config_options(init)
+    init.add_argument("--config", metavar="FILE", help="settings from a file; options given here win")
+    init.add_argument("--to", metavar="FILE", help="write here instead of standard output")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0, 2 for what the user can mend, 130 for Ctrl-C."""
+    try:
+        parser = build_parser()
+        known, rest = parser.parse_known_args(arguments)
+        given: dict[str, Any] = vars(known)
+        name = given.pop("command")
+        takes_config = name in ("fit", "init-config")
+        if rest and not takes_config:
+            raise ContrastiveError(f"unknown argument {rest[0]!r} (see contrastive {name} --help)")
+        if takes_config:
+            given["dotted"] = rest
+        module = import_module(f"contrastive.cli.{name.replace('-', '_')}")
+        module.run(**given)
+        return 0
+    except ContrastiveError as error:
+        print(f"contrastive: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("contrastive: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `contrastive list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,13 @@
+"""`contrastive plot`."""
+
+from pathlib import Path
+
+from contrastive.cli.reports import write_report
+from contrastive.training.run_directory import RunDirectory
+
+
+def run(*, runs: list[str], out: str | None) -> None:
+    """Write one report over the runs and say where it is."""
+    path = Path(out) if out else (Path(runs[0]) / "report.html" if len(runs) == 1 else Path("report.html"))
+    write_report([RunDirectory(run) for run in runs], path)
+    print(f"report: {path}")

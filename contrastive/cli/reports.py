@@ -1,0 +1,48 @@
+"""Loading finished runs for their report."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from contrastive.data.densities import available_densities, make_density
+from contrastive.plots import FinishedRun, curves_figure, density_figure, render_report
+from contrastive.training.api import load
+from contrastive.training.files import write_atomically, write_text
+from contrastive.training.preparation import prepare
+from contrastive.training.run_directory import RunDirectory
+
+_SHOWN_ROWS = 5_000
+
+
+def finished_run(directory: RunDirectory) -> FinishedRun:
+    """A run with all that a report shows; its data are read again.
+
+    Raises:
+        ContrastiveError: if the run is not finished or its data are gone.
+    """
+    summary, config = directory.read_summary(), directory.read_config()
+    truth = make_density(config.data) if config.data in available_densities() else None
+    return FinishedRun(
+        path=directory.path,
+        estimator=load(directory.path),
+        summary=summary,
+        metrics=directory.read_metrics(),
+        config=config.to_flat(),
+        data=prepare(config.data, config).test[:_SHOWN_ROWS],
+        truth=truth,
+        columns=summary["columns"],
+    )
+
+
+def write_report(directories: Sequence[RunDirectory], path: Path) -> None:
+    """One self-contained HTML file over the runs."""
+    write_text(path, render_report([finished_run(directory) for directory in directories]))
+
+
+def write_run_report(directory: RunDirectory) -> None:
+    """The run's report and its pictures, in the run."""
+    run = finished_run(directory)
+    for name, figure in {"densities": density_figure(run), "curves": curves_figure([run])}.items():
+        save = partial(figure.savefig, dpi=120, format="png")
+        write_atomically(directory.path / "plots" / f"{name}.png", save)
+    write_text(directory.path / "report.html", render_report([run]))

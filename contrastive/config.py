@@ -1,0 +1,231 @@
+"""The settings of a fit: fields here are the options of `contrastive fit` and the keys of `config.yaml`.
+
+Imports no torch: `contrastive --help` reads the fields.
+"""
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from contrastive.errors import ContrastiveError, did_you_mean
+
+Options = dict[str, Any]
+
+
+def option(default: Any, help: str) -> Any:
+    """A field with its help text."""
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata={"help": help})
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """What to fit and how. A field left at None is filled by the recipe when the run starts."""
+
+    data: str = option("8gaussians", "a density (see `contrastive list`) or a .csv .tsv .parquet .npy .npz file")
+    columns: str | None = option(None, "columns of a table, or the array of an .npz, comma-separated; all numeric")
+    standardize: bool | None = option(None, "fit in standardised coordinates [tables: yes, densities: no]")
+    validation: float = option(0.1, "share of a table's rows held out for early stopping")
+    test: float = option(0.1, "share of a table's rows held out for the reported log-densities")
+
+    energy: str = option("mlp", "energy by name; options as --energy.NAME VALUE")
+    noise: str = option("gaussian", "noise by name; options as --noise.NAME VALUE")
+    method: Literal["nce", "fce"] = option("nce", "nce: the noise is held; fce: the noise learns against the energy")
+    objective: str = option("nce", "objective by name")
+    noise_ratio: float = option(1.0, "nu, the weight of the noise in the loss")
+    noise_per_data: float | None = option(None, "noise draws a data point [noise_ratio]")
+
+    recipe: Literal["default", "paper"] = option("default", "default: measures best; paper: Gao et al. 2020")
+    steps: int = option(10_000, "updates of both players together")
+    pretrain_steps: int | None = option(None, "maximum-likelihood updates of the noise before [nce with a flow: 5000]")
+    batch_size: int | None = option(None, "data points an update [1000, or all rows of a smaller table]")
+    seed: int = option(0, "seed of everything random")
+    device: str = option("cpu", "torch device")
+
+    schedule: Literal["gate", "alternate"] = option("gate", "who moves next in fce")
+    gate_accuracy: float | None = option(None, "gate: the energy moves until it tells data from noise this well")
+    max_noise_run: int | None = option(None, "gate: the noise moves at most this often in a row")
+    energy_updates: int = option(5, "alternate: updates of the energy in a turn")
+    noise_updates: int = option(1, "alternate: updates of the noise in a turn")
+
+    optimizer: Literal["adam", "adamax"] | None = option(None, "optimiser of the energy")
+    learning_rate: float | None = option(None, "learning rate of the energy")
+    noise_optimizer: Literal["adam", "adamax"] | None = option(None, "optimiser of the noise in fce")
+    noise_learning_rate: float | None = option(None, "learning rate of the noise in fce")
+    pretrain_learning_rate: float | None = option(None, "learning rate of the noise in pre-training")
+    decay: Literal["cosine", "constant"] | None = option(None, "learning rates over the run")
+    ema: float | None = option(None, "moving average of the energy; 0 is none")
+    noise_ema: float | None = option(None, "moving average of the noise; 0 is none")
+    clip_norm: float | None = option(None, "gradients are clipped to this norm")
+
+    early_stopping: int = option(0, "stop after this many evaluations without gain on held-out data; 0 is never")
+    evaluate_every: int | None = option(None, "updates between evaluations [a fortieth of the steps]")
+    checkpoint_every: int | None = option(None, "updates between checkpoints [as evaluate_every]")
+    out: str | None = option(None, "run directory [runs/DATA-METHOD-NOISE]")
+
+    energy_options: Options = option({}, "")
+    noise_options: Options = option({}, "")
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "energy_updates", "noise_updates", "max_noise_run"):
+            _require(self, name, lambda v: v >= 1, "at least 1")
+        for name in ("evaluate_every", "checkpoint_every"):
+            _require(self, name, lambda v: v >= 1, "at least 1")
+        for name in ("pretrain_steps", "early_stopping", "seed"):
+            _require(self, name, lambda v: v >= 0, "at least 0")
+        for name in ("noise_ratio", "noise_per_data", "clip_norm"):
+            _require(self, name, lambda v: 0 < v < float("inf"), "positive")
+        for name in ("learning_rate", "noise_learning_rate", "pretrain_learning_rate"):
+            _require(self, name, lambda v: 0 < v < float("inf"), "positive")
+        for name in ("ema", "noise_ema", "validation", "test"):
+            _require(self, name, lambda v: 0 <= v < 1, "in [0, 1)")
+        _require(self, "gate_accuracy", lambda v: 0.5 <= v < 1, "in [0.5, 1)")
+        if self.validation + self.test >= 1:
+            raise ContrastiveError(f"validation + test is {self.validation + self.test:g}, nothing is left to fit")
+
+    def resolved(self) -> "FitConfig":
+        """This config with the recipe's values where a field is None."""
+        recipe = RECIPES[self.recipe]
+        filled = {name: value for name, value in recipe.items() if getattr(self, name, 0) is None}
+        energy_options = {**recipe["energy_options"], **self.energy_options} if self.energy == "mlp" else None
+        every = self.evaluate_every or max(1, self.steps // 40)
+        return dataclasses.replace(
+            self,
+            **filled,
+            energy_options=self.energy_options if energy_options is None else energy_options,
+            evaluate_every=every,
+            checkpoint_every=self.checkpoint_every or every,
+        )
+
+    def to_flat(self) -> dict[str, Any]:
+        """Keys as on the command line: `noise.width` for an option of the noise."""
+        flat = {f.name: getattr(self, f.name) for f in fields(self) if not f.name.endswith("_options")}
+        for part in ("energy", "noise"):
+            flat |= {f"{part}.{key}": value for key, value in getattr(self, f"{part}_options").items()}
+        return flat
+
+    @classmethod
+    def from_flat(cls, flat: dict[str, Any]) -> "FitConfig":
+        """The inverse of `to_flat`; absent keys keep their defaults.
+
+        Raises:
+            ContrastiveError: for an unknown key or a value of the wrong type.
+        """
+        known = {f.name: f for f in fields(cls) if not f.name.endswith("_options")}
+        hints = typing.get_type_hints(cls)
+        values: dict[str, Any] = {"energy_options": {}, "noise_options": {}}
+        for key, value in flat.items():
+            part, dot, name = str(key).partition(".")
+            name = name.replace("-", "_")
+            key = str(key).replace("-", "_")
+            if dot and part in ("energy", "noise") and name:
+                values[f"{part}_options"][name] = value
+            elif key in known:
+                values[key] = _coerced(key, value, hints[key])
+            else:
+                raise ContrastiveError(f"unknown setting {key!r}; {did_you_mean(key, known)}")
+        return cls(**values)
+
+
+#: What `recipe` fills in. Each value of "default" is the one that measured best (docs/recipes.md).
+RECIPES: dict[str, dict[str, Any]] = {
+    "default": {
+        "optimizer": "adam",
+        "learning_rate": 2e-3,
+        "noise_optimizer": "adam",
+        "noise_learning_rate": 1e-3,
+        "pretrain_learning_rate": 1e-3,
+        "decay": "cosine",
+        "ema": 0.998,
+        "noise_ema": 0.998,
+        "clip_norm": 10.0,
+        "gate_accuracy": 0.6,
+        "max_noise_run": 50,
+        "energy_options": {},
+    },
+    # Gao et al. (2020), section 4 and tables 5 and 7. The accuracy gate's threshold is not in the paper.
+    "paper": {
+        "optimizer": "adam",
+        "learning_rate": 3e-4,
+        "noise_optimizer": "adamax",
+        "noise_learning_rate": 1e-5,
+        "pretrain_learning_rate": 1e-3,
+        "decay": "constant",
+        "ema": 0.0,
+        "noise_ema": 0.0,
+        "clip_norm": 100.0,
+        "gate_accuracy": 0.6,
+        "max_noise_run": 1_000_000,
+        "energy_options": {"activation": "leaky-relu"},
+    },
+}
+
+
+def read_config(path: str | Path) -> FitConfig:
+    """Settings from a YAML file.
+
+    Raises:
+        ContrastiveError: if it is missing, not YAML, or names an unknown setting.
+    """
+    try:
+        flat = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ContrastiveError(f"cannot read the config {path}: {error}") from error
+    except yaml.YAMLError as error:
+        raise ContrastiveError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(flat, dict):
+        raise ContrastiveError(f"{path} must hold settings as 'name: value' lines")
+    return FitConfig.from_flat(flat)
+
+
+def choices(hint: Any) -> tuple[Any, ...] | None:
+    """The values of a `Literal` (optional or not), None for other types."""
+    for part in _union(hint):
+        if typing.get_origin(part) is Literal:
+            return typing.get_args(part)
+    return None
+
+
+def _union(hint: Any) -> tuple[Any, ...]:
+    return typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+
+
+def _coerced(key: str, value: Any, hint: Any) -> Any:
+    """`value` as the field's type, or an error that says what was expected."""
+    parts = _union(hint)
+    if value is None and type(None) in parts:
+        return None
+    allowed = choices(hint)
+    if allowed is not None:
+        if value not in allowed:
+            raise ContrastiveError(f"{key} must be one of {', '.join(map(str, allowed))}, got {value!r}")
+        return value
+    wanted = next(part for part in parts if part is not type(None))
+    if wanted is bool:
+        if isinstance(value, bool):
+            return value
+    elif wanted is str:
+        return str(value)
+    elif not isinstance(value, bool):
+        try:
+            number = float(value)
+            if wanted is float:
+                return number
+            if number.is_integer():
+                return int(number)
+        except (TypeError, ValueError, OverflowError):
+            pass
+    names = {bool: "true or false", int: "a whole number", float: "a number"}
+    raise ContrastiveError(f"{key} must be {names[wanted]}, got {value!r}")
+
+
+def _require(config: FitConfig, name: str, holds: Any, bound: str) -> None:
+    value = getattr(config, name)
+    if value is not None and not holds(value):
+        raise ContrastiveError(f"{name} must be {bound}, got {value:g}")

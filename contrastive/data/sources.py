@@ -1,0 +1,121 @@
+"""Where training batches come from. A stream is a function of (seed, position), so a run resumes where it stopped."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from contrastive.data.scaling import Scaling
+from contrastive.errors import ContrastiveError
+from contrastive.protocols import NoiseModel
+
+
+class Batch(NamedTuple):
+    """Data in model coordinates, and log q there where a held noise has scored it already."""
+
+    z: Float[Tensor, "n *event"]
+    log_q: Float[Tensor, " n"] | None = None
+
+
+class Source(Protocol):
+    """An endless stream of batches."""
+
+    def batches(self, batch_size: int, seed: int, start: int) -> Iterator[Batch]:
+        """The stream from its `start`-th batch on, every batch full."""
+        ...
+
+    def score_once(self, noise: NoiseModel) -> None:
+        """Told that `noise` is held from now on: a source that repeats its rows may keep log q of each."""
+        ...
+
+
+class ArraySource:
+    """Rows in memory, in a new random order every epoch.
+
+    Args:
+        z: all rows, in model coordinates.
+    """
+
+    def __init__(self, z: Float[Tensor, "n *event"]) -> None:
+        self.z = z
+        self.log_q: Tensor | None = None
+
+    def batches(self, batch_size: int, seed: int, start: int) -> Iterator[Batch]:
+        """Full batches; the stream runs on across epochs."""
+        for rows in row_stream(len(self.z), batch_size, seed, start):
+            rows = rows.to(self.z.device)
+            yield Batch(self.z[rows], None if self.log_q is None else self.log_q[rows])
+
+    @torch.no_grad()
+    def score_once(self, noise: NoiseModel) -> None:
+        """Keep log q of every row: a held noise never changes it."""
+        self.log_q = torch.cat([noise.log_prob(part) for part in self.z.split(65_536)])
+
+
+class DensitySource:
+    """Fresh draws of a density every step, from torch's global random generator."""
+
+    def __init__(self, density: NoiseModel, scaling: Scaling, device: torch.device) -> None:
+        self.density, self.scaling, self.device = density, scaling, device
+
+    def batches(self, batch_size: int, seed: int, start: int) -> Iterator[Batch]:
+        """Draws; the generator's state, which a checkpoint holds, is the position."""
+        while True:
+            yield Batch(self.scaling(self.density.sample(torch.Size([batch_size])).to(self.device)))
+
+    def score_once(self, noise: NoiseModel) -> None:
+        """No row comes twice."""
+
+
+class DatasetSource:
+    """A map-style `torch.utils.data.Dataset`, which need not fit in memory; items are events or (event, ...) tuples."""
+
+    def __init__(self, dataset: Dataset[Any], scaling: Scaling, device: torch.device, num_workers: int = 0) -> None:
+        self.dataset, self.scaling, self.device, self.num_workers = dataset, scaling, device, num_workers
+
+    def batches(self, batch_size: int, seed: int, start: int) -> Iterator[Batch]:
+        """Full batches through a `DataLoader`, in a new random order every epoch."""
+        order = _RowStream(len(self.dataset), batch_size, seed, start)  # type: ignore[arg-type]
+        loader = DataLoader(
+            self.dataset,
+            batch_sampler=order,
+            num_workers=self.num_workers,
+            generator=torch.Generator().manual_seed(seed),  # else every loader eats one number of the global stream
+        )
+        for item in loader:
+            x = item[0] if isinstance(item, list | tuple) else item
+            yield Batch(self.scaling(x.to(self.device)))
+
+    def score_once(self, noise: NoiseModel) -> None:
+        """Rows are read again each epoch; their scores are not kept."""
+
+
+def row_stream(n: int, batch_size: int, seed: int, start: int) -> Iterator[Tensor]:
+    """Row indices of batch `start`, `start + 1`, ...: one random permutation of the `n` rows after the other."""
+    if n < batch_size:
+        raise ContrastiveError(f"{n} rows are fewer than a batch of {batch_size}; take --batch-size {n} or less")
+    position = start * batch_size
+    epoch, left = -1, torch.empty(0, dtype=torch.long)
+    while True:
+        rows = []
+        missing = batch_size
+        while missing:
+            if position // n != epoch:
+                epoch = position // n
+                order = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+                left = torch.randperm(n, generator=order)[position % n :]
+            taken, left = left[:missing], left[missing:]
+            rows.append(taken)
+            position, missing = position + len(taken), missing - len(taken)
+        yield torch.cat(rows)
+
+
+class _RowStream(Sampler[list[int]]):
+    def __init__(self, n: int, batch_size: int, seed: int, start: int) -> None:
+        self.arguments = (n, batch_size, seed, start)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return (rows.tolist() for rows in row_stream(*self.arguments))

@@ -1,0 +1,128 @@
+"""Arrays from files, checked before anything is fitted to them."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contrastive.errors import ContrastiveError, did_you_mean
+
+SUFFIXES = (".csv", ".tsv", ".parquet", ".npy", ".npz")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of float64 numbers.
+
+    Attributes:
+        values: shape `(n, *event)`.
+        columns: a name for each of the event's entries, in order.
+    """
+
+    values: NDArray[np.float64]
+    columns: list[str]
+
+
+def read_table(path: str | Path, columns: str | None = None) -> Table:
+    """Read a .csv, .tsv, .parquet, .npy or .npz file.
+
+    Args:
+        path: the file.
+        columns: for a table, column names to keep; for an .npz, the array's name. Comma-separated.
+
+    Raises:
+        ContrastiveError: if the file is missing, unreadable, of another kind, or a column is unknown or not numeric.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise ContrastiveError(f"cannot read {path}: expected one of {', '.join(SUFFIXES)}")
+    if not path.is_file():
+        raise ContrastiveError(f"there is no file {path}")
+    wanted = [name.strip() for name in columns.split(",")] if columns else None
+    try:
+        if path.suffix.lower() == ".npy":
+            table = from_array(np.load(path, mmap_mode="r", allow_pickle=False))
+        elif path.suffix.lower() == ".npz":
+            return from_array(_npz_array(path, wanted))
+        else:
+            return _read_frame(path, wanted)
+    except ContrastiveError:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ContrastiveError(f"cannot read {path}: {' '.join(str(error).split())}") from error
+    return table if wanted is None else _pick(table, wanted)
+
+
+def from_array(array: Any) -> Table:
+    """A table of a numeric array of shape `(n,)` or `(n, *event)`.
+
+    Raises:
+        ContrastiveError: if it is not numeric or has no rows.
+    """
+    array = np.asarray(array)
+    if array.dtype.kind not in "fiub":
+        raise ContrastiveError(f"the array holds {array.dtype}, expected numbers")
+    if array.ndim == 0 or len(array) == 0:
+        raise ContrastiveError(f"the array of shape {array.shape} has no rows")
+    values = np.asarray(array, dtype=np.float64).reshape(len(array), -1) if array.ndim == 1 else array
+    return Table(np.asarray(values, dtype=np.float64), [f"x{i}" for i in range(int(np.prod(values.shape[1:])))])
+
+
+def check(table: Table) -> None:
+    """Refuse what no density can be fitted to.
+
+    Raises:
+        ContrastiveError: naming the first bad column and row, for NaN, infinite or constant columns.
+    """
+    flat = table.values.reshape(len(table.values), -1)
+    bad = ~np.isfinite(flat)
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise ContrastiveError(
+            f"the data have {int(bad.sum())} NaN or infinite values in {int(bad.any(axis=0).sum())} columns; the "
+            f"first is in column {table.columns[column]!r}, row {row + 1}: remove or fill them"
+        )
+    constant = np.flatnonzero(flat.min(axis=0) == flat.max(axis=0))
+    if len(constant):
+        names = ", ".join(repr(table.columns[i]) for i in constant[:5])
+        raise ContrastiveError(f"constant columns have no density: {names}; leave them out (--columns)")
+
+
+def _npz_array(path: Path, wanted: list[str] | None) -> Any:
+    with np.load(path, allow_pickle=False) as arrays:
+        if wanted is None and len(arrays.files) > 1:
+            raise ContrastiveError(f"{path} holds {', '.join(arrays.files)}: pick one with --columns NAME")
+        name = wanted[0] if wanted else arrays.files[0]
+        if name not in arrays.files:
+            raise ContrastiveError(f"{path} has no array {name!r}; {did_you_mean(name, arrays.files)}")
+        return arrays[name]
+
+
+def _read_frame(path: Path, wanted: list[str] | None) -> Table:
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise ContrastiveError("reading tables needs pandas: pip install 'contrastive[tables]'") from error
+    suffix = path.suffix.lower()
+    frame = pd.read_parquet(path) if suffix == ".parquet" else pd.read_csv(path, sep="\t" if suffix == ".tsv" else ",")
+    if wanted is not None:
+        for name in wanted:
+            if name not in frame.columns:
+                raise ContrastiveError(f"{path} has no column {name!r}; {did_you_mean(name, map(str, frame.columns))}")
+        frame = frame[wanted]
+    text = [str(name) for name, kind in frame.dtypes.items() if kind.kind not in "fiub"]
+    if text:
+        raise ContrastiveError(f"columns that are not numeric: {', '.join(text[:5])}; leave them out (--columns)")
+    if frame.empty:
+        raise ContrastiveError(f"{path} has no rows")
+    return Table(frame.to_numpy(dtype=np.float64), [str(name) for name in frame.columns])
+
+
+def _pick(table: Table, wanted: list[str]) -> Table:
+    for name in wanted:
+        if name not in table.columns:
+            raise ContrastiveError(f"there is no column {name!r}; {did_you_mean(name, table.columns)}")
+    return Table(table.values[:, [table.columns.index(name) for name in wanted]], wanted)

@@ -1,0 +1,31 @@
+"""Energies from elsewhere."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class _Negated(nn.Module):
+    def __init__(self, energy: nn.Module) -> None:
+        super().__init__()
+        self.energy = energy
+
+    def forward(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *classes"]:
+        return -self.energy(x).flatten(start_dim=1).squeeze(-1) if x.ndim > 1 else -self.energy(x)
+
+
+def from_energy(energy: nn.Module) -> nn.Module:
+    """f = -E for a module in the other convention (low = likely), such as those of torchebm and ebmkit.
+
+    Args:
+        energy: module that maps `(batch, *event)` to E(x), shape `(batch,)` or `(batch, 1)`.
+
+    Returns:
+        A module whose call gives f(x) = -E(x), shape `(batch,)`.
+
+    Example:
+        >>> import torch
+        >>> quadratic = torch.nn.Sequential(torch.nn.Linear(2, 1))
+        >>> from_energy(quadratic)(torch.zeros(3, 2)).shape
+        torch.Size([3])
+    """
+    return _Negated(energy)

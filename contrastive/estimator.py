@@ -1,0 +1,297 @@
+"""The one estimator behind NCE, fixed-flow NCE and FCE.
+
+Everything follows from one number a point, the log-ratio
+
+    r(x) = f(x) - c - log q(x) - log nu
+
+with f the energy (high = likely), c the learned log normaliser, q the noise, nu the noise ratio. The energy player
+minimises the contrastive loss of r over (f, c). An adaptive noise maximises the same loss over q's parameters:
+
+    V = E_data[log sigmoid(r)] + nu E_q[log sigmoid(-r)],    min over q, max over (f, c)
+
+(Gao et al. 2020, "Flow Contrastive Estimation of Energy-Based Models", eq. 11). The three methods differ in the noise:
+a plain density is NCE, a flow fitted first and held is fixed-flow NCE, a flow that plays is FCE.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from contrastive.data.scaling import Scaling
+from contrastive.errors import ContrastiveError
+from contrastive.noises.distribution import DistributionNoise
+from contrastive.objectives import Objective, make_objective
+from contrastive.protocols import AdaptiveNoise, EnergyModel, NoiseModel
+
+
+class Value(NamedTuple):
+    """V and its two parts, nats: `data` is E_data[log sigmoid(r)], `noise` is nu E_q[log sigmoid(-r)]."""
+
+    total: float
+    data: float
+    noise: float
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Data held against noise: the log-ratios and what the objective makes of them.
+
+    Attributes:
+        r_data: log-ratios at the data, shape `(n,)`, nats.
+        r_noise: log-ratios at the noise draws, shape `(m,)`.
+        data_loss: the objective's part from the data, shape `()`.
+        noise_loss: its part from the noise, shape `()`.
+        log_noise_ratio: log nu.
+    """
+
+    r_data: Float[Tensor, " n"]
+    r_noise: Float[Tensor, " m"]
+    data_loss: Float[Tensor, ""]
+    noise_loss: Float[Tensor, ""]
+    log_noise_ratio: float
+
+    @property
+    def loss(self) -> Float[Tensor, ""]:
+        """What the energy player minimises."""
+        return self.data_loss + self.noise_loss
+
+    @property
+    def value(self) -> Float[Tensor, ""]:
+        """V = -loss, what the noise player minimises."""
+        return -self.loss
+
+    @property
+    def accuracy(self) -> Float[Tensor, ""]:
+        """Balanced accuracy of telling data from noise by the sign of log p - log q; 1/2 where p = q.
+
+        nu is left out so that the accuracy means the same at every noise ratio.
+        """
+        data_right = (self.r_data > -self.log_noise_ratio).float().mean()
+        noise_right = (self.r_noise < -self.log_noise_ratio).float().mean()
+        return (data_right + noise_right) / 2
+
+
+class ContrastiveEstimator(nn.Module):
+    """An energy-based model p(x) = exp(f(x) - c), learned by telling data from noise.
+
+    With a K-class energy, f and c have K entries and the density is the equal mixture
+    log p(x) = logsumexp_k(f_k(x) - c_k) - log K.
+
+    `log_prob`, `unnormalized_log_prob`, `log_ratio`, `value` and `sample_noise` speak the data's ORIGINAL units and
+    count the log-determinant of `scaling`. `contrast` and `contrast_through_noise`, the two lines that a training
+    loop needs, take data in model coordinates, `scaling(x)`; without a scaling they are the same.
+
+    Args:
+        energy: gives f(x), shape `(batch,)` or `(batch, K)`; its `num_classes` (if any) is K.
+        noise: a `NoiseModel`; a `torch.distributions.Distribution` is one as it stands.
+        objective: name of an objective, or one itself.
+        noise_ratio: nu > 0, the weight of the noise in the loss.
+        noise_per_data: kappa > 0, noise draws a data point; nu unless told.
+        adapt_noise: the noise learns too (FCE); it must be an `AdaptiveNoise`.
+        scaling: from original units to model coordinates; the identity unless told.
+
+    Raises:
+        ContrastiveError: if the noise is not one, cannot adapt where it should, or a number is out of range.
+
+    Example:
+        >>> from torch.distributions import Independent, Normal
+        >>> noise = Independent(Normal(torch.zeros(2), 2 * torch.ones(2)), 1)
+        >>> estimator = ContrastiveEstimator(torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.Flatten(0)), noise)
+        >>> estimator.contrast(torch.randn(100, 2)).loss.backward()
+        >>> estimator.log_prob(torch.zeros(5, 2)).shape
+        torch.Size([5])
+    """
+
+    def __init__(
+        self,
+        energy: EnergyModel,
+        noise: NoiseModel | Distribution,
+        *,
+        objective: str | Objective = "nce",
+        noise_ratio: float = 1.0,
+        noise_per_data: float | None = None,
+        adapt_noise: bool = False,
+        scaling: Scaling | None = None,
+    ) -> None:
+        super().__init__()
+        if isinstance(noise, Distribution):
+            noise = DistributionNoise(noise)
+        if not isinstance(noise, NoiseModel):
+            raise ContrastiveError(
+                f"{type(noise).__name__} is not a noise: it needs event_shape, sample(sample_shape) and log_prob(value)"
+            )
+        if adapt_noise and not isinstance(noise, AdaptiveNoise):
+            raise ContrastiveError(
+                f"{type(noise).__name__} cannot adapt: FCE needs rsample_and_log_prob(sample_shape) and parameters(); "
+                "take such a noise (a flow, a Gaussian) or adapt_noise=False"
+            )
+        noise_per_data = noise_ratio if noise_per_data is None else noise_per_data
+        for name, number in {"noise_ratio": noise_ratio, "noise_per_data": noise_per_data}.items():
+            if not 0 < number < math.inf:
+                raise ContrastiveError(f"{name} must be a positive number, got {number}")
+        self.energy, self.noise = energy, noise
+        self.objective = make_objective(objective) if isinstance(objective, str) else objective
+        self.noise_ratio, self.noise_per_data = float(noise_ratio), float(noise_per_data)
+        self.adapt_noise = adapt_noise
+        self.num_classes: int | None = getattr(energy, "num_classes", None)
+        self.log_normalizer = nn.Parameter(torch.zeros(() if self.num_classes is None else (self.num_classes,)))
+        self.scaling = scaling or Scaling.identity(tuple(noise.event_shape))
+
+    # The model, in original units ------------------------------------------------------------------------------
+
+    def log_prob(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
+        """log p(x) = f(x) - c in nats, with the learned c: a parameter, not a proven log Z.
+
+        Raises:
+            ContrastiveError: if `x` is not a batch of events.
+        """
+        return self._model_log_prob(self.scaling(self._checked(x))) + self._log_det
+
+    def class_log_prob(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch K"]:
+        """log p(x | class k) = f_k(x) - c_k for a K-class energy."""
+        if self.num_classes is None:
+            raise ContrastiveError("this energy has no classes; class_log_prob needs f of shape (batch, K)")
+        return self.unnormalized_log_prob(x) - self.log_normalizer
+
+    def unnormalized_log_prob(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *classes"]:
+        """f(x), c not subtracted: shape `(batch,)`, or `(batch, K)`."""
+        return self._f(self.scaling(self._checked(x))) + self._log_det
+
+    def noise_log_prob(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
+        """log q(x) of the noise."""
+        return self.noise.log_prob(self.scaling(self._checked(x))) + self._log_det
+
+    def log_ratio(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
+        """r(x) = log p(x) - log q(x) - log nu; the log-determinant of the scaling cancels."""
+        z = self.scaling(self._checked(x))
+        return self._r(z, self.noise.log_prob(z))
+
+    @torch.no_grad()
+    def value(self, x: Float[Tensor, "batch *event"]) -> Value:
+        """V and its two parts at data `x`, with fresh noise draws (`noise_per_data` a point)."""
+        contrast = self.contrast(self.scaling(self._checked(x)))
+        return Value(float(contrast.value), -float(contrast.data_loss), -float(contrast.noise_loss))
+
+    @torch.no_grad()
+    def sample_noise(self, n: int) -> Float[Tensor, "n *event"]:
+        """`n` draws from the noise."""
+        return self.scaling.inverse(self.noise.sample(torch.Size([n])))
+
+    def fit(self, x: Any, **settings: Any) -> "ContrastiveEstimator":
+        """Fit to an array, tensor, map-style `Dataset` or density; see `contrastive.training.fit_estimator`."""
+        from contrastive.training import fit_estimator
+
+        fit_estimator(self, x, **settings)
+        return self
+
+    # The game, in model coordinates ----------------------------------------------------------------------------
+
+    def contrast(self, z: Float[Tensor, "n *event"], log_q: Float[Tensor, " n"] | None = None) -> Contrast:
+        """Data against noise with the noise held: differentiable in (f, c) alone.
+
+        Args:
+            z: data in model coordinates.
+            log_q: the noise's log-density at `z` where it is known already.
+        """
+        with torch.no_grad():
+            z_noise, log_q_noise = self.draw_noise(self._draws_for(len(z)))
+            log_q = self.noise.log_prob(z) if log_q is None else log_q
+        return self._contrast(z, log_q, z_noise, log_q_noise)
+
+    def contrast_through_noise(self, z: Float[Tensor, "n *event"]) -> Contrast:
+        """Data against noise with the noise in the graph: V is differentiable in q's parameters.
+
+        The gradient is pathwise, through x = g(z) in f and in log q, and through log q at the data. Back-propagate
+        `value` into the noise's parameters only: `contrast.value.backward(inputs=list(noise.parameters()))`.
+        """
+        if not isinstance(self.noise, AdaptiveNoise):
+            raise ContrastiveError(f"{type(self.noise).__name__} cannot adapt: it has no rsample_and_log_prob")
+        z_noise, log_q_noise = self.noise.rsample_and_log_prob(torch.Size([self._draws_for(len(z))]))
+        return self._contrast(z, self.noise.log_prob(z), z_noise, log_q_noise)
+
+    def draw_noise(self, n: int) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
+        """`n` draws in model coordinates and their log q, in one pass where the noise can."""
+        if isinstance(self.noise, AdaptiveNoise):
+            return self.noise.rsample_and_log_prob(torch.Size([n]))
+        z = self.noise.sample(torch.Size([n]))
+        return z, self.noise.log_prob(z)
+
+    @torch.no_grad()
+    def balance(self, z: Float[Tensor, "n *event"]) -> None:
+        """Set every c to the exact optimum for the present f and q: where to start from.
+
+        An untrained f is off by a constant that may be tens of nats, which gradient steps on c take long to cross.
+        """
+        self.log_normalizer.zero_()
+        contrast = self.contrast(z)
+        self.log_normalizer.fill_(optimal_log_normalizer(contrast.r_data, contrast.r_noise, self.noise_ratio))
+
+    # One formula each ------------------------------------------------------------------------------------------
+
+    def _contrast(self, z: Tensor, log_q: Tensor, z_noise: Tensor, log_q_noise: Tensor) -> Contrast:
+        # One pass over data and noise: twice the rows cost less than two calls.
+        r = self._r(torch.cat([z, z_noise.to(z.dtype)]), torch.cat([log_q, log_q_noise]))
+        r_data, r_noise = r[: len(z)], r[len(z) :]
+        data_loss, noise_loss = self.objective(r_data, r_noise, self.noise_ratio)
+        return Contrast(r_data, r_noise, data_loss, noise_loss, math.log(self.noise_ratio))
+
+    def _r(self, z: Tensor, log_q: Tensor) -> Tensor:
+        return self._model_log_prob(z) - log_q - math.log(self.noise_ratio)
+
+    def _model_log_prob(self, z: Tensor) -> Tensor:
+        log_p = self._f(z) - self.log_normalizer
+        if self.num_classes is None:
+            return log_p
+        return torch.logsumexp(log_p, dim=-1) - math.log(self.num_classes)
+
+    def _f(self, z: Tensor) -> Tensor:
+        f = self.energy(z)
+        expected = (len(z),) if self.num_classes is None else (len(z), self.num_classes)
+        if f.shape != expected:
+            raise ContrastiveError(
+                f"the energy gave f of shape {tuple(f.shape)} for {len(z)} points, expected {expected}; "
+                "an energy of K classes says so by an attribute num_classes"
+            )
+        return f if f.dtype == torch.float64 else f.float()  # f - log q needs float32 even under autocast
+
+    @property
+    def _log_det(self) -> Tensor:
+        return self.scaling.log_det.to(self.log_normalizer.dtype)
+
+    def _draws_for(self, n: int) -> int:
+        return max(1, round(self.noise_per_data * n))
+
+    def _checked(self, x: Tensor) -> Tensor:
+        event = tuple(self.noise.event_shape)
+        if x.ndim != len(event) + 1 or tuple(x.shape[1:]) != event:
+            raise ContrastiveError(f"expected a batch of events, shape (n, {str(event)[1:]}, got {tuple(x.shape)}")
+        return x.to(self.log_normalizer.device)
+
+
+def optimal_log_normalizer(
+    r_data: Float[Tensor, " n"], r_noise: Float[Tensor, " m"], noise_ratio: float, iterations: int = 100
+) -> float:
+    """The c that solves mean sigmoid(-(r_data - c)) = nu mean sigmoid(r_noise - c), by bisection.
+
+    This is the optimum of the logistic objective in c alone; the difference of both sides rises in c.
+
+    Args:
+        r_data: log-ratios at the data for c = 0.
+        r_noise: log-ratios at the noise for c = 0.
+        noise_ratio: nu.
+        iterations: halvings of the bracket.
+    """
+    r_data, r_noise = r_data.double(), r_noise.double()
+    both = torch.cat([r_data, r_noise])
+    both = both[both.isfinite()]
+    low, high = float(both.min()) - 50.0, float(both.max()) + 50.0
+    for _ in range(iterations):
+        middle = (low + high) / 2
+        missed = torch.sigmoid(middle - r_data).mean() - noise_ratio * torch.sigmoid(r_noise - middle).mean()
+        low, high = (low, middle) if missed > 0 else (middle, high)
+    return (low + high) / 2

@@ -1,0 +1,5 @@
+"""What a run reports of itself."""
+
+from contrastive.metrics.evaluation import evaluate
+
+__all__ = ["evaluate"]

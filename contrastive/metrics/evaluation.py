@@ -1,0 +1,65 @@
+"""Log-densities, the value function and, where the truth is known, the error of the estimate."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from contrastive.estimator import ContrastiveEstimator
+from contrastive.protocols import NoiseModel
+
+_ROWS = 10_000  # at once
+
+
+@torch.no_grad()
+def evaluate(
+    estimator: ContrastiveEstimator,
+    x: Float[Tensor, "n *event"],
+    truth: NoiseModel | None = None,
+    *,
+    energy: bool = True,
+) -> dict[str, Any]:
+    """Metrics at held-out data, in original units and nats. Leaves torch's random state as it was.
+
+    Args:
+        estimator: what is judged.
+        x: held-out data; draws of `truth` where that is given.
+        truth: the density that `x` comes from, with an exact `log_prob`.
+        energy: False leaves out what needs a trained energy.
+
+    Returns:
+        `test_log_prob_noise`; with `energy` also `test_log_prob_energy`, `log_normalizer`, `value`, `value_data`,
+        `value_noise`, `accuracy`; with `truth`, for each model, `mse_log_prob_*` = mean (log p_true - log p)^2 and
+        `kl_*` = mean (log p_true - log p). Those of the energy use the learned c.
+    """
+    log_true = None if truth is None else _in_parts(truth.log_prob, x).double()
+    log_q = _in_parts(estimator.noise_log_prob, x).double()
+    metrics: dict[str, Any] = {"test_log_prob_noise": float(log_q.mean()), **_errors("noise", log_true, log_q)}
+    if not energy:
+        return metrics
+    log_p = _in_parts(estimator.log_prob, x).double()
+    metrics |= {"test_log_prob_energy": float(log_p.mean()), **_errors("energy", log_true, log_p)}
+    metrics["log_normalizer"] = estimator.log_normalizer.tolist()  # a list for K classes
+    device = estimator.log_normalizer.device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(0)  # the same noise for every evaluation, so that curves are not jagged by it
+        contrast = estimator.contrast(estimator.scaling(x[:_ROWS].to(device)))
+    return metrics | {
+        "value": float(contrast.value),
+        "value_data": -float(contrast.data_loss),
+        "value_noise": -float(contrast.noise_loss),
+        "accuracy": float(contrast.accuracy),
+    }
+
+
+def _in_parts(log_prob: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    return torch.cat([log_prob(part).cpu() for part in x.split(_ROWS)])
+
+
+def _errors(name: str, log_true: Tensor | None, log_model: Tensor) -> dict[str, float]:
+    if log_true is None:
+        return {}
+    gap = log_true - log_model
+    return {f"mse_log_prob_{name}": float(gap.square().mean()), f"kl_{name}": float(gap.mean())}

@@ -1,0 +1,9 @@
+"""Built-in noises: normalised densities with closed forms. Flows are plugins."""
+
+from contrastive.noises.distribution import DistributionNoise
+from contrastive.noises.gaussian import DiagonalGaussian, Gaussian
+from contrastive.noises.gaussian_mixture import GaussianMixture
+from contrastive.noises.student_t import StudentT
+from contrastive.noises.uniform import Uniform
+
+__all__ = ["DiagonalGaussian", "DistributionNoise", "Gaussian", "GaussianMixture", "StudentT", "Uniform"]

@@ -1,0 +1,98 @@
+"""What the built-in noises share: flattening of events and the memory of having been fitted."""
+
+import math
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from contrastive.errors import ContrastiveError
+
+
+class ParametricNoise(nn.Module):
+    """A noise given by a torch distribution over flattened events.
+
+    A subclass implements `distribution()`, with event shape `(d,)`, and `_fit(x)` for `x` of shape `(n, d)` in
+    float64. Until it is fitted or given parameters it is a standard density of its family, and says so by
+    `is_fitted`.
+    """
+
+    fitted: Tensor
+
+    def __init__(self, event_shape: tuple[int, ...], *, is_fitted: bool = False) -> None:
+        super().__init__()
+        self.event_shape = torch.Size(event_shape)
+        self.dim = math.prod(event_shape)
+        self.register_buffer("fitted", torch.tensor(is_fitted))  # a buffer, so that a checkpoint remembers it
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the parameters come from data or from the caller."""
+        return bool(self.fitted)
+
+    def distribution(self) -> Distribution:
+        """The density over flattened events, event shape `(d,)`."""
+        raise ContrastiveError(f"{type(self).__name__} must implement distribution()")
+
+    def fit(self, x: Float[Tensor, "n *event"]) -> None:
+        """Maximum-likelihood fit to `x`, in float64.
+
+        Raises:
+            ContrastiveError: if the data cannot determine the parameters.
+        """
+        with torch.no_grad():
+            self._fit(x.detach().reshape(len(x), self.dim).double())
+        self.fitted.fill_(True)
+
+    def _fit(self, x: Float[Tensor, "n d"]) -> None:
+        raise ContrastiveError(f"{type(self).__name__} must implement _fit()")
+
+    @torch.no_grad()
+    def sample(self, sample_shape: torch.Size = torch.Size()) -> Float[Tensor, "*shape"]:
+        """Draws of shape `sample_shape + event_shape`."""
+        return self.distribution().sample(torch.Size(sample_shape)).reshape(*sample_shape, *self.event_shape)
+
+    def log_prob(self, value: Float[Tensor, "*shape"]) -> Float[Tensor, "*batch"]:
+        """log q(value) in nats."""
+        batch = value.shape[: value.ndim - len(self.event_shape)]
+        return self.distribution().log_prob(value.reshape(*batch, self.dim))
+
+    def extra_repr(self) -> str:
+        """Shown by `print(noise)`."""
+        return f"event_shape={tuple(self.event_shape)}"
+
+
+def as_parameter(value: Any, shape: tuple[int, ...], name: str) -> Tensor:
+    """`value` (number, list or tensor) as a float tensor of `shape`.
+
+    Raises:
+        ContrastiveError: if it does not broadcast to `shape`.
+    """
+    tensor = torch.as_tensor(value, dtype=torch.get_default_dtype())
+    try:
+        return tensor.expand(shape).clone()
+    except RuntimeError as error:
+        raise ContrastiveError(f"{name} of shape {tuple(tensor.shape)} does not fit {shape}") from error
+
+
+def cholesky(covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
+    """The lower Cholesky factor of a covariance.
+
+    Raises:
+        ContrastiveError: if the covariance is not positive definite.
+    """
+    factor, info = torch.linalg.cholesky_ex(covariance)
+    if int(info) or not bool(torch.isfinite(factor).all()):
+        raise ContrastiveError(
+            "the covariance is not positive definite: columns are linearly dependent or rows are too few; "
+            "drop the dependent columns or take the noise 'diag-gaussian'"
+        )
+    return factor
+
+
+def sample_covariance(x: Float[Tensor, "n d"]) -> Float[Tensor, "d d"]:
+    """The maximum-likelihood covariance (divisor n)."""
+    centred = x - x.mean(0)
+    return centred.mT @ centred / len(x)

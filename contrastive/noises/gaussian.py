@@ -1,0 +1,79 @@
+"""Gaussian noises. They can also learn, so FCE runs on them and gradients can be checked in closed form."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
+
+from contrastive.noises.base import ParametricNoise, as_parameter, cholesky, sample_covariance
+
+
+class _ReparametrizedNoise(ParametricNoise):
+    def rsample_and_log_prob(
+        self, sample_shape: torch.Size = torch.Size()
+    ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*sample_shape"]]:
+        """Draws and their log-density, both differentiable in the parameters (pathwise)."""
+        distribution = self.distribution()
+        x = distribution.rsample(torch.Size(sample_shape))
+        return x.reshape(*sample_shape, *self.event_shape), distribution.log_prob(x)
+
+
+class Gaussian(_ReparametrizedNoise):
+    """A Gaussian with full covariance.
+
+    The plainest noise. Its tails are light: where the data have heavier ones, take `student-t`.
+
+    Args:
+        event_shape: shape of one data point.
+        loc: mean, broadcast to `(d,)`; given with `covariance`, the noise counts as fitted.
+        covariance: `(d, d)` matrix.
+
+    Raises:
+        ContrastiveError: if shapes do not fit or the covariance is not positive definite.
+    """
+
+    def __init__(self, event_shape: tuple[int, ...], *, loc: Any = None, covariance: Any = None) -> None:
+        super().__init__(event_shape, is_fitted=loc is not None or covariance is not None)
+        d = self.dim
+        self.loc = nn.Parameter(as_parameter(0.0 if loc is None else loc, (d,), "loc"))
+        factor = torch.eye(d)
+        if covariance is not None:
+            factor = cholesky(as_parameter(covariance, (d, d), "covariance").double()).to(factor)
+        self.log_diagonal = nn.Parameter(factor.diagonal().log())
+        self.below_diagonal = nn.Parameter(factor.tril(-1))
+
+    def distribution(self) -> Distribution:
+        """The multivariate normal."""
+        factor = self.below_diagonal.tril(-1) + self.log_diagonal.exp().diag_embed()
+        return MultivariateNormal(self.loc, scale_tril=factor, validate_args=False)
+
+    def _fit(self, x: Float[Tensor, "n d"]) -> None:
+        factor = cholesky(sample_covariance(x))
+        self.loc.copy_(x.mean(0))
+        self.log_diagonal.copy_(factor.diagonal().log())
+        self.below_diagonal.copy_(factor.tril(-1))
+
+
+class DiagonalGaussian(_ReparametrizedNoise):
+    """Independent Gaussians, one a coordinate: for many dimensions or few rows.
+
+    Args:
+        event_shape: shape of one data point.
+        loc: mean, broadcast to `(d,)`; given with or without `scale`, the noise counts as fitted.
+        scale: standard deviation, broadcast to `(d,)`.
+    """
+
+    def __init__(self, event_shape: tuple[int, ...], *, loc: Any = None, scale: Any = None) -> None:
+        super().__init__(event_shape, is_fitted=loc is not None or scale is not None)
+        self.loc = nn.Parameter(as_parameter(0.0 if loc is None else loc, (self.dim,), "loc"))
+        self.log_scale = nn.Parameter(as_parameter(1.0 if scale is None else scale, (self.dim,), "scale").log())
+
+    def distribution(self) -> Distribution:
+        """Independent normals."""
+        return Independent(Normal(self.loc, self.log_scale.exp(), validate_args=False), 1)
+
+    def _fit(self, x: Float[Tensor, "n d"]) -> None:
+        self.loc.copy_(x.mean(0))
+        self.log_scale.copy_(x.std(0, correction=0).log())

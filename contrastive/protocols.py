@@ -1,0 +1,85 @@
+"""What the estimator asks of a noise and of an energy.
+
+The signatures are those of `torch.distributions.Distribution`, so every torch distribution is a `NoiseModel` as it
+stands. The required protocols are small; what else a noise can do (be fitted, be initialised) is an optional
+protocol that the training loop asks for with `isinstance`.
+
+Log-densities are in nats. `*event` is `event_shape`: `(d,)` for vectors.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+@runtime_checkable
+class NoiseModel(Protocol):
+    """A normalised density q(x) that can be sampled and scored."""
+
+    @property
+    def event_shape(self) -> torch.Size:
+        """Shape of one draw."""
+        ...
+
+    def sample(self, sample_shape: torch.Size = ...) -> Tensor:
+        """Draws of shape `sample_shape + event_shape`, without a graph."""
+        ...
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log q(value) in nats, shape `(batch,)` for `value` of shape `(batch, *event_shape)`."""
+        ...
+
+
+@runtime_checkable
+class AdaptiveNoise(NoiseModel, Protocol):
+    """A noise that can learn: its draws are differentiable in its parameters."""
+
+    def rsample_and_log_prob(self, sample_shape: torch.Size = ...) -> tuple[Tensor, Tensor]:
+        """Draws x = g(z) and log q(x), both in the graph, in one pass through g.
+
+        The gradient is pathwise: x depends on the parameters, and so does log q both directly and through x.
+        """
+        ...
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """The parameters that the noise player updates."""
+        ...
+
+
+@runtime_checkable
+class FittableNoise(Protocol):
+    """A noise with a maximum-likelihood fit of its own (closed form, or EM): no gradient steps needed."""
+
+    is_fitted: bool
+
+    def fit(self, x: Tensor) -> None:
+        """Fit to data of shape `(n, *event_shape)` and set `is_fitted`."""
+        ...
+
+
+@runtime_checkable
+class InitializableNoise(Protocol):
+    """A noise that must see a data batch before its first use, such as a flow with ActNorm layers."""
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether `initialize` has run; the noise refuses to sample or score before."""
+        ...
+
+    def initialize(self, x: Tensor) -> None:
+        """Set data-dependent parameters from a batch of shape `(n, *event_shape)`."""
+        ...
+
+
+class EnergyModel(Protocol):
+    """A module whose call gives f(x), the UNNORMALISED LOG-DENSITY: high = likely, as in p(x) = exp(f(x) - c).
+
+    Much of the field writes E = -f. Wrap such a module with `contrastive.from_energy`.
+    """
+
+    def __call__(self, x: Float[Tensor, "batch *event"], /) -> Float[Tensor, "batch *classes"]:
+        """f(x), shape `(batch,)`, or `(batch, K)` for K classes."""
+        ...

@@ -1,0 +1,135 @@
+"""Fit and load in one call each."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from contrastive.config import FitConfig
+from contrastive.data.scaling import Scaling
+from contrastive.errors import ContrastiveError
+from contrastive.estimator import ContrastiveEstimator
+from contrastive.registry import make_energy, make_noise
+from contrastive.training.preparation import Prepared, prepare
+from contrastive.training.progress import Progress
+from contrastive.training.run_directory import RunDirectory
+from contrastive.training.session import make_estimator, make_trainer, summarize, with_pretraining
+
+
+def fit(data: Any, *, quiet: bool = False, overwrite: bool = False, **settings: Any) -> ContrastiveEstimator:
+    """Fit an energy-based model to data by contrast with a noise.
+
+    Args:
+        data: array or tensor `(n, d)`, a map-style `Dataset`, a density or its name, or a file.
+        quiet: show no progress.
+        overwrite: replace the run at `out`.
+        **settings: fields of `contrastive.config.FitConfig`, such as `noise="glow", method="fce", steps=5000`;
+            options of the parts as dictionaries, `noise_options={"width": 64}`. With `out="runs/mine"` the run
+            is kept on disk, else nothing is written.
+
+    Returns:
+        The fitted estimator; its methods speak the data's own units.
+
+    Raises:
+        ContrastiveError: if the data or the settings cannot work.
+
+    Example:
+        >>> estimator = fit("8gaussians", steps=20, quiet=True)
+        >>> estimator.log_prob(torch.zeros(3, 2)).shape
+        torch.Size([3])
+    """
+    unknown = set(settings) - {field.name for field in dataclasses.fields(FitConfig)}
+    if unknown:
+        FitConfig.from_flat(dict.fromkeys(unknown))  # raises, with the near names
+    name = str(data) if isinstance(data, str | Path) else type(data).__name__
+    config = FitConfig(**{"data": name, **settings}).resolved()
+    prepared = prepare(data, config)
+    estimator = make_estimator(config, prepared)
+    config = with_pretraining(config, estimator)
+    directory = None
+    if config.out is not None:
+        directory = RunDirectory(config.out)
+        directory.create(config, overwrite=overwrite)
+    run(config, estimator, prepared, directory, Progress(quiet=quiet))
+    return estimator
+
+
+def fit_estimator(estimator: ContrastiveEstimator, x: Any, *, quiet: bool = False, **settings: Any) -> dict[str, Any]:
+    """Train a given estimator in place.
+
+    Args:
+        estimator: it brings its own energy, noise, objective and noise ratio; its scaling is set from `x`.
+        x: data, as in `fit`.
+        quiet: show no progress.
+        **settings: training fields of `FitConfig` (`steps`, `batch_size`, `recipe`, ...).
+
+    Returns:
+        The run's summary.
+
+    Raises:
+        ContrastiveError: if `settings` name a model, or the data do not fit the noise's event shape.
+    """
+    own = {"energy", "noise", "energy_options", "noise_options", "objective", "noise_ratio", "method"} & set(settings)
+    if own:
+        raise ContrastiveError(f"the estimator has its own {', '.join(sorted(own))}: leave it out of fit()")
+    config = FitConfig(
+        data=type(x).__name__ if not isinstance(x, str | Path) else str(x),
+        energy=type(estimator.energy).__name__,
+        noise=type(estimator.noise).__name__,
+        method="fce" if estimator.adapt_noise else "nce",
+        noise_ratio=estimator.noise_ratio,
+        **settings,
+    ).resolved()
+    prepared = prepare(x, config)
+    if prepared.event_shape != tuple(estimator.noise.event_shape):
+        raise ContrastiveError(
+            f"data of shape {prepared.event_shape} a point, but the noise is over {tuple(estimator.noise.event_shape)}"
+        )
+    return run(with_pretraining(config, estimator), estimator, prepared, None, Progress(quiet=quiet))
+
+
+def run(
+    config: FitConfig,
+    estimator: ContrastiveEstimator,
+    prepared: Prepared,
+    directory: RunDirectory | None,
+    progress: Progress,
+    *,
+    resume: bool = False,
+) -> dict[str, Any]:
+    """Train to the end and keep what the directory should hold; returns the summary."""
+    trainer = make_trainer(config, estimator, prepared, directory, progress)
+    if resume:
+        trainer.load()
+    trainer.run()
+    summary = summarize(config, trainer, prepared)
+    if directory is not None:
+        directory.write_model(estimator.state_dict(), {"config": config.to_flat(), "summary": summary})
+        directory.write_summary(summary)
+    return summary
+
+
+def load(directory: str | Path) -> ContrastiveEstimator:
+    """The estimator of a finished run, on the CPU.
+
+    Raises:
+        ContrastiveError: if the directory is no finished run, or its files are damaged.
+    """
+    run_directory = RunDirectory(directory)
+    config = run_directory.read_config()
+    tensors = run_directory.read_model()
+    event_shape = tuple(tensors["scaling.shift"].shape)
+    estimator = ContrastiveEstimator(
+        make_energy(config.energy, event_shape=event_shape, **config.energy_options),
+        make_noise(config.noise, event_shape=event_shape, **config.noise_options),
+        objective=config.objective,
+        noise_ratio=config.noise_ratio,
+        noise_per_data=config.noise_per_data,
+        adapt_noise=config.method == "fce",
+        scaling=Scaling.identity(event_shape),
+    )
+    try:
+        estimator.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise ContrastiveError(f"{directory} does not fit its own config.yaml: {reason}") from error
+    return estimator.requires_grad_(False).eval()

@@ -1,0 +1,96 @@
+"""Files that are whole or absent: written beside, checked, then renamed."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from contrastive.errors import ContrastiveError
+
+_FORMAT = "contrastive-checkpoint-1"
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a file beside `path`, then put it in the place of `path`.
+
+    Raises:
+        ContrastiveError: if the file cannot be written; what was at `path` is still there.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(part)
+        with part.open("rb") as handle:
+            os.fsync(handle.fileno())
+        part.replace(path)
+    except (OSError, SafetensorError) as error:
+        kept = "; the file that was there is kept" if path.exists() else ""
+        raise ContrastiveError(f"cannot write {path}: {error}{kept}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8; see `write_atomically`."""
+    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as strict JSON: a non-finite number becomes null."""
+    write_text(path, json.dumps(finite_or_none(content), indent=2, allow_nan=False) + "\n")
+
+
+def finite_or_none(content: Any) -> Any:
+    """`content` with every non-finite float replaced by None."""
+    if isinstance(content, dict):
+        return {key: finite_or_none(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [finite_or_none(value) for value in content]
+    if isinstance(content, float) and not abs(content) < float("inf"):
+        return None
+    return content
+
+
+def write_checkpoint(path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+    """One safetensors file, with `state` as JSON in its header; read back before it replaces an older one.
+
+    Raises:
+        ContrastiveError: if a tensor is not finite, or the file cannot be written or read back.
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise ContrastiveError(f"not saving {path}: {name} is not finite; the last good checkpoint is kept")
+    # A copy each: parameters may share memory, which the format refuses.
+    tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+    metadata = {"format": _FORMAT, "state": json.dumps(state)}
+
+    def write(part: Path) -> None:
+        save_file(tensors, part, metadata=metadata)
+        read_checkpoint(part)
+
+    write_atomically(path, write)
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and state of a checkpoint.
+
+    Raises:
+        ContrastiveError: if the file is missing, truncated, corrupt, or no checkpoint of ours.
+    """
+    try:
+        with safe_open(path, framework="pt") as handle:
+            metadata = handle.metadata() or {}
+            if metadata.get("format") != _FORMAT:
+                raise ContrastiveError(f"{path} is not a checkpoint of contrastive (format {metadata.get('format')})")
+            names = handle.keys()
+            return {name: handle.get_tensor(name) for name in names}, json.loads(metadata["state"])
+    except FileNotFoundError as error:
+        raise ContrastiveError(f"there is no checkpoint {path}") from error
+    except (SafetensorError, OSError, json.JSONDecodeError, KeyError) as error:
+        raise ContrastiveError(f"{path} is damaged or not a checkpoint: {error}") from error

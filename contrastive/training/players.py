@@ -1,0 +1,99 @@
+"""One side of the game: its parameters, optimiser and moving average."""
+
+import math
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+
+class Player:
+    """Takes the gradient steps of one side.
+
+    Args:
+        parameters: what this side moves.
+        averages: a twin for each parameter, which follows it as an exponential moving average.
+        optimizer: "adam" (betas 0.9, 0.99) or "adamax".
+        learning_rate: at the start.
+        decay: "cosine" to zero over the run, or "constant".
+        ema: decay of the moving average; 0 makes the twin a copy.
+        clip_norm: bound on the gradient's norm.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        averages: Iterable[nn.Parameter],
+        *,
+        optimizer: Literal["adam", "adamax"] = "adam",
+        learning_rate: float = 2e-3,
+        decay: Literal["cosine", "constant"] = "cosine",
+        ema: float = 0.998,
+        clip_norm: float = 10.0,
+    ) -> None:
+        self.parameters, self.averages = list(parameters), list(averages)
+        self.learning_rate, self.decay, self.ema, self.clip_norm = learning_rate, decay, ema, clip_norm
+        self.optimizer: torch.optim.Optimizer
+        if optimizer == "adam":
+            self.optimizer = torch.optim.Adam(self.parameters, learning_rate, betas=(0.9, 0.99), fused=True)
+        else:
+            self.optimizer = torch.optim.Adamax(self.parameters, learning_rate, foreach=True)
+        self.updates = self.skipped = self.skipped_in_a_row = 0
+
+    def step(self, loss: Tensor, progress: float) -> None:
+        """One gradient step down `loss`; skipped and counted if the gradient is not finite.
+
+        Args:
+            loss: shape `()`.
+            progress: share of the run that is done, in [0, 1], for the learning rate.
+        """
+        self.optimizer.zero_grad()
+        loss.backward(inputs=self.parameters)
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.clip_norm, foreach=True)
+        if not math.isfinite(norm):
+            self.skipped += 1
+            self.skipped_in_a_row += 1
+            return
+        self.skipped_in_a_row = 0
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate * learning_rate_factor(self.decay, progress)
+        self.optimizer.step()
+        self.updates += 1
+        self._average()
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        # The average of the first steps would remember the start for long: shorten its memory then.
+        decay = min(self.ema, (1 + self.updates) / (10 + self.updates)) if self.ema else 0.0
+        get_ema_multi_avg_fn(decay)(self.averages, self.parameters, torch.tensor(self.updates))
+
+    @torch.no_grad()
+    def adopt_average(self) -> None:
+        """Set the parameters to their moving averages."""
+        for parameter, average in zip(self.parameters, self.averages):
+            parameter.copy_(average)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Counters, and the optimiser's tensors under `state.INDEX.NAME`."""
+        state = self.optimizer.state_dict()["state"]
+        tensors = {f"{i}.{name}": value for i, entries in state.items() for name, value in entries.items()}
+        counters = {"updates": self.updates, "skipped": self.skipped, "skipped_in_a_row": self.skipped_in_a_row}
+        return {"tensors": tensors, "counters": counters}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        for name, value in state["counters"].items():
+            setattr(self, name, value)
+        entries: dict[int, dict[str, Tensor]] = {}
+        for key, value in state["tensors"].items():
+            index, name = key.split(".")
+            entries.setdefault(int(index), {})[name] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": entries, "param_groups": groups})
+
+
+def learning_rate_factor(decay: Literal["cosine", "constant"], progress: float) -> float:
+    """The share of the learning rate left when `progress` of the run is done: 1 falls to 0 by a half cosine."""
+    return 1.0 if decay == "constant" else (1 + math.cos(math.pi * min(progress, 1.0))) / 2

@@ -1,0 +1,166 @@
+"""From whatever the user calls data to a stream of batches and held-out rows."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.data import Dataset, Subset
+
+from contrastive.config import FitConfig
+from contrastive.data import tables
+from contrastive.data.densities import available_densities, make_density
+from contrastive.data.scaling import Scaling
+from contrastive.data.sources import ArraySource, DatasetSource, DensitySource, Source
+from contrastive.errors import ContrastiveError, did_you_mean
+from contrastive.protocols import NoiseModel
+
+_FRESH_TEST, _FRESH_VALIDATION, _FITTING_ROWS, _HELD_OUT_ROWS = 50_000, 10_000, 50_000, 10_000
+#: Seeds of the held-out draws of a density: the same for every run, so that runs are compared on the same points.
+_TEST_SEED, _VALIDATION_SEED, _FITTING_SEED = 1_000_001, 1_000_002, 1_000_003
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data ready to train on.
+
+    Attributes:
+        source: the stream of training batches, in model coordinates.
+        scaling: from original units to model coordinates.
+        fitting: rows in model coordinates to fit or initialise the noise on.
+        validation: held-out rows in original units, for early stopping.
+        test: held-out rows in original units, for the reported figures.
+        batch_size: rows a batch.
+        truth: the density of the data where it is known.
+        columns: names of the event's entries.
+    """
+
+    source: Source
+    scaling: Scaling
+    fitting: Float[Tensor, "n *event"]
+    validation: Float[Tensor, "v *event"]
+    test: Float[Tensor, "t *event"]
+    batch_size: int
+    truth: NoiseModel | None
+    columns: list[str]
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of one data point."""
+        return tuple(self.test.shape[1:])
+
+
+def prepare(data: Any, config: FitConfig) -> Prepared:
+    """Prepare a density, a density's name, a file, an array or tensor, or a map-style `Dataset`.
+
+    Raises:
+        ContrastiveError: if `data` is none of these, or cannot be fitted to (see `tables.check`).
+    """
+    device = torch.device(config.device)
+    if isinstance(data, str | Path):
+        data = _named(str(data), config)
+    if isinstance(data, tables.Table):
+        return _from_table(data, config, device)
+    if isinstance(data, Tensor):
+        return _from_table(tables.from_array(data.detach().cpu().numpy()), config, device)
+    if isinstance(data, np.ndarray | list):
+        return _from_table(tables.from_array(data), config, device)
+    if isinstance(data, NoiseModel):
+        return _from_density(data, config, device)
+    if isinstance(data, Dataset):
+        return _from_dataset(data, config, device)
+    raise ContrastiveError(
+        f"data of type {type(data).__name__}: expected a density's name, a file, an array, a tensor or a Dataset"
+    )
+
+
+def read_rows(data: str, columns: str | None, event_shape: tuple[int, ...], n: int = _FRESH_TEST) -> Tensor:
+    """Rows to evaluate a finished run on: fresh draws of a density, or a whole file.
+
+    Raises:
+        ContrastiveError: if the rows do not fit the run's `event_shape`.
+    """
+    if data in available_densities():
+        x = _draw(make_density(data), n, _TEST_SEED)
+    else:
+        table = tables.read_table(data, columns)
+        if not np.isfinite(table.values).all():
+            tables.check(table)
+        x = torch.from_numpy(table.values)
+    if tuple(x.shape[1:]) != event_shape:
+        raise ContrastiveError(f"{data} has rows of shape {tuple(x.shape[1:])}, the run was fitted to {event_shape}")
+    return x
+
+
+def _named(data: str, config: FitConfig) -> NoiseModel | tables.Table:
+    if data in available_densities():
+        return make_density(data)
+    if Path(data).suffix.lower() in tables.SUFFIXES or Path(data).exists():
+        return tables.read_table(data, config.columns)
+    raise ContrastiveError(f"{data!r} is neither a density nor a file; {did_you_mean(data, available_densities())}")
+
+
+def _from_table(table: tables.Table, config: FitConfig, device: torch.device) -> Prepared:
+    tables.check(table)
+    x = torch.from_numpy(table.values)
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(config.seed))
+    held_out = [round(share * len(x)) for share in (config.validation, config.test)]
+    if 0 in held_out:
+        raise ContrastiveError(
+            f"{len(x)} rows leave none for validation or test; give more rows, or larger --validation and --test"
+        )
+    validation, test, train = (x[rows] for rows in order.split([*held_out, len(x) - sum(held_out)]))
+    batch_size = _batch_size(len(train), config)
+    scaling = _scaling(train, config.standardize is not False)
+    z = scaling(train).to(device)
+    return Prepared(ArraySource(z), scaling, z, validation, test, batch_size, None, table.columns)
+
+
+def _from_density(density: NoiseModel, config: FitConfig, device: torch.device) -> Prepared:
+    fitting = _draw(density, _FITTING_ROWS, _FITTING_SEED + config.seed)
+    validation, test = _draw(density, _FRESH_VALIDATION, _VALIDATION_SEED), _draw(density, _FRESH_TEST, _TEST_SEED)
+    scaling = _scaling(fitting, bool(config.standardize))
+    source = DensitySource(density, scaling, device)
+    batch_size = config.batch_size or 1000
+    columns = [f"x{i}" for i in range(fitting[0].numel())]
+    return Prepared(source, scaling, scaling(fitting).to(device), validation, test, batch_size, density, columns)
+
+
+def _from_dataset(dataset: Dataset[Any], config: FitConfig, device: torch.device) -> Prepared:
+    n = len(dataset)  # type: ignore[arg-type]
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(config.seed))
+    held_out = [min(_HELD_OUT_ROWS, max(1, round(share * n))) for share in (config.validation, config.test)]
+    validation, test, train = order.split([*held_out, n - sum(held_out)])
+    batch_size = _batch_size(len(train), config)
+    fitting, x_validation, x_test = (_rows(dataset, rows) for rows in (train[:_FITTING_ROWS], validation, test))
+    for x in (fitting, x_validation, x_test):
+        tables.check(tables.from_array(x.numpy()))
+    scaling = _scaling(fitting, config.standardize is not False)
+    source = DatasetSource(Subset(dataset, train.tolist()), scaling, device)
+    columns = [f"x{i}" for i in range(fitting[0].numel())]
+    return Prepared(source, scaling, scaling(fitting).to(device), x_validation, x_test, batch_size, None, columns)
+
+
+def _rows(dataset: Dataset[Any], rows: Tensor) -> Tensor:
+    items = (dataset[int(row)] for row in rows)
+    return torch.stack([torch.as_tensor(item[0] if isinstance(item, list | tuple) else item) for item in items])
+
+
+def _scaling(x: Tensor, standardize: bool) -> Scaling:
+    return Scaling.standardize(x) if standardize else Scaling.identity(tuple(x.shape[1:]))
+
+
+def _batch_size(n: int, config: FitConfig) -> int:
+    batch_size = config.batch_size or min(1000, n)
+    if batch_size > n:
+        raise ContrastiveError(f"{n} training rows are fewer than a batch of {batch_size}: --batch-size {n} or less")
+    return batch_size
+
+
+def _draw(density: NoiseModel, n: int, seed: int) -> Tensor:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return density.sample(torch.Size([n]))

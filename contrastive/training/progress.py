@@ -1,0 +1,71 @@
+"""What a user sees of a run: a bar on a terminal, plain lines elsewhere, nothing when quiet."""
+
+import sys
+import time
+from typing import Any
+
+from tqdm import tqdm
+
+
+class Progress:
+    """Reports of one run, on standard error.
+
+    Args:
+        quiet: say nothing.
+        lines: plain lines instead of a bar; by default where standard error is no terminal.
+    """
+
+    def __init__(self, *, quiet: bool = False, lines: bool | None = None) -> None:
+        self.quiet = quiet
+        self.lines = not sys.stderr.isatty() if lines is None else lines
+        self.bar: Any = None
+        self.total = self._done = 0
+        self._started = 0.0
+        self._last = self._metrics = ""
+
+    def start(self, stage: str, total: int, done: int) -> None:
+        """A stage begins (or goes on after `done` updates)."""
+        self.close()
+        self.total, self._done, self._started = total, done, time.monotonic()
+        if not self.quiet and not self.lines:
+            self.bar = tqdm(total=total, initial=done, desc=stage, unit="step", dynamic_ncols=True, leave=True)
+
+    def update(self, done: int, mover: str) -> None:
+        """One more update was made."""
+        if self.bar is not None:
+            self.bar.update(done - self.bar.n)
+            if mover != self._last:
+                self._last = mover
+                self._postfix()
+
+    def report(self, metrics: dict[str, Any]) -> None:
+        """An evaluation came in."""
+        self._metrics = describe(metrics)
+        if self.bar is not None:
+            self._postfix()
+        elif not self.quiet:
+            step = metrics["step"]
+            rate = (step - self._done) / max(time.monotonic() - self._started, 1e-9)
+            pace = f"{rate:.0f} steps/s  {(self.total - step) / max(rate, 1e-9):.0f} s left"
+            print(f"{metrics['stage']} {step}/{self.total}  {self._metrics}  {pace}", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """The stage is over."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+    def _postfix(self) -> None:
+        self.bar.set_postfix_str(f"{self._metrics} {self._last} moves".strip(), refresh=False)
+
+
+def describe(metrics: dict[str, Any]) -> str:
+    """The few figures of an evaluation that fit a line."""
+    shown = {
+        "value": "value",
+        "accuracy": "accuracy",
+        "mse_log_prob_energy": "mse",
+        "test_log_prob_energy": "log p",
+        "test_log_prob_noise": "log q",
+    }
+    return "  ".join(f"{label} {metrics[key]:.4f}" for key, label in shown.items() if metrics.get(key) is not None)

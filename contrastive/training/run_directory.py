@@ -1,0 +1,127 @@
+"""What a run leaves on disk, all of it written atomically.
+
+config.yaml              the resolved settings; `contrastive fit --config` runs them again
+metrics.jsonl            one line an evaluation
+checkpoint.safetensors   everything that training needs to go on, newest
+best.safetensors         the estimator with the best held-out score (early stopping only)
+model.safetensors        the finished estimator
+summary.json             the figures of the finished run
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+from torch import Tensor
+
+from contrastive.config import FitConfig, read_config
+from contrastive.errors import ContrastiveError
+from contrastive.training.files import finite_or_none, read_checkpoint, write_checkpoint, write_json, write_text
+
+
+class RunDirectory:
+    """Paths and files of one run.
+
+    Args:
+        path: the directory; it need not exist.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config_path = self.path / "config.yaml"
+        self.metrics_path = self.path / "metrics.jsonl"
+        self.checkpoint_path = self.path / "checkpoint.safetensors"
+        self.best_path = self.path / "best.safetensors"
+        self.model_path = self.path / "model.safetensors"
+        self.summary_path = self.path / "summary.json"
+        self.metrics: list[dict[str, Any]] = []
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run came to its end."""
+        return self.summary_path.exists()
+
+    def check_free(self, *, overwrite: bool = False) -> None:
+        """Refuse a place that holds something already.
+
+        Raises:
+            ContrastiveError: if the directory is not empty and `overwrite` is not set, or it holds no run.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise ContrastiveError(f"{self.path} is a file, not a directory; choose another --out")
+        if not self.path.exists() or not any(self.path.iterdir()):
+            return
+        if not overwrite:
+            raise ContrastiveError(
+                f"{self.path} exists already; go on with --resume {self.path}, replace it with --overwrite, "
+                "or choose another --out"
+            )
+        if not self.config_path.exists():
+            raise ContrastiveError(f"{self.path} is not a run (no config.yaml); --overwrite will not empty it")
+
+    def create(self, config: FitConfig, *, overwrite: bool = False) -> None:
+        """Start an empty run; see `check_free` for what is refused."""
+        self.check_free(overwrite=overwrite)
+        if self.path.exists():
+            shutil.rmtree(self.path)
+        write_text(self.config_path, yaml.safe_dump(config.to_flat(), sort_keys=False))
+
+    def read_config(self) -> FitConfig:
+        """The settings of this run.
+
+        Raises:
+            ContrastiveError: if this is no run directory.
+        """
+        if not self.config_path.exists():
+            raise ContrastiveError(f"{self.path} is not a run: it has no config.yaml")
+        return read_config(self.config_path)
+
+    def record(self, metrics: dict[str, Any]) -> None:
+        """Add one evaluation to metrics.jsonl."""
+        self.metrics.append(finite_or_none(metrics))
+        self._write_metrics()
+
+    def rewind_metrics(self, updates: int) -> None:
+        """Forget the evaluations after `updates`, which a resumed run will make again."""
+        self.metrics = [line for line in self.read_metrics() if line["updates"] <= updates]
+        self._write_metrics()
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The evaluations so far."""
+        if not self.metrics_path.exists():
+            return []
+        return [json.loads(line) for line in self.metrics_path.read_text(encoding="utf-8").splitlines()]
+
+    def read_summary(self) -> dict[str, Any]:
+        """summary.json.
+
+        Raises:
+            ContrastiveError: if the run is not finished.
+        """
+        if not self.summary_path.exists():
+            raise ContrastiveError(f"{self.path} has no summary.json: finish it with --resume {self.path}")
+        summary: dict[str, Any] = json.loads(self.summary_path.read_text(encoding="utf-8"))
+        return summary
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Write summary.json."""
+        write_json(self.summary_path, summary)
+
+    def write_model(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """Write the finished estimator."""
+        write_checkpoint(self.model_path, tensors, state)
+
+    def read_model(self) -> dict[str, Tensor]:
+        """The finished estimator's tensors.
+
+        Raises:
+            ContrastiveError: if the run is not finished or the file is damaged.
+        """
+        if not self.model_path.exists() and self.config_path.exists():
+            raise ContrastiveError(f"{self.path} is not finished: go on with contrastive fit --resume {self.path}")
+        return read_checkpoint(self.model_path)[0]
+
+    def _write_metrics(self) -> None:
+        write_text(self.metrics_path, "".join(json.dumps(line) + "\n" for line in self.metrics))

@@ -1,0 +1,208 @@
+"""From a config to a trainer: the models are made, the noise is fitted, the stages are laid out."""
+
+import copy
+import time
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from contrastive.config import FitConfig
+from contrastive.errors import ContrastiveError
+from contrastive.estimator import ContrastiveEstimator
+from contrastive.metrics import evaluate
+from contrastive.protocols import AdaptiveNoise, FittableNoise, InitializableNoise
+from contrastive.registry import available_noises, make_energy, make_noise, noises
+from contrastive.training.players import Player
+from contrastive.training.preparation import Prepared
+from contrastive.training.progress import Progress
+from contrastive.training.run_directory import RunDirectory
+from contrastive.training.schedules import AccuracyGate, Alternate, EnergyOnly, Schedule
+from contrastive.training.stages import Game, MaximumLikelihood, Stage, learnable
+from contrastive.training.trainer import Trainer
+
+_CURVE_ROWS = 10_000  # of the test rows, for the evaluations during training
+_DEFAULT_PRETRAINING = 5_000
+_INITIALIZATION_ROWS = 10_000
+
+
+def make_estimator(config: FitConfig, data: Prepared) -> ContrastiveEstimator:
+    """The untrained estimator that a resolved config describes.
+
+    Raises:
+        ContrastiveError: for unknown names or options, or `method: fce` with a noise that cannot adapt.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        energy = make_energy(config.energy, event_shape=data.event_shape, **config.energy_options)
+        noise = make_noise(config.noise, event_shape=data.event_shape, **config.noise_options)
+    if config.method == "fce" and not isinstance(noise, AdaptiveNoise):
+        raise ContrastiveError(
+            f"method fce needs a noise that can adapt, {config.noise!r} cannot; of the installed ones "
+            f"{', '.join(_adaptive_names())} can"
+        )
+    return ContrastiveEstimator(
+        energy,
+        noise,
+        objective=config.objective,
+        noise_ratio=config.noise_ratio,
+        noise_per_data=config.noise_per_data,
+        adapt_noise=config.method == "fce",
+        scaling=data.scaling,
+    ).to(config.device)
+
+
+def make_trainer(
+    config: FitConfig,
+    estimator: ContrastiveEstimator,
+    data: Prepared,
+    directory: RunDirectory | None = None,
+    progress: Progress | None = None,
+) -> Trainer:
+    """The trainer of an estimator, its noise fitted or initialised on `data`."""
+    estimator.scaling = data.scaling.to(estimator.log_normalizer.device)
+    _introduce(estimator, data, config.seed)
+    averaged = copy.deepcopy(estimator).requires_grad_(False).eval()
+
+    def judge(candidate: ContrastiveEstimator, stage: str) -> dict[str, Any]:
+        started = stage == "contrast"
+        metrics = evaluate(candidate, data.test[:_CURVE_ROWS], data.truth, energy=started)
+        if config.early_stopping and started:
+            # V judges f and c against a held noise; against a moving one it says nothing, log p does.
+            held_out = evaluate(candidate, data.validation)
+            metrics["score"] = held_out["test_log_prob_energy" if estimator.adapt_noise else "value"]
+        return metrics
+
+    return Trainer(
+        estimator,
+        averaged,
+        data.source,
+        _stages(config, estimator, averaged),
+        judge,
+        batch_size=data.batch_size,
+        seed=config.seed,
+        evaluate_every=config.evaluate_every or 1,
+        checkpoint_every=config.checkpoint_every or 1,
+        early_stopping=config.early_stopping,
+        directory=directory,
+        progress=progress,
+    )
+
+
+def with_pretraining(config: FitConfig, estimator: ContrastiveEstimator) -> FitConfig:
+    """`config` with `pretrain_steps` decided: a flow that is to be held must be fitted first.
+
+    Raises:
+        ContrastiveError: if steps were asked for a noise that gradient steps cannot fit.
+    """
+    if config.pretrain_steps and not any(True for _ in learnable(estimator)):
+        raise ContrastiveError(f"the noise {config.noise!r} has nothing to pre-train; leave out --pretrain-steps")
+    if config.pretrain_steps is not None:
+        return config
+    needed = isinstance(estimator.noise, AdaptiveNoise) and not isinstance(estimator.noise, FittableNoise)
+    held = not estimator.adapt_noise
+    return replace(config, pretrain_steps=_DEFAULT_PRETRAINING if needed and held else 0)
+
+
+def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, Any]:
+    """The figures of a finished run, all on the whole test set."""
+    estimator, at = trainer.estimator, trainer.position
+    started = time.monotonic()
+    metrics = evaluate(estimator, data.test, data.truth)
+    return {
+        "data": config.data,
+        "method": config.method,
+        "noise": config.noise,
+        "energy": config.energy,
+        "objective": config.objective,
+        "noise_ratio": config.noise_ratio,
+        "recipe": config.recipe,
+        "seed": config.seed,
+        "steps": sum(at.moves.values()),
+        "steps_energy": at.moves["energy"],
+        "steps_noise": at.moves["noise"],
+        "pretrain_steps": at.updates - sum(at.moves.values()),
+        "skipped_steps": sum(player.skipped for stage in trainer.stages for player in stage.players.values()),
+        "stopped_early": at.stopped_early,
+        "seconds": round(at.seconds, 2),
+        "seconds_evaluation": round(time.monotonic() - started, 2),
+        "device": config.device,
+        "event_shape": list(data.event_shape),
+        "columns": data.columns,
+        "test_rows": len(data.test),
+        **metrics,
+    }
+
+
+def _introduce(estimator: ContrastiveEstimator, data: Prepared, seed: int) -> None:
+    """Show the data to a noise that wants to see them first."""
+    noise = estimator.noise
+    if isinstance(noise, FittableNoise) and not noise.is_fitted:
+        noise.fit(data.fitting)
+    if isinstance(noise, InitializableNoise) and not noise.is_initialized:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            noise.initialize(data.fitting[:_INITIALIZATION_ROWS])
+
+
+def _stages(config: FitConfig, estimator: ContrastiveEstimator, averaged: ContrastiveEstimator) -> list[Stage]:
+    noise_parameters = list(learnable(estimator))
+    noise_averages = [
+        twin for twin, own in zip(_parameters(averaged.noise), _parameters(estimator.noise)) if own.requires_grad
+    ]
+    common: dict[str, Any] = {"decay": config.decay, "clip_norm": config.clip_norm}
+    stages: list[Stage] = []
+    if config.pretrain_steps:
+        pupil = Player(
+            noise_parameters,
+            noise_averages,
+            learning_rate=config.pretrain_learning_rate or 1e-3,
+            ema=config.noise_ema or 0.0,
+            **common,
+        )
+        stages.append(MaximumLikelihood(estimator, pupil, config.pretrain_steps))
+    own = [estimator.log_normalizer, *_parameters(estimator.energy)]
+    players = {
+        "energy": Player(
+            own,
+            [averaged.log_normalizer, *_parameters(averaged.energy)],
+            optimizer=config.optimizer or "adam",
+            learning_rate=config.learning_rate or 1e-3,
+            ema=config.ema or 0.0,
+            **common,
+        )
+    }
+    schedule: Schedule = EnergyOnly()
+    if estimator.adapt_noise:
+        players["noise"] = Player(
+            noise_parameters,
+            noise_averages,
+            optimizer=config.noise_optimizer or "adam",
+            learning_rate=config.noise_learning_rate or 1e-3,
+            ema=config.noise_ema or 0.0,
+            **common,
+        )
+        schedule = (
+            AccuracyGate(config.gate_accuracy or 0.6, config.max_noise_run or 50)
+            if config.schedule == "gate"
+            else Alternate(config.energy_updates, config.noise_updates)
+        )
+    stages.append(Game(estimator, players, schedule, config.steps))
+    return stages
+
+
+def _parameters(module: Any) -> list[torch.nn.Parameter]:
+    return list(module.parameters()) if isinstance(module, torch.nn.Module) else []
+
+
+def _adaptive_names() -> list[str]:
+    """Installed noises with the method that FCE needs; those that do not import are left out."""
+    names = []
+    for name in available_noises():
+        try:
+            factory = noises.load(name)
+        except ContrastiveError:
+            continue
+        if hasattr(factory, "rsample_and_log_prob"):
+            names.append(name)
+    return names

@@ -1,0 +1,132 @@
+"""The two kinds of training: the noise alone by maximum likelihood, then data against noise."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from contrastive.data.sources import Batch, Source
+from contrastive.estimator import ContrastiveEstimator
+from contrastive.protocols import AdaptiveNoise
+from contrastive.training.players import Player
+from contrastive.training.schedules import Schedule
+
+
+class Stage(Protocol):
+    """A part of a run: what one update does with one batch."""
+
+    name: str
+    steps: int
+    players: dict[str, Player]
+
+    def begin(self, batch: Batch, source: Source) -> None:
+        """Called once before the first update; not when resumed in the middle."""
+        ...
+
+    def resume(self, source: Source) -> None:
+        """Called instead of `begin` when resumed in the middle."""
+        ...
+
+    def update(self, batch: Batch, progress: float) -> str:
+        """One update; says who moved."""
+        ...
+
+    def finish(self) -> None:
+        """Called once after the last update."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """JSON state besides the players'."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        ...
+
+
+class MaximumLikelihood:
+    """Fit the noise by maximum likelihood; it ends as its moving average."""
+
+    name = "pretrain"
+
+    def __init__(self, estimator: ContrastiveEstimator, noise: Player, steps: int) -> None:
+        self.estimator, self.steps, self.players = estimator, steps, {"noise": noise}
+
+    def begin(self, batch: Batch, source: Source) -> None:
+        """Nothing to prepare."""
+
+    def resume(self, source: Source) -> None:
+        """Nothing to prepare."""
+
+    def update(self, batch: Batch, progress: float) -> str:
+        """One step down the negative mean log-likelihood."""
+        self.players["noise"].step(-self.estimator.noise.log_prob(batch.z).mean(), progress)
+        return "noise"
+
+    def finish(self) -> None:
+        """Go on from the averaged noise."""
+        self.players["noise"].adopt_average()
+
+    def state_dict(self) -> dict[str, Any]:
+        """None."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """None."""
+
+
+class Game:
+    """Contrast data with noise: NCE where the schedule moves the energy alone, FCE where both move.
+
+    Args:
+        estimator: what both players belong to.
+        players: "energy", and "noise" where it learns.
+        schedule: who moves next.
+        steps: updates of both together.
+    """
+
+    name = "contrast"
+
+    def __init__(
+        self, estimator: ContrastiveEstimator, players: dict[str, Player], schedule: Schedule, steps: int
+    ) -> None:
+        self.estimator, self.players, self.schedule, self.steps = estimator, players, schedule, steps
+
+    def begin(self, batch: Batch, source: Source) -> None:
+        """Start from the best c for the untrained energy."""
+        self.resume(source)
+        self.estimator.balance(batch.z)
+
+    def resume(self, source: Source) -> None:
+        """Score rows that come again only once, where the noise is held."""
+        if "noise" not in self.players:
+            source.score_once(self.estimator.noise)
+
+    def update(self, batch: Batch, progress: float) -> str:
+        """One move of the player whose turn it is."""
+        mover = self.schedule.mover
+        if mover == "energy":
+            contrast = self.estimator.contrast(batch.z, batch.log_q)
+            self.players["energy"].step(contrast.loss, progress)
+        else:
+            contrast = self.estimator.contrast_through_noise(batch.z)
+            self.players["noise"].step(contrast.value, progress)
+        self.schedule.update(float(contrast.accuracy) if "noise" in self.players else 0.0)
+        return mover
+
+    def finish(self) -> None:
+        """Both players end as their moving averages."""
+        for player in self.players.values():
+            player.adopt_average()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The schedule's state."""
+        return {"schedule": self.schedule.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        self.schedule.load_state_dict(state["schedule"])
+
+
+def learnable(estimator: ContrastiveEstimator) -> Iterator[Any]:
+    """The noise's trainable parameters, none where it cannot adapt."""
+    if isinstance(estimator.noise, AdaptiveNoise):
+        yield from (parameter for parameter in estimator.noise.parameters() if parameter.requires_grad)

@@ -1,0 +1,240 @@
+"""The loop: batches in, updates out; evaluates, saves, stops. All state is in `state()`."""
+
+import copy
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from contrastive.data.sources import Batch, Source
+from contrastive.errors import ContrastiveError, NumericalError
+from contrastive.estimator import ContrastiveEstimator
+from contrastive.training.files import read_checkpoint, write_checkpoint
+from contrastive.training.interrupt import Interrupt
+from contrastive.training.progress import Progress
+from contrastive.training.run_directory import RunDirectory
+from contrastive.training.stages import Stage
+
+_SKIPS_IN_A_ROW = 25
+
+
+@dataclass
+class Position:
+    """Where a run is."""
+
+    stage: int = 0
+    step: int = 0  # within the stage
+    updates: int = 0  # in all stages
+    batches: int = 0  # drawn from the stream
+    seconds: float = 0.0
+    best_score: float = -float("inf")
+    evaluations_since_best: int = 0
+    stopped_early: bool = False
+    moves: dict[str, int] = field(default_factory=lambda: {"energy": 0, "noise": 0})
+
+
+class Trainer:
+    """Runs stages one after the other.
+
+    Args:
+        estimator: what is trained.
+        averaged: its twin, which holds the moving averages; evaluated, and what the run ends with.
+        source: the stream of batches.
+        stages: what to do with them.
+        evaluate: gives the metrics of an estimator in a stage; `score` in them decides early stopping.
+        batch_size: data points an update.
+        seed: of the stream and of everything else random.
+        evaluate_every: updates between evaluations.
+        checkpoint_every: updates between checkpoints.
+        early_stopping: evaluations without a better `score` before the game stops; 0 is never.
+        directory: where the run is kept; None keeps nothing.
+        progress: what the user sees.
+    """
+
+    def __init__(
+        self,
+        estimator: ContrastiveEstimator,
+        averaged: ContrastiveEstimator,
+        source: Source,
+        stages: list[Stage],
+        evaluate: Callable[[ContrastiveEstimator, str], dict[str, Any]],
+        *,
+        batch_size: int,
+        seed: int = 0,
+        evaluate_every: int = 250,
+        checkpoint_every: int = 250,
+        early_stopping: int = 0,
+        directory: RunDirectory | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.estimator, self.averaged, self.source, self.stages = estimator, averaged, source, stages
+        self.evaluate, self.batch_size, self.seed = evaluate, batch_size, seed
+        self.evaluate_every, self.checkpoint_every = evaluate_every, checkpoint_every
+        self.early_stopping, self.directory = early_stopping, directory
+        self.progress = progress or Progress(quiet=True)
+        self.position = Position()
+        self.best: dict[str, Tensor] | None = None
+        self._rng: dict[str, Tensor] = {}
+
+    def run(self) -> Position:
+        """Go on from the present position to the end; the estimator then holds the averaged (or best) weights.
+
+        Raises:
+            NumericalError: after too many non-finite gradients in a row.
+            KeyboardInterrupt: on Ctrl-C, after the update under way is done and saved.
+        """
+        device = self.estimator.log_normalizer.device
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), Interrupt() as interrupt:
+            torch.manual_seed(self.seed)
+            self._restore_rng()
+            stream = self.source.batches(self.batch_size, self.seed, self.position.batches)
+            try:
+                for index in range(self.position.stage, len(self.stages)):
+                    self._run_stage(index, stream, interrupt)
+            finally:
+                self.progress.close()
+        if self.best is not None:
+            self.averaged.load_state_dict(self.best)
+            self.estimator.load_state_dict(self.best)
+        return self.position
+
+    def _run_stage(self, index: int, stream: Iterator[Batch], interrupt: Interrupt) -> None:
+        at, stage = self.position, self.stages[index]
+        if at.stage != index:
+            at.stage, at.step = index, 0
+        self.progress.start(stage.name, stage.steps, at.step)
+        if at.step == 0:
+            stage.begin(self._next(stream), self.source)
+            self.averaged.load_state_dict(self.estimator.state_dict())
+        else:
+            stage.resume(self.source)
+        started = time.monotonic() - at.seconds
+        while at.step < stage.steps and not at.stopped_early:
+            mover = stage.update(self._next(stream), at.step / stage.steps)
+            at.step, at.updates = at.step + 1, at.updates + 1
+            at.moves[mover] += stage.name == "contrast"
+            at.seconds = time.monotonic() - started
+            self._check(stage, mover)
+            if at.step % self.evaluate_every == 0 or at.step == stage.steps:
+                self._evaluate(stage)
+            if at.step % self.checkpoint_every == 0 and at.step < stage.steps:
+                self.save()
+            self.progress.update(at.step, mover)
+            if interrupt.asked:
+                self.save()
+                raise KeyboardInterrupt
+        stage.finish()
+
+    def _next(self, stream: Iterator[Batch]) -> Batch:
+        self.position.batches += 1
+        return next(stream)
+
+    def _check(self, stage: Stage, mover: str) -> None:
+        if stage.players[mover].skipped_in_a_row >= _SKIPS_IN_A_ROW:
+            rate = "noise_learning_rate" if mover == "noise" else "learning_rate"
+            raise NumericalError(
+                f"{_SKIPS_IN_A_ROW} updates of the {mover} in a row had non-finite gradients after "
+                f"{self.position.updates} updates; lower --{rate.replace('_', '-')} or --clip-norm, or take another "
+                "noise; the last good checkpoint is kept"
+            )
+
+    def _evaluate(self, stage: Stage) -> None:
+        at = self.position
+        metrics = self.evaluate(self.averaged, stage.name)
+        skipped = sum(player.skipped for player in stage.players.values())
+        line = {
+            "stage": stage.name,
+            "step": at.step,
+            "updates": at.updates,
+            "updates_energy": at.moves["energy"],
+            "updates_noise": at.moves["noise"],
+            "skipped": skipped,
+            "seconds": round(at.seconds, 3),
+            **metrics,
+        }
+        self.progress.report(line)
+        if self.directory is not None:
+            self.directory.record(line)
+        if self.early_stopping and stage.name == "contrast":
+            self._remember_best(metrics["score"])
+
+    def _remember_best(self, score: float) -> None:
+        at = self.position
+        if score > at.best_score:
+            at.best_score, at.evaluations_since_best = score, 0
+            self.best = {name: tensor.clone() for name, tensor in self.averaged.state_dict().items()}
+            if self.directory is not None:
+                write_checkpoint(self.directory.best_path, self.best, {"updates": at.updates, "score": score})
+        else:
+            at.evaluations_since_best += 1
+            at.stopped_early = at.evaluations_since_best >= self.early_stopping
+
+    # Saving ----------------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write the checkpoint, if the run is kept and has begun."""
+        if self.directory is None or self.position.step == 0:
+            return
+        tensors = {f"estimator.{k}": v for k, v in self.estimator.state_dict().items()}
+        tensors |= {f"averaged.{k}": v for k, v in self.averaged.state_dict().items()}
+        tensors["rng.cpu"] = torch.get_rng_state()
+        if self.estimator.log_normalizer.is_cuda:
+            tensors["rng.cuda"] = torch.cuda.get_rng_state(self.estimator.log_normalizer.device)
+        stage = self.stages[self.position.stage]
+        counters = {}
+        for name, player in stage.players.items():
+            state = player.state_dict()
+            counters[name] = state["counters"]
+            tensors |= {f"player.{name}.{k}": v for k, v in state["tensors"].items()}
+        position = copy.deepcopy(vars(self.position))
+        position["best_score"] = None if self.best is None else self.position.best_score
+        write_checkpoint(
+            self.directory.checkpoint_path,
+            tensors,
+            {"position": position, "counters": counters, "stage": stage.state_dict()},
+        )
+
+    def _restore_rng(self) -> None:
+        if "cpu" in self._rng:
+            torch.set_rng_state(self._rng["cpu"])
+        if "cuda" in self._rng and self.estimator.log_normalizer.is_cuda:
+            torch.cuda.set_rng_state(self._rng["cuda"], self.estimator.log_normalizer.device)
+
+    def load(self) -> None:
+        """Take up the checkpoint of the run directory; without one, the run starts anew.
+
+        Raises:
+            ContrastiveError: if the checkpoint is damaged or belongs to other models.
+        """
+        if self.directory is None or not self.directory.checkpoint_path.exists():
+            if self.directory is not None:
+                self.directory.rewind_metrics(-1)
+            return
+        tensors, state = read_checkpoint(self.directory.checkpoint_path)
+        self._load(tensors, state)
+        self.directory.rewind_metrics(self.position.updates)
+
+    def _load(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        position = dict(state["position"])
+        if position["best_score"] is None:
+            position["best_score"] = -float("inf")
+        self.position = Position(**position)
+        try:
+            self.estimator.load_state_dict(_under("estimator.", tensors))
+            self.averaged.load_state_dict(_under("averaged.", tensors))
+        except RuntimeError as error:
+            raise ContrastiveError(f"the checkpoint is of other models: {' '.join(str(error).split())}") from error
+        stage = self.stages[self.position.stage]
+        for name, player in stage.players.items():
+            player.load_state_dict({"tensors": _under(f"player.{name}.", tensors), "counters": state["counters"][name]})
+        stage.load_state_dict(state["stage"])
+        self._rng = _under("rng.", tensors)
+        if self.early_stopping and self.directory is not None and self.directory.best_path.exists():
+            self.best = read_checkpoint(self.directory.best_path)[0]
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

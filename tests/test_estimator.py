@@ -1,0 +1,273 @@
+"""The estimator against quadrature, finite differences and closed forms."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
+
+from contrastive import ContrastiveError, ContrastiveEstimator, from_energy, make_energy, make_noise
+from contrastive.data.scaling import Scaling
+from contrastive.estimator import optimal_log_normalizer
+
+# Statistical tests: a gradient entry may be off by 4.5 standard errors, two-sided false-alarm rate 7e-6 an entry.
+SIGMAS = 4.5
+
+
+class Banana(nn.Module):
+    """A 2-D flow of five parameters: x1 = e^a z1 + b, x2 = e^c z2 + d x1^2 + e."""
+
+    event_shape = torch.Size([2])
+
+    def __init__(self):
+        super().__init__()
+        self.theta = nn.Parameter(torch.tensor([0.3, -0.2, -0.1, 0.25, 0.4], dtype=torch.float64))
+
+    def log_prob(self, x):
+        a, b, c, d, e = self.theta
+        z1 = (x[..., 0] - b) * torch.exp(-a)
+        z2 = (x[..., 1] - d * x[..., 0] ** 2 - e) * torch.exp(-c)
+        return -0.5 * (z1**2 + z2**2) - math.log(2 * math.pi) - a - c
+
+    def rsample_and_log_prob(self, sample_shape=torch.Size()):
+        a, b, c, d, e = self.theta
+        z = torch.randn(*sample_shape, 2, dtype=torch.float64)
+        x1 = torch.exp(a) * z[..., 0] + b
+        x = torch.stack([x1, torch.exp(c) * z[..., 1] + d * x1**2 + e], -1)
+        return x, -0.5 * z.square().sum(-1) - math.log(2 * math.pi) - a - c
+
+    def sample(self, sample_shape=torch.Size()):
+        with torch.no_grad():
+            return self.rsample_and_log_prob(sample_shape)[0]
+
+
+class SinhArcsinh(nn.Module):
+    """A 1-D flow of four parameters: x = sinh((arcsinh(z) + a) e^b) e^c + d."""
+
+    event_shape = torch.Size([1])
+
+    def __init__(self):
+        super().__init__()
+        self.theta = nn.Parameter(torch.tensor([0.2, -0.3, 0.4, -0.1], dtype=torch.float64))
+
+    def log_prob(self, x):
+        a, b, c, d = self.theta
+        u = torch.asinh((x[..., 0] - d) * torch.exp(-c))
+        z = torch.sinh(u * torch.exp(-b) - a)
+        log_dx_dz = torch.log(torch.cosh(u)) + b + c - 0.5 * torch.log1p(z**2)
+        return -0.5 * z**2 - 0.5 * math.log(2 * math.pi) - log_dx_dz
+
+    def rsample_and_log_prob(self, sample_shape=torch.Size()):
+        a, b, c, d = self.theta
+        z = torch.randn(*sample_shape, 1, dtype=torch.float64)
+        x = torch.sinh((torch.asinh(z) + a) * torch.exp(b)) * torch.exp(c) + d
+        return x, self.log_prob(x)
+
+    def sample(self, sample_shape=torch.Size()):
+        with torch.no_grad():
+            return self.rsample_and_log_prob(sample_shape)[0]
+
+
+def double_energy(dim):
+    """A fixed, smooth, wrong energy."""
+    torch.manual_seed(5)
+    return make_energy("mlp", event_shape=(dim,), widths=(8,), activation="tanh").double()
+
+
+def truth(dim):
+    locs = torch.tensor([[-1.0] * dim, [1.2] * dim], dtype=torch.float64)
+    parts = Independent(Normal(locs, torch.tensor(0.6, dtype=torch.float64)), 1)
+    return MixtureSameFamily(Categorical(torch.tensor([0.4, 0.6], dtype=torch.float64)), parts)
+
+
+def grid(dim, half_width=12.0, points=1201):
+    line = torch.linspace(-half_width, half_width, points if dim == 1 else 601, dtype=torch.float64)
+    cell = (line[1] - line[0]) ** dim
+    return torch.cartesian_prod(*[line] * dim).reshape(-1, dim), cell
+
+
+def exact_value(estimator, p):
+    """V by quadrature."""
+    x, cell = grid(p.event_shape[0])
+    log_q = estimator.noise.log_prob(x)
+    r = estimator.unnormalized_log_prob(x) - estimator.log_normalizer - log_q - math.log(estimator.noise_ratio)
+    data = (p.log_prob(x).exp() * nn.functional.logsigmoid(r)).sum() * cell
+    noise = (log_q.exp() * nn.functional.logsigmoid(-r)).sum() * cell
+    return data + estimator.noise_ratio * noise
+
+
+@pytest.fixture
+def _float64():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.usefixtures("_float64")
+@pytest.mark.parametrize(("flow", "dim"), [(SinhArcsinh, 1), (Banana, 2)])
+@pytest.mark.parametrize("nu", [0.5, 1.0, 3.0])
+def test_fce_gradient_is_pathwise(flow, dim, nu):
+    """The noise's Monte Carlo gradient has the gradient of the quadrature of V as its mean."""
+    noise, p = flow(), truth(dim)
+    estimator = ContrastiveEstimator(double_energy(dim), noise, noise_ratio=nu, noise_per_data=1, adapt_noise=True)
+    nn.init.constant_(estimator.log_normalizer, 0.7)
+    (exact,) = torch.autograd.grad(exact_value(estimator, p), noise.theta)
+    torch.manual_seed(1)
+    gradients = torch.stack(
+        [
+            torch.autograd.grad(estimator.contrast_through_noise(p.sample((2000,))).value, noise.theta)[0]
+            for _ in range(100)
+        ]
+    )
+    error = gradients.std(0) / math.sqrt(len(gradients))
+    assert ((gradients.mean(0) - exact).abs() < SIGMAS * error).all()
+    assert (exact.abs() > 5 * error).any(), "the test could not tell the gradient from zero"
+
+
+@pytest.mark.usefixtures("_float64")
+@pytest.mark.parametrize(("flow", "dim"), [(SinhArcsinh, 1), (Banana, 2)])
+def test_energy_gradient_agrees_with_quadrature(flow, dim):
+    noise, p = flow(), truth(dim)
+    estimator = ContrastiveEstimator(double_energy(dim), noise, noise_ratio=2.0)
+    parameters = [estimator.log_normalizer, *estimator.energy.parameters()]
+    exact = torch.cat([g.reshape(-1) for g in torch.autograd.grad(-exact_value(estimator, p), parameters)])
+    torch.manual_seed(2)
+    gradients = torch.stack(
+        [
+            torch.cat([g.reshape(-1) for g in torch.autograd.grad(estimator.contrast(p.sample((2000,))).loss, parameters)])
+            for _ in range(100)
+        ]
+    )
+    error = gradients.std(0) / math.sqrt(len(gradients))
+    assert ((gradients.mean(0) - exact).abs() < SIGMAS * error + 1e-12).all()
+
+
+@pytest.mark.usefixtures("_float64")
+@pytest.mark.parametrize(("flow", "dim"), [(SinhArcsinh, 1), (Banana, 2)])
+def test_fce_gradient_is_that_of_finite_differences(flow, dim):
+    """With the base noise frozen, V is a smooth function of the flow's parameters: central differences."""
+    noise = flow()
+    estimator = ContrastiveEstimator(double_energy(dim), noise, adapt_noise=True)
+    data = truth(dim).sample((50,))
+
+    def value(theta):
+        with torch.no_grad():
+            noise.theta.copy_(theta)
+        torch.manual_seed(3)
+        return estimator.contrast_through_noise(data).value
+
+    start = noise.theta.detach().clone()
+    (gradient,) = torch.autograd.grad(value(start), noise.theta)
+    for i, step in enumerate(1e-5 * torch.eye(len(start))):
+        difference = (value(start + step) - value(start - step)) / 2e-5
+        torch.testing.assert_close(gradient[i], difference.detach(), rtol=1e-6, atol=1e-8)
+
+
+def test_energy_update_leaves_the_noise_alone():
+    noise = make_noise("gaussian", event_shape=(2,))
+    estimator = ContrastiveEstimator(make_energy("mlp", event_shape=(2,)), noise, adapt_noise=True)
+    estimator.contrast(torch.randn(50, 2)).loss.backward()
+    assert all(parameter.grad is None for parameter in noise.parameters())
+
+
+def test_at_the_truth_value_is_minus_log_4_and_accuracy_a_half():
+    """With p = q every log-ratio is 0 at nu = 1, whatever the draws."""
+    density = Independent(Normal(torch.zeros(2), torch.ones(2)), 1)
+
+    class LogDensity(nn.Module):
+        def forward(self, x):
+            return density.log_prob(x)
+
+    estimator = ContrastiveEstimator(LogDensity(), density)
+    value = estimator.value(torch.randn(100, 2))
+    assert value.total == pytest.approx(-math.log(4), abs=1e-6)
+    assert value.total == pytest.approx(value.data + value.noise)
+
+
+@pytest.mark.parametrize("nu", [0.3, 1.0, 4.0])
+def test_optimal_log_normalizer_is_the_minimum_of_the_loss_in_c(nu):
+    r_data, r_noise = torch.randn(500, dtype=torch.float64) + 30, 2 * torch.randn(400, dtype=torch.float64) + 25
+    c = optimal_log_normalizer(r_data, r_noise, nu)
+    c = torch.tensor(c, dtype=torch.float64, requires_grad=True)
+    soft = nn.functional.softplus
+    (gradient,) = torch.autograd.grad(soft(c - r_data).mean() + nu * soft(r_noise - c).mean(), c)
+    assert abs(float(gradient)) < 1e-12
+
+
+def test_mixture_of_classes_is_logsumexp_minus_log_k():
+    noise = make_noise("gaussian", event_shape=(2,))
+    estimator = ContrastiveEstimator(make_energy("mlp", event_shape=(2,), num_classes=3), noise)
+    with torch.no_grad():
+        estimator.log_normalizer.copy_(torch.tensor([0.5, -1.0, 2.0]))
+    x = torch.randn(7, 2)
+    assert estimator.unnormalized_log_prob(x).shape == (7, 3)
+    by_hand = estimator.class_log_prob(x).exp().mean(1).log()
+    torch.testing.assert_close(estimator.log_prob(x), by_hand)
+    estimator.contrast(x).loss.backward()
+    assert estimator.log_normalizer.grad.shape == (3,)
+
+
+def test_densities_are_in_original_units():
+    """Integrated over the ORIGINAL axis, the noise's density is 1 and c means the same as in model coordinates."""
+    scaling = Scaling(torch.tensor([5.0]), torch.tensor([0.01]))
+    noise = make_noise("gaussian", event_shape=(1,), loc=0.0, covariance=1.0)
+    energy = from_energy(nn.Sequential(nn.Linear(1, 1)))
+    estimator = ContrastiveEstimator(energy, noise, scaling=scaling)
+    x = torch.linspace(4.9, 5.1, 20001, dtype=torch.float64)[:, None]
+    mass = estimator.noise_log_prob(x).double().exp().sum() * (x[1] - x[0])
+    assert float(mass) == pytest.approx(1, abs=1e-4)
+    draws = estimator.sample_noise(10_000)
+    assert float(draws.mean()) == pytest.approx(5.0, abs=5 * 0.01 / 100)
+    ratio = estimator.log_prob(x[:5]) - estimator.noise_log_prob(x[:5])
+    torch.testing.assert_close(estimator.log_ratio(x[:5]), ratio, rtol=1e-4, atol=1e-4)
+
+
+def test_noise_ratio_and_draws_are_two_numbers():
+    noise = make_noise("gaussian", event_shape=(2,))
+    energy = make_energy("mlp", event_shape=(2,))
+    assert len(ContrastiveEstimator(energy, noise, noise_ratio=2.5).contrast(torch.zeros(10, 2)).r_noise) == 25
+    tied = ContrastiveEstimator(energy, noise, noise_ratio=2.5, noise_per_data=4)
+    assert len(tied.contrast(torch.zeros(10, 2)).r_noise) == 40
+    assert len(ContrastiveEstimator(energy, noise, noise_ratio=0.01).contrast(torch.zeros(10, 2)).r_noise) == 1
+
+
+def test_any_torch_distribution_is_a_noise():
+    noise = MultivariateNormal(torch.zeros(2), torch.eye(2))
+    estimator = ContrastiveEstimator(make_energy("mlp", event_shape=(2,)), noise).double()
+    assert estimator.noise_log_prob(torch.zeros(3, 2, dtype=torch.float64)).dtype == torch.float64
+    assert noise.loc.dtype == torch.float32, "the caller's distribution was changed"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"noise": object()}, "is not a noise"),
+        ({"adapt_noise": True, "noise": Independent(Normal(torch.zeros(2), 1.0), 1)}, "cannot adapt"),
+        ({"noise_ratio": 0}, "positive"),
+        ({"noise_ratio": float("nan")}, "positive"),
+        ({"noise": Normal(torch.zeros(2), torch.ones(2))}, "Independent"),
+        ({"objective": "mle"}, "unknown objective"),
+    ],
+)
+def test_bad_arguments_are_refused_in_a_sentence(arguments, message):
+    arguments = {"noise": make_noise("gaussian", event_shape=(2,)), **arguments}
+    with pytest.raises(ContrastiveError, match=message):
+        ContrastiveEstimator(make_energy("mlp", event_shape=(2,)), **arguments)
+
+
+def test_wrong_shapes_are_refused_in_a_sentence():
+    noise = make_noise("gaussian", event_shape=(2,))
+    estimator = ContrastiveEstimator(make_energy("mlp", event_shape=(2,)), noise)
+    for x in (torch.zeros(2), torch.zeros(5, 3), torch.zeros(5, 2, 2)):
+        with pytest.raises(ContrastiveError, match="expected a batch of events"):
+            estimator.log_prob(x)
+    with pytest.raises(ContrastiveError, match="num_classes"):
+        ContrastiveEstimator(nn.Linear(2, 3), noise).log_prob(torch.zeros(5, 2))
+
+
+def test_unknown_noise_of_fce_names_those_that_can(tmp_path):
+    from contrastive import fit
+
+    with pytest.raises(ContrastiveError, match=r"'uniform' cannot.*gaussian"):
+        fit("8gaussians", noise="uniform", method="fce", steps=1, quiet=True)
