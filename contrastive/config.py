@@ -65,7 +65,7 @@ class FitConfig:
     clip_norm: float | None = option(None, "gradients are clipped to this norm")
 
     early_stopping: int = option(0, "stop after this many evaluations without gain on held-out data; 0 is never")
-    evaluate_every: int | None = option(None, "updates between evaluations [a fortieth of the steps]")
+    evaluate_every: int | None = option(None, "updates between evaluations [a fortieth of the steps, at least 50]")
     checkpoint_every: int | None = option(None, "updates between checkpoints [as evaluate_every]")
     out: str | None = option(None, "run directory [runs/DATA-METHOD-NOISE]")
 
@@ -94,7 +94,7 @@ class FitConfig:
         recipe = RECIPES[self.recipe]
         filled = {name: value for name, value in recipe.items() if getattr(self, name, 0) is None}
         energy_options = {**recipe["energy_options"], **self.energy_options} if self.energy == "mlp" else None
-        every = self.evaluate_every or max(1, self.steps // 40)
+        every = self.evaluate_every or max(50, self.steps // 40)
         return dataclasses.replace(
             self,
             **filled,
@@ -193,7 +193,8 @@ def choices(hint: Any) -> tuple[Any, ...] | None:
 
 
 def _union(hint: Any) -> tuple[Any, ...]:
-    return typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    # Optional[Literal[...]] is a typing.Union, int | None a types.UnionType
+    return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
 
 
 def _coerced(key: str, value: Any, hint: Any) -> Any:

@@ -11,6 +11,9 @@ from torch.distributions import Distribution
 from contrastive.errors import ContrastiveError
 
 
+_RANK_TOLERANCE = 1e-12
+
+
 class ParametricNoise(nn.Module):
     """A noise given by a torch distribution over flattened events.
 
@@ -84,7 +87,8 @@ def cholesky(covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
         ContrastiveError: if the covariance is not positive definite.
     """
     factor, info = torch.linalg.cholesky_ex(covariance)
-    if int(info) or not bool(torch.isfinite(factor).all()):
+    unexplained = factor.diagonal().square() / covariance.diagonal()  # variance that the columns before leave over
+    if int(info) or not bool((unexplained > _RANK_TOLERANCE).all()):
         raise ContrastiveError(
             "the covariance is not positive definite: columns are linearly dependent or rows are too few; "
             "drop the dependent columns or take the noise 'diag-gaussian'"

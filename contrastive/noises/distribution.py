@@ -73,5 +73,7 @@ def _move(item: Any, device: torch.device, dtype: torch.dtype) -> Any:
         moved = copy.copy(item)
         # Through __dict__: setattr would trip over lazy properties.
         moved.__dict__.update({name: _move(part, device, dtype) for name, part in vars(item).items()})
+        if isinstance(moved, Distribution):
+            moved._validate_args = False  # it reads values back from the device in every call
         return moved
     return item

@@ -89,7 +89,7 @@ class Player:
         entries: dict[int, dict[str, Tensor]] = {}
         for key, value in state["tensors"].items():
             index, name = key.split(".")
-            entries.setdefault(int(index), {})[name] = value
+            entries.setdefault(int(index), {})[name] = value.clone()
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": entries, "param_groups": groups})
 

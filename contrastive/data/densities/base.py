@@ -1,10 +1,13 @@
 """What a named density is."""
 
+import math
 from abc import ABC, abstractmethod
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from contrastive.errors import ContrastiveError
 
 Extent = tuple[float, float, float, float]
 
@@ -27,8 +30,21 @@ class Density(ABC):
         return self._sample(n).reshape(*sample_shape, 2)
 
     def log_prob(self, value: Float[Tensor, "*shape"]) -> Float[Tensor, "*batch"]:
-        """log p(value) in nats, -inf outside the support, for `value` of shape `(*batch, 2)`."""
-        return self._log_prob(value.reshape(-1, 2)).reshape(value.shape[:-1])
+        """log p(value) in nats, for `value` of shape `(*batch, 2)`.
+
+        -inf outside the support and at infinite points; NaN only where `value` holds a NaN. The result has the dtype
+        of `value`, but float32 at the least: half precision would leave one digit.
+
+        Raises:
+            ContrastiveError: if the last dimension is not 2.
+        """
+        if value.shape[-1:] != self.event_shape:
+            raise ContrastiveError(f"expected points of shape (..., 2), got {tuple(value.shape)}")
+        x = value.reshape(-1, 2).to(torch.promote_types(value.dtype, torch.float32))
+        # The formulas would meet inf - inf, and comparisons would lose a NaN.
+        infinite = x.isinf().any(-1)
+        log_p = self._log_prob(x.masked_fill(infinite[:, None], 0.0)).masked_fill(infinite, -math.inf)
+        return log_p.masked_fill(x.isnan().any(-1), math.nan).reshape(value.shape[:-1])
 
     @abstractmethod
     def _sample(self, n: int) -> Float[Tensor, "n 2"]:
@@ -36,7 +52,7 @@ class Density(ABC):
 
     @abstractmethod
     def _log_prob(self, x: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
-        """log p at `n` points."""
+        """log p at `n` points that are finite or NaN, however far out."""
 
 
 def normal_log_prob(standardized: Tensor, log_scale: Tensor | float) -> Tensor:

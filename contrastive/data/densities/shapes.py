@@ -48,8 +48,10 @@ class Checkerboard(Density):
         return 2 * (torch.stack([column, row], -1) + torch.rand(n, 2)) - 4
 
     def _log_prob(self, x: Tensor) -> Tensor:
-        square = ((x + 4) / 2).floor()
-        dark = (square.sum(-1) % 2 == 0) & (square >= 0).all(-1) & (square < 4).all(-1)
+        # Closed squares, one by one: a draw that rounds onto an edge stays inside.
+        square = torch.cartesian_prod(torch.arange(4), torch.arange(4))
+        centre = 2 * square[square.sum(-1) % 2 == 0].to(x) - 3
+        dark = ((x[:, None] - centre).abs() <= 1).all(-1).any(-1)
         return torch.where(dark, -math.log(32.0), -math.inf).to(x.dtype)
 
 

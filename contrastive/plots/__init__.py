@@ -1,0 +1,8 @@
+"""Figures and the report of finished runs."""
+
+from contrastive.plots.curves import curves_figure
+from contrastive.plots.densities import density_figure
+from contrastive.plots.report import render_report
+from contrastive.plots.runs import FinishedRun
+
+__all__ = ["FinishedRun", "curves_figure", "density_figure", "render_report"]

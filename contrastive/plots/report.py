@@ -1,0 +1,97 @@
+"""One self-contained HTML file over finished runs."""
+
+import base64
+import io
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Any
+
+import torch
+import yaml
+from jinja2 import Environment
+from matplotlib.figure import Figure
+
+import contrastive
+from contrastive.plots.curves import curves_figure
+from contrastive.plots.densities import density_figure
+from contrastive.plots.runs import FinishedRun
+
+#: Columns of the summary table: key, heading, format.
+_COLUMNS = [
+    ("steps_energy", "energy updates", "{:,}"),
+    ("steps_noise", "noise updates", "{:,}"),
+    ("test_log_prob_energy", "log p, energy", "{:.4f}"),
+    ("test_log_prob_noise", "log q, noise", "{:.4f}"),
+    ("mse_log_prob_energy", "error of log p, energy", "{:.5f}"),
+    ("mse_log_prob_noise", "error of log p, noise", "{:.4f}"),
+    ("kl_energy", "KL, energy", "{:.5f}"),
+    ("kl_noise", "KL, noise", "{:.4f}"),
+    ("log_normalizer", "learned c", "{:.4f}"),
+    ("value", "value V", "{:.4f}"),
+    ("accuracy", "accuracy", "{:.3f}"),
+    ("skipped_steps", "skipped", "{:,}"),
+    ("seconds", "seconds", "{:.0f}"),
+]
+
+
+def render_report(runs: Sequence[FinishedRun]) -> str:
+    """The report as HTML: a summary table, and for each data set its curves and each run's densities."""
+    template = Environment(autoescape=True).from_string(
+        files("contrastive.plots").joinpath("report.html").read_text(encoding="utf-8")
+    )
+    columns = [column for column in _COLUMNS if any(run.summary.get(column[0]) is not None for run in runs)]
+    groups: dict[str, list[FinishedRun]] = {}
+    for run in runs:
+        groups.setdefault(str(run.summary["data"]), []).append(run)
+    return template.render(
+        headings=[heading for _, heading, _ in columns],
+        groups=[
+            {
+                "data": data,
+                "curves": _embedded(curves_figure(members)),
+                "runs": [_shown(run, columns) for run in members],
+            }
+            for data, members in groups.items()
+        ],
+        versions=f"contrastive {contrastive.__version__}, torch {torch.__version__}, Python {platform.python_version()}",
+        date=f"{datetime.now(UTC):%Y-%m-%d}",
+    )
+
+
+def _shown(run: FinishedRun, columns: list[tuple[str, str, str]]) -> dict[str, Any]:
+    return {
+        "title": run.title,
+        "method": run.method,
+        "sentence": _sentence(run),
+        "cells": [_cell(run.summary.get(key), form) for key, _, form in columns],
+        "densities": _embedded(density_figure(run)),
+        "config": yaml.safe_dump(run.config, sort_keys=False),
+        "command": f"contrastive fit --config {run.path}/config.yaml --out NEW",
+    }
+
+
+def _sentence(run: FinishedRun) -> str:
+    summary = run.summary
+    gain = (summary["test_log_prob_energy"] or 0) - (summary["test_log_prob_noise"] or 0)
+    better = "above" if gain > 0 else "below"
+    where = f"{len(run.columns)} columns" if len(run.columns) > 2 else "the plane" if len(run.columns) == 2 else "the line"
+    return (
+        f"A density on {where}, estimated by {run.method} in {summary['steps']:,} updates: on {summary['test_rows']:,} "
+        f"held-out points the energy's mean log-density is {abs(gain):.3f} nats {better} the noise's."
+    )
+
+
+def _cell(value: Any, form: str) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, list):
+        return ", ".join(form.format(entry) for entry in value)
+    return form.format(value)
+
+
+def _embedded(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")

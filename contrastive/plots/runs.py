@@ -1,0 +1,55 @@
+"""A finished run, as the figures see it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from contrastive.data.densities import Density
+from contrastive.estimator import ContrastiveEstimator
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What a report shows of a run.
+
+    Attributes:
+        path: its directory.
+        estimator: the fitted estimator.
+        summary: summary.json.
+        metrics: the lines of metrics.jsonl.
+        config: the settings, flat.
+        data: rows of the data in original units, shape `(n, *event)`.
+        truth: the density of the data where it is known.
+        columns: names of the event's entries.
+    """
+
+    path: Path
+    estimator: ContrastiveEstimator
+    summary: dict[str, Any]
+    metrics: list[dict[str, Any]]
+    config: dict[str, Any]
+    data: Float[Tensor, "n *event"]
+    truth: Density | None
+    columns: list[str]
+
+    @property
+    def method(self) -> str:
+        """The method in the field's words: "FCE with glow", "fixed-flow NCE with glow", "NCE with gaussian"."""
+        if self.summary["method"] == "fce":
+            name = "FCE"
+        else:
+            name = "fixed-flow NCE" if self.summary["pretrain_steps"] else "NCE"
+        return f"{name} with {self.summary['noise']}"
+
+    @property
+    def title(self) -> str:
+        """Data and method."""
+        return f"{Path(str(self.summary['data'])).stem}: {self.method}"
+
+
+#: One colour a role in every figure (Okabe & Ito's palette, safe for the colour-blind).
+COLORS = {"data": "#555555", "energy": "#0072B2", "noise": "#D55E00", "truth": "#009E73"}
+SERIES = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555"]
