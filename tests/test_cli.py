@@ -61,7 +61,7 @@ def test_fit_evaluate_sample_plot(tmp_path, capsys):
     assert "report:" in capsys.readouterr().out
     html = (out / "report.html").read_text()
     assert html.count("data:image/png;base64,") == 2
-    assert "src=\"http" not in html
+    assert 'src="http' not in html
     assert (out / "plots" / "densities.png").stat().st_size > 1000
     config = (out / "config.yaml").read_text()
     assert "noise.components: 3" in config
@@ -91,8 +91,24 @@ def test_init_config_is_a_config(tmp_path, capsys):
     path = tmp_path / "c.yaml"
     assert main(["init-config", "--noise", "glow", "--noise.width", "8", "--to", str(path)]) == 0
     assert "# who moves next in fce" in path.read_text()
-    assert main(["fit", "--config", str(path), "--steps", "1", "--pretrain-steps", "1", "--quiet", "--no-report",
-                 "--out", str(tmp_path / "r")]) == 0
+    assert (
+        main(
+            [
+                "fit",
+                "--config",
+                str(path),
+                "--steps",
+                "1",
+                "--pretrain-steps",
+                "1",
+                "--quiet",
+                "--no-report",
+                "--out",
+                str(tmp_path / "r"),
+            ]
+        )
+        == 0
+    )
     assert main(["init-config"]) == 0
     assert "learning_rate: 0.002" in capsys.readouterr().out
 

@@ -166,5 +166,7 @@ def test_fewer_rows_than_a_batch_are_refused():
 
 
 def test_unknown_data_names_the_near_densities():
-    with pytest.raises(ContrastiveError, match="'8gausians' is neither a density nor a file; did you mean '8gaussians'"):
+    with pytest.raises(
+        ContrastiveError, match="'8gausians' is neither a density nor a file; did you mean '8gaussians'"
+    ):
         prepare("8gausians", CONFIG)

@@ -135,7 +135,9 @@ def test_energy_gradient_agrees_with_quadrature(flow, dim):
     torch.manual_seed(2)
     gradients = torch.stack(
         [
-            torch.cat([g.reshape(-1) for g in torch.autograd.grad(estimator.contrast(p.sample((2000,))).loss, parameters)])
+            torch.cat(
+                [g.reshape(-1) for g in torch.autograd.grad(estimator.contrast(p.sample((2000,))).loss, parameters)]
+            )
             for _ in range(100)
         ]
     )

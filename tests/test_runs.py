@@ -17,8 +17,22 @@ from contrastive.config import FitConfig, read_config
 from contrastive.training.trainer import Trainer
 
 CLI = [sys.executable, "-m", "contrastive.cli.main"]
-FCE = "--data two-spirals --noise glow --noise.depth 2 --noise.width 16 --energy.widths 16 --method fce --pretrain-steps 60"
-SMALL = [*FCE.split(), "--steps", "200", "--evaluate-every", "50", "--checkpoint-every", "20", "--no-report", "--quiet"]
+MODELS = ["--noise", "glow", "--noise.depth", "2", "--noise.width", "16", "--energy.widths", "16", "--method", "fce"]
+SMALL = [
+    "--data",
+    "two-spirals",
+    *MODELS,
+    "--pretrain-steps",
+    "60",
+    "--steps",
+    "200",
+    "--evaluate-every",
+    "50",
+    "--checkpoint-every",
+    "20",
+    "--no-report",
+    "--quiet",
+]
 
 
 def test_nce_recovers_a_gaussian():
@@ -100,7 +114,13 @@ def test_ctrl_c_saves_and_says_how_to_resume(tmp_path):
 def test_a_loaded_run_is_the_fitted_one(tmp_path):
     options = {"noise_options": {"depth": 2, "width": 16}, "energy_options": {"widths": [16]}}
     fitted = fit(
-        torch.randn(300, 3) * 5 + 2, noise="glow", method="fce", steps=60, out=str(tmp_path / "r"), quiet=True, **options
+        torch.randn(300, 3) * 5 + 2,
+        noise="glow",
+        method="fce",
+        steps=60,
+        out=str(tmp_path / "r"),
+        quiet=True,
+        **options,
     )
     loaded = load(tmp_path / "r")
     x = torch.randn(10, 3)
@@ -125,7 +145,16 @@ def test_summary_has_what_was_promised(tmp_path):
 def test_a_saved_config_runs_again_to_the_same_figures(tmp_path):
     fit("moons", steps=40, out=str(tmp_path / "a"), quiet=True)
     config = read_config(tmp_path / "a" / "config.yaml")
-    command = [*CLI, "fit", "--config", tmp_path / "a" / "config.yaml", "--out", tmp_path / "b", "--quiet", "--no-report"]
+    command = [
+        *CLI,
+        "fit",
+        "--config",
+        tmp_path / "a" / "config.yaml",
+        "--out",
+        tmp_path / "b",
+        "--quiet",
+        "--no-report",
+    ]
     subprocess.run(command, check=True)
     threads = torch.get_num_threads()
     assert FitConfig.from_flat(yaml.safe_load(yaml.safe_dump(config.to_flat()))) == config
@@ -173,9 +202,9 @@ def test_settings_that_cannot_work_are_refused():
         fit("8gaussians", steps=0)
     with pytest.raises(ContrastiveError, match="nothing to pre-train"):
         fit("8gaussians", noise="uniform", pretrain_steps=10, quiet=True)
+    estimator = ContrastiveEstimator(make_energy("mlp", event_shape=(2,)), make_noise("gaussian", event_shape=(2,)))
     with pytest.raises(ContrastiveError, match="the estimator has its own noise"):
-        noise = make_noise("gaussian", event_shape=(2,))
-        ContrastiveEstimator(make_energy("mlp", event_shape=(2,)), noise).fit("8gaussians", noise="glow")
+        estimator.fit("8gaussians", noise="glow")
 
 
 def test_public_names_resolve():

@@ -28,6 +28,6 @@ def explained(config: FitConfig) -> str:
     helps = {field.name: field.metadata.get("help", "") for field in dataclasses.fields(FitConfig)}
     lines = []
     for key, value in config.to_flat().items():
-        line = yaml.safe_dump({key: value}, default_flow_style=None).strip()
+        line = yaml.safe_dump({key: value}, default_flow_style=False).strip()
         lines.append(f"# {helps[key]}\n{line}\n" if key in helps else f"{line}\n")
     return "\n".join(lines)

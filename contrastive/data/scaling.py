@@ -1,6 +1,5 @@
 """The map from the data's own units to the coordinates that the models see."""
 
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn

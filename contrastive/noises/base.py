@@ -10,7 +10,6 @@ from torch.distributions import Distribution
 
 from contrastive.errors import ContrastiveError
 
-
 _RANK_TOLERANCE = 1e-12
 
 

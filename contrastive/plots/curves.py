@@ -44,7 +44,9 @@ def curves_figure(runs: Sequence[FinishedRun]) -> Figure:
             panel.axhline(0.5, color="gray", linestyle=":", linewidth=1)
         if key == "value" and all(run.summary["noise_ratio"] == 1 for run in runs):
             panel.axhline(-math.log(4), color="gray", linestyle=":", linewidth=1)
-            note = panel.text(0.02, -math.log(4), "−log 4: noise = data", transform=panel.get_yaxis_transform(), fontsize=7)
+            note = panel.text(
+                0.02, -math.log(4), "−log 4: noise = data", transform=panel.get_yaxis_transform(), fontsize=7
+            )
             note.set(clip_on=True, in_layout=False)
     for panel in panels[len(shown) :]:
         panel.set_visible(False)

@@ -5,6 +5,7 @@ import io
 import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 
@@ -13,7 +14,6 @@ import yaml
 from jinja2 import Environment
 from matplotlib.figure import Figure
 
-import contrastive
 from contrastive.plots.curves import curves_figure
 from contrastive.plots.densities import density_figure
 from contrastive.plots.runs import FinishedRun
@@ -55,7 +55,7 @@ def render_report(runs: Sequence[FinishedRun]) -> str:
             }
             for data, members in groups.items()
         ],
-        versions=f"contrastive {contrastive.__version__}, torch {torch.__version__}, Python {platform.python_version()}",
+        versions=f"contrastive {version('contrastive')}, torch {torch.__version__}, Python {platform.python_version()}",
         date=f"{datetime.now(UTC):%Y-%m-%d}",
     )
 
@@ -76,7 +76,9 @@ def _sentence(run: FinishedRun) -> str:
     summary = run.summary
     gain = (summary["test_log_prob_energy"] or 0) - (summary["test_log_prob_noise"] or 0)
     better = "above" if gain > 0 else "below"
-    where = f"{len(run.columns)} columns" if len(run.columns) > 2 else "the plane" if len(run.columns) == 2 else "the line"
+    where = (
+        f"{len(run.columns)} columns" if len(run.columns) > 2 else "the plane" if len(run.columns) == 2 else "the line"
+    )
     return (
         f"A density on {where}, estimated by {run.method} in {summary['steps']:,} updates: on {summary['test_rows']:,} "
         f"held-out points the energy's mean log-density is {abs(gain):.3f} nats {better} the noise's."

@@ -7,7 +7,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from contrastive.data.densities import Density
+from contrastive.data.densities.base import Density
 from contrastive.estimator import ContrastiveEstimator
 
 

@@ -59,7 +59,7 @@ def prepare(data: Any, config: FitConfig) -> Prepared:
     Raises:
         ContrastiveError: if `data` is none of these, or cannot be fitted to (see `tables.check`).
     """
-    device = torch.device(config.device)
+    device = _device(config.device)
     if isinstance(data, str | Path):
         data = _named(str(data), config)
     if isinstance(data, tables.Table):
@@ -93,6 +93,16 @@ def read_rows(data: str, columns: str | None, event_shape: tuple[int, ...], n: i
     if tuple(x.shape[1:]) != event_shape:
         raise ContrastiveError(f"{data} has rows of shape {tuple(x.shape[1:])}, the run was fitted to {event_shape}")
     return x
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ContrastiveError(f"the device {name!r} cannot be used, take --device cpu: {reason}") from error
+    return device
 
 
 def _named(data: str, config: FitConfig) -> NoiseModel | tables.Table:

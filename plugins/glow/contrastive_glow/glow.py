@@ -59,11 +59,11 @@ class Glow(nn.Module):
             raise ContrastiveError(f"unknown activation {activation!r}; {did_you_mean(activation, ACTIVATIONS)}")
         self.event_shape = torch.Size(event_shape)
         dim = event_shape[0]
-        steps = (
-            [ActNorm(dim), Linear(dim), AffineCoupling(dim, width, hidden_layers, bound, ACTIVATIONS[activation])]
-            for _ in range(depth)
-        )
-        self.layers = nn.ModuleList(layer for step in steps for layer in step)  # in the order from data to latent
+        # In the order from data to latent.
+        self.layers = nn.ModuleList()
+        for _ in range(depth):
+            coupling = AffineCoupling(dim, width, hidden_layers, bound, ACTIVATIONS[activation])
+            self.layers.extend([ActNorm(dim), Linear(dim), coupling])
         self.register_buffer("initialized", torch.tensor(False))
         self._is_initialized = False  # the buffer's value, without a device synchronisation per call
 
@@ -75,7 +75,7 @@ class Glow(nn.Module):
     @torch.no_grad()
     def initialize(self, x: Float[Tensor, "n d"]) -> None:
         """Set each ActNorm so that its output on `x` has mean 0 and standard deviation 1."""
-        for layer in self.layers:
+        for layer in self._steps():
             if isinstance(layer, ActNorm):
                 layer.initialize(x)
             x, _ = layer.inverse(x)
@@ -86,7 +86,7 @@ class Glow(nn.Module):
         """z = g^-1(x) and log |det dz/dx|."""
         self._require_initialized()
         log_det = x.new_zeros(len(x))
-        for layer in self.layers:
+        for layer in self._steps():
             x, change = layer.inverse(x)
             log_det = log_det + change
         return x, log_det
@@ -95,7 +95,7 @@ class Glow(nn.Module):
         """x = g(z) and log |det dx/dz|."""
         self._require_initialized()
         log_det = z.new_zeros(len(z))
-        for layer in reversed(self.layers):
+        for layer in reversed(self._steps()):
             z, change = layer(z)
             log_det = log_det + change
         return z, log_det
@@ -109,7 +109,7 @@ class Glow(nn.Module):
         self, sample_shape: torch.Size = torch.Size()
     ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*batch"]]:
         """x = g(z) and log q(x) = log N(z) - log |det dx/dz|, in one pass, both in the graph."""
-        like = self.layers[0].s
+        like = next(self.parameters())
         z = torch.randn(math.prod(sample_shape), *self.event_shape, dtype=like.dtype, device=like.device)
         x, log_det = self.from_latent(z)
         log_q = _standard_normal(z) - log_det
@@ -119,6 +119,9 @@ class Glow(nn.Module):
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Float[Tensor, "*shape"]:
         """Draws of shape `(*sample_shape, d)`."""
         return self.rsample_and_log_prob(sample_shape)[0]
+
+    def _steps(self) -> list[Any]:
+        return list(self.layers)
 
     def _require_initialized(self) -> None:
         if not self._is_initialized:
