@@ -33,7 +33,7 @@ def run_grid(settings: Sequence[tuple[str, dict[str, Any]]], out: Path, jobs: in
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
         futures = {}
         for label, fields in settings:
-            path = out / label / f"{fields['data']}-seed{fields.get('seed', 0)}"
+            path = out / label / f"{Path(fields['data']).stem}-seed{fields.get('seed', 0)}"
             futures[pool.submit(_fit, fields, path)] = (label, path)
         for future in tqdm(as_completed(futures), total=len(futures), unit="fit", desc=out.name):
             future.result()
