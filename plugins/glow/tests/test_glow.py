@@ -1,0 +1,194 @@
+"""Glow against the full autograd Jacobian, quadrature and finite differences; parameters are randomised first."""
+
+import copy
+import math
+
+import pytest
+import torch
+from contrastive_glow import Glow
+from contrastive_glow.layers import ActNorm
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contrastive import ContrastiveError, make_noise
+from contrastive.protocols import AdaptiveNoise, InitializableNoise, NoiseModel
+
+shapes = {"dim": st.integers(2, 5), "depth": st.integers(1, 3), "seed": st.integers(0, 10_000)}
+
+
+def randomized(dim=2, depth=3, seed=0, dtype=torch.float64, scale=0.3):
+    """A small flow, far from the identity."""
+    torch.manual_seed(seed)
+    glow = Glow((dim,), depth=depth, width=8).to(dtype)
+    glow.initialize(torch.randn(200, dim, dtype=dtype) * 2 + 1)
+    with torch.no_grad():
+        for parameter in glow.parameters():
+            parameter.add_(scale * torch.randn_like(parameter))
+    return glow
+
+
+def test_it_is_what_it_claims():
+    glow = make_noise("glow", event_shape=(2,), depth=2, width=8)
+    assert isinstance(glow, NoiseModel)
+    assert isinstance(glow, AdaptiveNoise)
+    assert isinstance(glow, InitializableNoise)
+
+
+@given(**shapes)
+def test_log_determinants_are_those_of_the_full_jacobian(dim, depth, seed):
+    glow = randomized(dim, depth, seed)
+    z = torch.randn(4, dim, dtype=torch.float64)
+    x, log_det = glow.from_latent(z)
+    for i in range(len(z)):
+        jacobian = torch.autograd.functional.jacobian(lambda point: glow.from_latent(point[None])[0][0], z[i])
+        torch.testing.assert_close(jacobian.slogdet()[1], log_det[i])
+        jacobian = torch.autograd.functional.jacobian(lambda point: glow.to_latent(point[None])[0][0], x[i].detach())
+        torch.testing.assert_close(jacobian.slogdet()[1], glow.to_latent(x)[1][i])
+
+
+@given(**shapes)
+def test_maps_are_inverse_to_each_other(dim, depth, seed):
+    glow = randomized(dim, depth, seed)
+    z = torch.randn(8, dim, dtype=torch.float64)
+    x, forward = glow.from_latent(z)
+    back, backward = glow.to_latent(x)
+    torch.testing.assert_close(back, z, rtol=1e-7, atol=1e-7)
+    torch.testing.assert_close(forward, -backward, rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e3, 1e6])
+def test_far_points_stay_finite_in_float32(size):
+    glow = randomized(dtype=torch.float32)
+    x = size * torch.randn(100, 2)
+    z, log_det = glow.to_latent(x)
+    assert torch.isfinite(z).all()
+    assert torch.isfinite(log_det).all()
+    assert torch.isfinite(glow.log_prob(x)).all()
+    torch.testing.assert_close(glow.from_latent(z)[0], x, rtol=1e-3, atol=1e-3)
+
+
+@torch.no_grad()
+def test_density_integrates_to_one():
+    # Gently randomised: a strongly bent flow has filaments that no grid resolves.
+    glow = randomized(scale=0.1)
+    x, _ = glow.rsample_and_log_prob((20_000,))
+    low, high = x.amin(0) - 3, x.amax(0) + 3
+    lines = [torch.linspace(float(a), float(b), 1500, dtype=torch.float64) for a, b in zip(low, high)]
+    cell = (lines[0][1] - lines[0][0]) * (lines[1][1] - lines[1][0])
+    points = torch.cartesian_prod(*lines)
+    total = sum(float(glow.log_prob(part).exp().sum()) for part in points.split(250_000)) * float(cell)
+    assert total == pytest.approx(1, abs=1e-4)
+
+
+@given(**shapes)
+def test_one_pass_agrees_with_two(dim, depth, seed):
+    glow = randomized(dim, depth, seed)
+    x, log_q = glow.rsample_and_log_prob((3, 4))
+    assert x.shape == (3, 4, dim)
+    torch.testing.assert_close(log_q, glow.log_prob(x), rtol=1e-6, atol=1e-6)
+
+
+def test_draws_are_differentiated_through_their_path():
+    """Against central differences with the base noise frozen."""
+    glow = randomized()
+
+    def functional():
+        torch.manual_seed(9)
+        x, log_q = glow.rsample_and_log_prob((20,))
+        return (x.sin().sum(-1) + 0.3 * log_q).mean()
+
+    parameters = list(glow.parameters())
+    gradients = torch.autograd.grad(functional(), parameters)
+    for parameter, gradient in zip(parameters, gradients):
+        direction = torch.randn_like(parameter)
+        with torch.no_grad():
+            parameter.add_(1e-6 * direction)
+            above = functional()
+            parameter.sub_(2e-6 * direction)
+            below = functional()
+            parameter.add_(1e-6 * direction)
+        expected = (gradient * direction).sum()
+        torch.testing.assert_close((above - below) / 2e-6, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_an_optimiser_step_is_seen_at_once_by_both_directions():
+    glow = randomized()
+    optimizer = torch.optim.SGD(glow.parameters(), 0.01)
+    for _ in range(3):
+        optimizer.zero_grad()
+        (-glow.log_prob(torch.randn(20, 2, dtype=torch.float64)).mean()).backward()
+        optimizer.step()
+        z = torch.randn(5, 2, dtype=torch.float64)
+        torch.testing.assert_close(glow.to_latent(glow.from_latent(z)[0])[0], z, rtol=1e-7, atol=1e-7)
+
+
+def test_it_refuses_to_work_before_it_has_seen_data():
+    glow = Glow((2,), depth=1, width=4)
+    assert not glow.is_initialized
+    for call in (lambda: glow.sample((3,)), lambda: glow.log_prob(torch.zeros(3, 2)), lambda: glow.eval().sample((3,))):
+        with pytest.raises(ContrastiveError, match="initialize"):
+            call()
+
+
+def test_initialisation_whitens_each_step():
+    torch.manual_seed(0)
+    x = torch.randn(1000, 3) @ torch.randn(3, 3) + 5
+    glow = Glow((3,), depth=4, width=8)
+    glow.initialize(x)
+    for layer in glow.layers:
+        x, _ = layer.inverse(x)
+        if isinstance(layer, ActNorm):
+            torch.testing.assert_close(x.mean(0), torch.zeros(3), atol=1e-3, rtol=0)
+            torch.testing.assert_close(x.std(0, correction=0), torch.ones(3), atol=1e-3, rtol=0)
+
+
+def test_one_row_initialises_without_nan():
+    glow = Glow((2,), depth=2, width=4)
+    glow.initialize(torch.tensor([[1.0, 2.0]]))
+    assert torch.isfinite(glow.log_prob(torch.tensor([[1.0, 2.0]]))).all()
+    assert torch.isfinite(glow.sample((4,))).all()
+
+
+def test_state_and_copies_remember_everything():
+    glow = randomized()
+    x = torch.randn(6, 2, dtype=torch.float64)
+    twin = Glow((2,), depth=3, width=8).double()
+    twin.load_state_dict(glow.state_dict())
+    for other in (twin, copy.deepcopy(glow)):
+        assert other.is_initialized
+        torch.testing.assert_close(other.log_prob(x), glow.log_prob(x))
+    fresh = Glow((2,), depth=3, width=8).double()
+    twin.load_state_dict(fresh.state_dict())
+    assert not twin.is_initialized
+
+
+@given(st.sampled_from([(), (1,), (7,), (2, 3)]))
+def test_rows_are_scored_alone_and_the_same_in_eval(batch):
+    glow = randomized()
+    x = glow.sample(batch)
+    assert x.shape == (*batch, 2)
+    assert not x.requires_grad
+    together = glow.log_prob(x).reshape(-1)
+    alone = [glow.eval().log_prob(row) for row in x.reshape(-1, 2)]
+    torch.testing.assert_close(together, torch.stack(alone))
+    glow.train()
+
+
+def test_dtype_is_kept():
+    assert randomized().sample((3,)).dtype == torch.float64
+    assert randomized(dtype=torch.float32).sample((3,)).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"event_shape": (1,)}, "2 or more"),
+        ({"event_shape": (3, 8, 8)}, "2 or more"),
+        ({"event_shape": (2,), "depth": 0}, "at least 1"),
+        ({"event_shape": (2,), "bound": math.inf}, "positive bound"),
+        ({"event_shape": (2,), "activation": "slu"}, "did you mean 'silu'"),
+    ],
+)
+def test_bad_options_are_refused_in_a_sentence(arguments, message):
+    with pytest.raises(ContrastiveError, match=message):
+        Glow(**arguments)
