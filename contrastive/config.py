@@ -137,7 +137,7 @@ class FitConfig:
 RECIPES: dict[str, dict[str, Any]] = {
     "default": {
         "optimizer": "adam",
-        "learning_rate": 2e-3,
+        "learning_rate": 4e-3,
         "noise_optimizer": "adam",
         "noise_learning_rate": 1e-3,
         "pretrain_learning_rate": 1e-3,
@@ -145,8 +145,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "ema": 0.998,
         "noise_ema": 0.998,
         "clip_norm": 10.0,
-        "gate_accuracy": 0.6,
-        "max_noise_run": 50,
+        "gate_accuracy": 0.62,
+        "max_noise_run": 20,
         "energy_options": {},
     },
     # Gao et al. (2020), section 4 and tables 5 and 7. The accuracy gate's threshold is not in the paper.

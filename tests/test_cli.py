@@ -110,7 +110,7 @@ def test_init_config_is_a_config(tmp_path, capsys):
         == 0
     )
     assert main(["init-config"]) == 0
-    assert "learning_rate: 0.002" in capsys.readouterr().out
+    assert "learning_rate: 0.004" in capsys.readouterr().out
 
 
 def test_list_names_everything(capsys):
