@@ -19,15 +19,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="where the runs go [runs/demo]")
     parser.add_argument("--quick", action="store_true", help="few steps: does it run?")
     arguments = parser.parse_args()
+    quick = arguments.quick
     arguments.out.mkdir(parents=True, exist_ok=True)
 
     table = arguments.out / "breast-cancer.csv"
     load_breast_cancer(as_frame=True).data.to_csv(table, index=False)
-    plane = {"data": "8gaussians", "steps": 60 if arguments.quick else 4000}
+    plane = {"data": "8gaussians", "steps": 60 if quick else 5000}
     columns = {
         "data": str(table),
         "batch_size": 128,
-        "steps": 60 if arguments.quick else 2000,
+        "steps": 60 if quick else 2000,
         "early_stopping": 5,
         "energy_options": {"widths": [64, 64]},
     }
@@ -35,10 +36,10 @@ def main() -> None:
     print("fitting 8 Gaussians (FCE with Glow, Gaussian NCE) and the breast-cancer table; this takes about 3 minutes")
     results = run_grid(
         [
-            ("8gaussians-fce-glow", {**plane, **_GLOW, "method": "fce"}),
+            ("8gaussians-fce-glow", {**plane, **_GLOW, "method": "fce", "pretrain_steps": 20 if quick else 1000}),
             ("8gaussians-nce-gaussian", {**plane, "noise": "gaussian"}),
             ("breast-cancer-nce-student-t", {**columns, "noise": "student-t"}),
-            ("breast-cancer-nce-glow", {**columns, **_GLOW, "pretrain_steps": 20 if arguments.quick else 300}),
+            ("breast-cancer-nce-glow", {**columns, **_GLOW, "pretrain_steps": 20 if quick else 300}),
         ],
         arguments.out,
         jobs=2,

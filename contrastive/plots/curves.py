@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import LogFormatter
 
 from contrastive.plots.runs import SERIES, FinishedRun
 
@@ -36,8 +36,8 @@ def curves_figure(runs: Sequence[FinishedRun]) -> Figure:
         panel.grid(alpha=0.25)
         if key.startswith("mse"):
             panel.set_yscale("log")
-            panel.yaxis.set_minor_formatter(ScalarFormatter())
-            panel.yaxis.set_major_formatter(ScalarFormatter())
+            panel.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.0, 0.4)))
+            panel.yaxis.set_major_formatter(LogFormatter())
         else:
             _ignore_the_start(panel, [_points(run, key)[1] for run in runs])
         if key == "accuracy":

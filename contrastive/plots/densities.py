@@ -84,20 +84,21 @@ def _pairs(run: FinishedRun) -> Figure:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         noise = run.estimator.sample_noise(n).reshape(n, -1)
-        energy = resample(run.estimator, n).x.reshape(n, -1)
+        drawn = resample(run.estimator, n)
+        energy = drawn.x.reshape(n, -1)
     pairs = _strongest_pairs(data)
     figure = Figure(figsize=(9.3, 2.7 * len(pairs)), layout="constrained")
     panels = figure.subplots(len(pairs), 3, squeeze=False)
-    rows = zip(panels, pairs)
-    for row, (i, j) in rows:
-        drawn = {"data": data, "energy": energy, "noise": noise}
-        for panel, (role, x) in zip(row, drawn.items()):
+    for row, (i, j) in zip(panels, pairs):
+        for panel, (role, x) in zip(row, {"data": data, "energy": energy, "noise": noise}.items()):
             panel.scatter(x[:, i], x[:, j], s=5, color=COLORS[role], alpha=0.5, linewidths=0)
             panel.set(xlim=_range(data[:, i]), ylim=_range(data[:, j]))
             panel.set_xlabel(run.columns[i], fontsize=8)
             panel.tick_params(labelsize=7)
         row[0].set_ylabel(run.columns[j], fontsize=8)
-    for panel, title in zip(panels[0], ("data (held out)", "energy-based model (resampled)", "noise")):
+    # Few effective draws: the noise is far from the energy, and its picture repeats them.
+    effective = f"energy-based model (resampled,\n{drawn.effective_sample_size:.0f} effective draws)"
+    for panel, title in zip(panels[0], ("data (held out)", effective, f"noise ({run.summary['noise']})")):
         panel.set_title(title, fontsize=10)
     figure.suptitle(f"{run.title}: the most dependent pairs of {data.shape[1]} columns", fontsize=11)
     return figure
