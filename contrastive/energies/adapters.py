@@ -10,7 +10,8 @@ class _Negated(nn.Module):
         self.energy = energy
 
     def forward(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *classes"]:
-        return -self.energy(x).flatten(start_dim=1).squeeze(-1) if x.ndim > 1 else -self.energy(x)
+        energy = self.energy(x)
+        return -(energy.squeeze(-1) if energy.ndim > 1 else energy)
 
 
 def from_energy(energy: nn.Module) -> nn.Module:

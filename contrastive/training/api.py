@@ -33,6 +33,7 @@ def fit(data: Any, *, quiet: bool = False, overwrite: bool = False, **settings: 
         ContrastiveError: if the data or the settings cannot work.
 
     Example:
+        >>> import torch
         >>> estimator = fit("8gaussians", steps=20, quiet=True)
         >>> estimator.log_prob(torch.zeros(3, 2)).shape
         torch.Size([3])
@@ -77,7 +78,7 @@ def fit_estimator(estimator: ContrastiveEstimator, x: Any, *, quiet: bool = Fals
         noise=type(estimator.noise).__name__,
         method="fce" if estimator.adapt_noise else "nce",
         noise_ratio=estimator.noise_ratio,
-        **settings,
+        **{"device": str(estimator.log_normalizer.device), **settings},
     ).resolved()
     prepared = prepare(x, config)
     if prepared.event_shape != tuple(estimator.noise.event_shape):
