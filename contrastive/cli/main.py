@@ -61,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
             help=help,
             description=f"{help[0].upper()}{help[1:]}.",
             epilog=_EXAMPLES[name],
+            usage=f"contrastive {name} [options]" if name in ("fit", "init-config") else None,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
