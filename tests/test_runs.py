@@ -14,6 +14,7 @@ import yaml
 import contrastive
 from contrastive import ContrastiveError, ContrastiveEstimator, fit, load, make_energy, make_noise
 from contrastive.config import FitConfig, read_config
+from contrastive.training.run_directory import RunDirectory
 from contrastive.training.trainer import Trainer
 
 CLI = [sys.executable, "-m", "contrastive.cli.main"]
@@ -96,6 +97,23 @@ def test_a_run_killed_at_random_moments_ends_as_the_uninterrupted_one(tmp_path):
     assert kills >= 2, "the run was too fast to be killed"
     assert figures(killed) == figures(tmp_path / "whole")
     assert not list(killed.glob("*.tmp"))
+
+
+def test_resuming_removes_what_a_kill_left_half_written(tmp_path):
+    fit("8gaussians", out=str(tmp_path / "run"), steps=3, quiet=True)
+    directory = RunDirectory(tmp_path / "run")
+    half_written = directory.path / ".checkpoint.safetensors.4711.tmp"
+    half_written.write_bytes(b"half")
+    directory.summary_path.unlink()
+    subprocess.run([*CLI, "fit", "--resume", directory.path, "--no-report", "--quiet"], check=True)
+    assert directory.is_finished
+    assert not half_written.exists()
+
+
+def test_a_directory_with_only_a_half_written_file_is_free(tmp_path):
+    (tmp_path / ".config.yaml.4711.tmp").write_bytes(b"half")
+    fit("8gaussians", out=str(tmp_path), steps=3, quiet=True)
+    assert RunDirectory(tmp_path).is_finished
 
 
 def test_ctrl_c_saves_and_says_how_to_resume(tmp_path):

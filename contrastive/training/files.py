@@ -36,6 +36,11 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         part.unlink(missing_ok=True)
 
 
+def leftovers(directory: Path) -> list[Path]:
+    """The half-written files that a killed process left in `directory`."""
+    return list(directory.glob(".*.tmp"))
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8; see `write_atomically`."""
     write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))

@@ -18,7 +18,14 @@ from torch import Tensor
 
 from contrastive.config import FitConfig, read_config
 from contrastive.errors import ContrastiveError
-from contrastive.training.files import finite_or_none, read_checkpoint, write_checkpoint, write_json, write_text
+from contrastive.training.files import (
+    finite_or_none,
+    leftovers,
+    read_checkpoint,
+    write_checkpoint,
+    write_json,
+    write_text,
+)
 
 
 class RunDirectory:
@@ -51,7 +58,7 @@ class RunDirectory:
         """
         if self.path.exists() and not self.path.is_dir():
             raise ContrastiveError(f"{self.path} is a file, not a directory; choose another --out")
-        if not self.path.exists() or not any(self.path.iterdir()):
+        if not self.path.exists() or not set(self.path.iterdir()) - set(leftovers(self.path)):
             return
         if not overwrite:
             raise ContrastiveError(
@@ -83,8 +90,10 @@ class RunDirectory:
         self.metrics.append(finite_or_none(metrics))
         self._write_metrics()
 
-    def rewind_metrics(self, updates: int) -> None:
-        """Forget the evaluations after `updates`, which a resumed run will make again."""
+    def rewind(self, updates: int) -> None:
+        """Forget the evaluations after `updates`, which a resumed run will make again, and half-written files."""
+        for path in leftovers(self.path):
+            path.unlink()
         self.metrics = [line for line in self.read_metrics() if line["updates"] <= updates]
         self._write_metrics()
 

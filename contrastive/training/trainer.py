@@ -211,11 +211,11 @@ class Trainer:
         """
         if self.directory is None or not self.directory.checkpoint_path.exists():
             if self.directory is not None:
-                self.directory.rewind_metrics(-1)
+                self.directory.rewind(-1)
             return
         tensors, state = read_checkpoint(self.directory.checkpoint_path)
         self._load(tensors, state)
-        self.directory.rewind_metrics(self.position.updates)
+        self.directory.rewind(self.position.updates)
 
     def _load(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         position = dict(state["position"])
