@@ -74,6 +74,31 @@ class InitializableNoise(Protocol):
         ...
 
 
+@runtime_checkable
+class InvertibleNoise(Protocol):
+    """A noise that shows its map to the latent space, so that the conformance kit can check its Jacobian."""
+
+    def to_latent(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """z = g^-1(x) and log |det dz/dx|, shapes `(batch, *event)` and `(batch,)`."""
+        ...
+
+    def from_latent(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """x = g(z) and log |det dx/dz|, shapes `(batch, *event)` and `(batch,)`."""
+        ...
+
+
+@runtime_checkable
+class NoiseAwareEnergy(Protocol):
+    """An energy that is built on the noise, such as `tilted`.
+
+    The estimator hands it the noise when it is made; training again when the noise is fitted and the game begins.
+    """
+
+    def start_from(self, noise: NoiseModel) -> None:
+        """Take from `noise`, as it now is, what the energy needs."""
+        ...
+
+
 class EnergyModel(Protocol):
     """A module whose call gives f(x), the UNNORMALISED LOG-DENSITY: high = likely, as in p(x) = exp(f(x) - c).
 

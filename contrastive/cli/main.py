@@ -31,6 +31,12 @@ _EXAMPLES = {
     "list": """examples:
   contrastive list
   contrastive list noises""",
+    "check": """examples:
+  contrastive check gaussian
+  contrastive check glow --dim 4 --noise.width 32
+  contrastive check my_package.my_module:MyNoise --event-shape 3,8,8 --json
+  contrastive check glow --only jacobian,normalization
+  contrastive check --list-checks""",
     "init-config": """examples:
   contrastive init-config > config.yaml
   contrastive init-config --noise glow --method fce --out config.yaml""",
@@ -98,6 +104,17 @@ def build_parser() -> argparse.ArgumentParser:
         "what", nargs="?", choices=("noises", "energies", "densities", "objectives", "recipes"), help="[all]"
     )
 
+    check = command("check", "prove a noise or an energy right, with the conformance kit")
+    check.add_argument("name", metavar="NAME", nargs="?", help="a registered name, or module:factory")
+    size = check.add_mutually_exclusive_group()
+    size.add_argument("--dim", type=int, default=2, help="length of a data vector [2]")
+    size.add_argument("--event-shape", metavar="SHAPE", help="shape of a data point, such as 3,32,32")
+    check.add_argument("--kind", choices=("noise", "energy"), help="[what the name is registered as]")
+    check.add_argument("--only", metavar="CHECKS", help="these checks, separated by commas [all]")
+    check.add_argument("--seed", type=int, default=0)
+    check.add_argument("--json", dest="json_output", action="store_true", help="print JSON")
+    check.add_argument("--list-checks", action="store_true", help="name every check and what it proves")
+
     init = command("init-config", "print a config file with every setting explained")
     add_config_options(init)
     init.add_argument("--config", metavar="FILE", help="settings from a file; options given here win")
@@ -106,20 +123,19 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, 2 for what the user can mend, 130 for Ctrl-C."""
+    """Run a command; returns the exit code: 0, 1 where a check failed, 2 for what the user can mend, 130 for Ctrl-C."""
     try:
         parser = build_parser()
         known, rest = parser.parse_known_args(arguments)
         given: dict[str, Any] = vars(known)
         name = given.pop("command")
-        takes_config = name in ("fit", "init-config")
-        if rest and not takes_config:
+        takes_dotted = name in ("fit", "init-config", "check")
+        if rest and not takes_dotted:
             raise ContrastiveError(f"unknown argument {rest[0]!r} (see contrastive {name} --help)")
-        if takes_config:
+        if takes_dotted:
             given["dotted"] = rest
         module = import_module(f"contrastive.cli.{name.replace('-', '_')}")
-        module.run(**given)
-        return 0
+        return module.run(**given) or 0
     except ContrastiveError as error:
         print(f"contrastive: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

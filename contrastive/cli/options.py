@@ -48,20 +48,20 @@ def build_config(given: dict[str, Any], dotted: list[str], config: str | None) -
     """
     flat = read_config(config).to_flat() if config else {}
     flat |= {name: value if name in _TEXT else _parsed(name, value) for name, value in given.items()}
-    return FitConfig.from_flat(flat | dict(_dotted(dotted)))
+    return FitConfig.from_flat(flat | dict(dotted_options(dotted)))
 
 
 _TEXT = ("data", "columns", "energy", "noise", "method", "objective", "recipe", "device", "out", "schedule")
 
 
-def _dotted(arguments: list[str]) -> typing.Iterator[tuple[str, Any]]:
-    """Pairs from `--noise.width 64` or `--noise.width=64`."""
+def dotted_options(arguments: list[str]) -> typing.Iterator[tuple[str, Any]]:
+    """Pairs such as ("noise.width", 64) from `--noise.width 64` or `--noise.width=64`."""
     rest = list(arguments)
     while rest:
         word = rest.pop(0)
         name, has_value, value = word.removeprefix("--").partition("=")
         if not word.startswith("--") or not name.startswith(("noise.", "energy.")):
-            raise ContrastiveError(f"unknown argument {word!r} (see contrastive fit --help)")
+            raise ContrastiveError(f"unknown argument {word!r} (see --help)")
         if not has_value:
             if not rest or rest[0].startswith("--"):
                 raise ContrastiveError(f"{word} needs a value")

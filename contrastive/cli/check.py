@@ -1,0 +1,103 @@
+"""`contrastive check`."""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from contrastive.cli.options import dotted_options
+from contrastive.errors import ContrastiveError
+from contrastive.registry import energies, noises
+from contrastive.testing import SUITES, Outcome, make_subject, outcomes_of
+
+_SIGNS = {"passed": "ok", "failed": "FAILED", "not applicable": "-"}
+
+
+def run(
+    *,
+    name: str | None,
+    dim: int,
+    event_shape: str | None,
+    kind: str | None,
+    only: str | None,
+    seed: int,
+    json_output: bool,
+    list_checks: bool,
+    dotted: list[str],
+) -> int:
+    """Run the conformance kit on one model; returns 1 if a check failed."""
+    if list_checks:
+        _list()
+        return 0
+    if name is None:
+        raise ContrastiveError("say what to check: contrastive check NAME (contrastive list shows the names)")
+    shape = (dim,) if event_shape is None else _shape(event_shape)
+    options = {key.partition(".")[2]: value for key, value in dotted_options(dotted)}
+    factory, kind = _factory(name, kind, shape, options)
+    subject = make_subject(factory, kind, shape, seed=seed)  # type: ignore[arg-type]
+    subject.fresh()  # what cannot be made is told before any check
+    names = None if only is None else [part.strip() for part in only.split(",")]
+    total = len(names or SUITES[subject.kind])
+    with tqdm(total=total, desc=f"check {name}", leave=False, disable=not sys.stderr.isatty()) as bar:
+        outcomes = []
+        for outcome in outcomes_of(subject, names):
+            bar.update()
+            outcomes.append(outcome)
+            if not json_output:
+                bar.write(_line(outcome), file=sys.stdout)
+    verdicts: list[str] = [outcome.verdict for outcome in outcomes]
+    if json_output:
+        print(json.dumps([dataclasses.asdict(outcome) for outcome in outcomes], indent=2))
+    else:
+        counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in _SIGNS)
+        print(f"{name} over events of shape {shape}: {counts}")
+    return int("failed" in verdicts)
+
+
+def _line(outcome: Outcome) -> str:
+    sign = _SIGNS[outcome.verdict]
+    return f"{sign:7} {outcome.check:30} {outcome.seconds:6.1f} s  {outcome.reason}".rstrip()
+
+
+def _list() -> None:
+    for kind, checks in SUITES.items():
+        print(f"{kind}:")
+        for check in checks:
+            print(f"  {check.name:30} {check.proves}")
+
+
+def _factory(
+    name: str, kind: str | None, shape: tuple[int, ...], options: dict[str, Any]
+) -> tuple[Callable[[], Any], str]:
+    """What makes the model, and its kind: as told, or an energy where only energies have the name."""
+    if ":" in name:
+        return partial(_imported(name), **options), kind or "noise"
+    only_energy = name in energies.names() and name not in noises.names()
+    kind = kind or ("energy" if only_energy else "noise")
+    registry = energies if kind == "energy" else noises
+    return partial(registry.make, name, event_shape=shape, **options), kind
+
+
+def _imported(path: str) -> Any:
+    module, _, attribute = path.partition(":")
+    sys.path.insert(0, str(Path.cwd()))  # a file in the user's directory, as `python -m` finds it
+    try:
+        return getattr(import_module(module), attribute)
+    except Exception as error:  # a stranger's import may raise anything
+        raise ContrastiveError(f"cannot import {path}: {type(error).__name__}: {error}") from error
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    try:
+        shape = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        shape = ()
+    if not shape or min(shape) < 1:
+        raise ContrastiveError(f"--event-shape takes positive integers such as 3,32,32, got {text!r}")
+    return shape

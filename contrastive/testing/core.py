@@ -1,0 +1,215 @@
+"""What a check is, what it is run on, and what comes out."""
+
+import copy
+import inspect
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from contrastive.errors import ContrastiveError
+from contrastive.noises import DistributionNoise
+from contrastive.protocols import FittableNoise, InitializableNoise
+from contrastive.registry import energies, noises
+
+Kind = Literal["noise", "energy", "bijection"]
+
+
+class CheckFailed(AssertionError):
+    """A model does not hold what its protocol promises; the message says what is wrong with the density."""
+
+
+class NotApplicable(Exception):
+    """The model has nothing that a check could look at; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One named property.
+
+    Args:
+        name: as it is shown and selected.
+        proves: one sentence.
+        run: raises `CheckFailed` or `NotApplicable`.
+    """
+
+    name: str
+    proves: str
+    run: Callable[["Subject"], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one check said: "passed", "failed" or "not applicable", with the reason for the last two."""
+
+    check: str
+    proves: str
+    verdict: Literal["passed", "failed", "not applicable"]
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model to be checked, made anew for every check.
+
+    Args:
+        factory: makes a fresh model, without arguments.
+        kind: which protocol it claims.
+        event_shape: shape of one data point.
+        seed: of everything random.
+        rows: draws that the statistical checks take.
+        false_alarm: largest probability that a statistical check fails a correct model.
+        strength: how far parameters are moved from where the factory left them, relative to their size.
+    """
+
+    factory: Callable[[], Any]
+    kind: Kind
+    event_shape: tuple[int, ...]
+    seed: int = 0
+    rows: int = 20_000
+    false_alarm: float = 1e-6
+    strength: float = 0.3
+
+    @property
+    def dim(self) -> int:
+        """Numbers in one event."""
+        return math.prod(self.event_shape)
+
+    def data(self, n: int, dtype: torch.dtype = torch.float64) -> Tensor:
+        """`n` correlated, skewed events of mean about 1 and standard deviation about 2."""
+        generator = torch.Generator().manual_seed(self.seed)
+        mix = torch.eye(self.dim, dtype=dtype) + 0.3 * torch.randn(
+            self.dim, self.dim, generator=generator, dtype=dtype
+        ) / math.sqrt(self.dim)
+        g = torch.randn(n, self.dim, generator=generator, dtype=dtype)
+        return (1 + (2 * g + 0.3 * g.square()) @ mix).reshape(n, *self.event_shape)
+
+    def fresh(self) -> Any:
+        """The model as the factory makes it, in float64."""
+        torch.manual_seed(self.seed)
+        model = self.factory()
+        if isinstance(model, Distribution):
+            model = DistributionNoise(model)
+        return model.double() if isinstance(model, nn.Module) else model
+
+    def model(self) -> Any:
+        """A model that has seen data, with every parameter moved away from its initial value, in eval mode."""
+        model = self.fresh()
+        if self.kind == "noise":
+            prepare(model, self.data(2000))
+        if isinstance(model, nn.Module):
+            model.eval()
+            randomize(model, self.strength)
+        return model
+
+
+def prepare(noise: Any, x: Tensor) -> None:
+    """Show data to a noise that wants to see them before its first use."""
+    if isinstance(noise, FittableNoise) and not noise.is_fitted:
+        noise.fit(x)
+    if isinstance(noise, InitializableNoise) and not noise.is_initialized:
+        noise.initialize(x)
+
+
+@torch.no_grad()
+def randomize(model: nn.Module, strength: float) -> None:
+    """Add noise to every trainable parameter: a fresh flow is near the identity and hides its mistakes."""
+    for parameter in model.parameters():
+        if parameter.requires_grad and parameter.numel():
+            fan_in = parameter[0].numel() if parameter.ndim > 1 else parameter.numel()
+            size = max(float(parameter.square().mean().sqrt()), fan_in**-0.5)
+            parameter.add_(strength * size * torch.randn_like(parameter))
+
+
+def random_directions(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """A random step for each tensor, in proportion to its size."""
+    sizes = ((t.detach(), max(float(t.detach().square().mean().sqrt()), 0.1)) for t in tensors)
+    return [size * torch.randn_like(t) for t, size in sizes]
+
+
+def twin(model: Any) -> Any:
+    """A deep copy that shares nothing."""
+    return copy.deepcopy(model)
+
+
+def close(a: Tensor, b: Tensor, tolerance: float) -> bool:
+    """Whether two tensors agree to `tolerance`, relative to 1 + their size; equal infinities agree."""
+    return bool(torch.isclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True).all())
+
+
+def gap(a: Tensor, b: Tensor) -> float:
+    """The largest difference, for messages."""
+    return float((a - b).detach().abs().nan_to_num(nan=math.inf).max())
+
+
+def make_subject(target: Any, kind: Kind, event_shape: Iterable[int] | None = None, **settings: Any) -> Subject:
+    """A subject from a registered name, a factory, or a ready model (copied for every check).
+
+    Args:
+        target: what is to be checked; a factory is called with `event_shape` if it takes that, with nothing else.
+        kind: which protocol it claims.
+        event_shape: shape of one data point; a noise tells its own, a name is made for `(2,)` unless told.
+        **settings: fields of `Subject`.
+
+    Raises:
+        ContrastiveError: if the target cannot be made, or the event shape is not known.
+    """
+    shape = None if event_shape is None else tuple(event_shape)
+    if isinstance(target, str):
+        shape = shape or (2,)
+        registry = energies if kind == "energy" else noises
+        factory: Callable[[], Any] = partial(registry.make, target, event_shape=shape)
+    elif isinstance(target, Distribution | nn.Module):
+        factory = partial(twin, target)
+    elif callable(target):
+        takes_shape = "event_shape" in inspect.signature(target).parameters
+        factory = partial(target, event_shape=shape) if takes_shape and shape else target
+    else:
+        raise ContrastiveError(f"cannot check a {type(target).__name__}: give a name, a factory or a module")
+    if shape is None:
+        shape = getattr(factory(), "event_shape", None)
+    if shape is None:
+        raise ContrastiveError("the model does not tell its event_shape: pass event_shape=")
+    return Subject(factory, kind, tuple(shape), **settings)
+
+
+def run_checks(subject: Subject, checks: Iterable[Check]) -> Iterable[Outcome]:
+    """Run every check on a fresh model, the global random state left as it was."""
+    for check in checks:
+        started = time.monotonic()
+        verdict, reason = "passed", ""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(subject.seed)
+            try:
+                check.run(subject)
+            except NotApplicable as skipped:
+                verdict, reason = "not applicable", str(skipped)
+            except CheckFailed as failure:
+                verdict, reason = "failed", str(failure)
+            except Exception as error:  # a stranger's model may raise anything, and that too is a finding
+                verdict, reason = "failed", f"it raised {type(error).__name__}: {error}"
+        yield Outcome(check.name, check.proves, verdict, reason, time.monotonic() - started)  # type: ignore[arg-type]
+
+
+def collect(checks: list[Check]) -> Callable[[Callable[[Subject], None]], Callable[[Subject], None]]:
+    """Decorator that adds a function to `checks`: its name and the first line of its docstring are the check's."""
+
+    def add(function: Callable[[Subject], None]) -> Callable[[Subject], None]:
+        proves = (function.__doc__ or "").strip().splitlines()[0]
+        checks.append(Check(function.__name__.strip("_").replace("_", "-"), proves, function))
+        return function
+
+    return add
+
+
+def require(condition: bool, message: str) -> None:
+    """Fail with `message` unless the condition holds."""
+    if not condition:
+        raise CheckFailed(message)
