@@ -39,7 +39,7 @@ def normal_threshold(false_alarm: float, tests: int = 1) -> float:
     return float(torch.special.ndtri(p))
 
 
-def features(x: Float[Tensor, "n d"], centre: Tensor, scale: Tensor, count: int) -> Float[Tensor, "n count+1"]:
+def features(x: Float[Tensor, "n d"], centre: Tensor, scale: Tensor, count: int) -> Float[Tensor, "n features"]:
     """The constant 1 and `count` random cosines of the standardised points, all within [-1, 1].
 
     Frequencies of several sizes, drawn from the global random state: call with it seeded to get the same ones.
