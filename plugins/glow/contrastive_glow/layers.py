@@ -1,4 +1,4 @@
-"""The three layers of a Glow step for vectors, on normflows' own where those are sound.
+"""Two layers of a Glow step for vectors, on normflows' own; the third is in `coupling`.
 
 normflows' convention: `forward` maps latent to data, `inverse` data to latent. Each returns the mapped batch and the
 log-determinant of that direction, shape `(batch,)`.
@@ -8,8 +8,8 @@ import warnings
 
 import torch
 from jaxtyping import Float
-from normflows.flows import AffineConstFlow, Flow, InvertibleAffine
-from torch import Tensor, nn
+from normflows.flows import AffineConstFlow, InvertibleAffine
+from torch import Tensor
 
 Mapped = tuple[Float[Tensor, "n d"], Float[Tensor, " n"]]
 
@@ -66,40 +66,3 @@ class Linear(InvertibleAffine):
         """Data to latent: x W."""
         lower, upper = self._factors()
         return x @ (self.P @ lower @ upper), self.log_S.sum().expand(len(x))
-
-
-class AffineCoupling(Flow):
-    """x2 = z2 exp(s(z1)) + t(z1), with |s| < `bound`.
-
-    The bound keeps a flow that is trained against an energy from sending a point to infinity; normflows' `exp` map
-    has none, and its `log(sigmoid(s + 2))` overflows.
-    """
-
-    def __init__(self, dim: int, width: int, hidden_layers: int, bound: float, activation: type[nn.Module]) -> None:
-        super().__init__()
-        self.kept, self.bound = dim // 2, bound
-        layers: list[nn.Module] = []
-        size = self.kept
-        for _ in range(hidden_layers):
-            layers += [nn.Linear(size, width), activation()]
-            size = width
-        last = nn.Linear(size, 2 * (dim - self.kept))
-        nn.init.zeros_(last.weight)  # a fresh coupling is the identity
-        nn.init.zeros_(last.bias)
-        self.network = nn.Sequential(*layers, last)
-
-    def _shift_and_log_scale(self, kept: Tensor) -> tuple[Tensor, Tensor]:
-        shift, raw = self.network(kept).chunk(2, dim=-1)
-        return shift, self.bound * torch.tanh(raw / self.bound)
-
-    def forward(self, z: Float[Tensor, "n d"]) -> Mapped:
-        """Latent to data."""
-        kept, moved = z[:, : self.kept], z[:, self.kept :]
-        shift, log_scale = self._shift_and_log_scale(kept)
-        return torch.cat([kept, moved * log_scale.exp() + shift], -1), log_scale.sum(-1)
-
-    def inverse(self, x: Float[Tensor, "n d"]) -> Mapped:
-        """Data to latent."""
-        kept, moved = x[:, : self.kept], x[:, self.kept :]
-        shift, log_scale = self._shift_and_log_scale(kept)
-        return torch.cat([kept, (moved - shift) * (-log_scale).exp()], -1), -log_scale.sum(-1)

@@ -1,0 +1,138 @@
+"""What every flow made of layers shares: the memory of having seen data, both directions, one pass."""
+
+import math
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from contrastive.errors import ContrastiveError, did_you_mean
+from contrastive_glow.layers import ActNorm
+
+#: Nonlinearities of the networks inside a flow.
+ACTIVATIONS: dict[str, type[nn.Module]] = {"silu": nn.SiLU, "relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh}
+
+
+class Flow(nn.Module):
+    """A flow over vectors, as a noise that adapts: x = g(z), z standard normal.
+
+    A subclass passes its layers, in the order from data to latent, each with normflows' `forward` (latent to data)
+    and `inverse` (data to latent), and log-determinants of shape `(batch,)`. The flow must see data once, by
+    `initialize(x)`, before it samples or scores.
+
+    Args:
+        event_shape: `(d,)`.
+        layers: invertible layers, from data to latent.
+    """
+
+    name: ClassVar[str] = "flow"
+    initialized: Tensor
+
+    def __init__(self, event_shape: tuple[int, ...], layers: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.event_shape = torch.Size(event_shape)
+        self.layers = nn.ModuleList(layers)
+        self.register_buffer("initialized", torch.tensor(False))
+        self._is_initialized = False  # the buffer's value, without a device synchronisation per call
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether `initialize` has run."""
+        return self._is_initialized
+
+    @torch.no_grad()
+    def initialize(self, x: Float[Tensor, "n d"]) -> None:
+        """Set each ActNorm so that its output on `x` has mean 0 and standard deviation 1."""
+        for layer in self._steps():
+            if isinstance(layer, ActNorm):
+                layer.initialize(x)
+            x, _ = layer.inverse(x)
+        self.initialized.fill_(True)
+        self._is_initialized = True
+
+    def to_latent(self, x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, " n"]]:
+        """z = g^-1(x) and log |det dz/dx|."""
+        self._require_initialized()
+        log_det = x.new_zeros(len(x))
+        for layer in self._steps():
+            x, change = layer.inverse(x)
+            log_det = log_det + change
+        return x, log_det
+
+    def from_latent(self, z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, " n"]]:
+        """x = g(z) and log |det dx/dz|."""
+        self._require_initialized()
+        log_det = z.new_zeros(len(z))
+        for layer in reversed(self._steps()):
+            z, change = layer(z)
+            log_det = log_det + change
+        return z, log_det
+
+    def log_prob(self, value: Float[Tensor, "*shape"]) -> Float[Tensor, "*batch"]:
+        """log q(value) in nats, for `value` of shape `(*batch, d)`."""
+        z, log_det = self.to_latent(value.reshape(-1, *self.event_shape))
+        return (_standard_normal(z) + log_det).reshape(value.shape[:-1])
+
+    def rsample_and_log_prob(
+        self, sample_shape: torch.Size = torch.Size()
+    ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*batch"]]:
+        """x = g(z) and log q(x) = log N(z) - log |det dx/dz|, in one pass, both in the graph."""
+        like = next(self.parameters())
+        z = torch.randn(math.prod(sample_shape), *self.event_shape, dtype=like.dtype, device=like.device)
+        x, log_det = self.from_latent(z)
+        log_q = _standard_normal(z) - log_det
+        return x.reshape(*sample_shape, *self.event_shape), log_q.reshape(sample_shape)
+
+    @torch.no_grad()
+    def sample(self, sample_shape: torch.Size = torch.Size()) -> Float[Tensor, "*shape"]:
+        """Draws of shape `(*sample_shape, d)`."""
+        return self.rsample_and_log_prob(sample_shape)[0]
+
+    def _steps(self) -> list[Any]:
+        return list(self.layers)
+
+    def _require_initialized(self) -> None:
+        if not self._is_initialized:
+            raise ContrastiveError(f"this {self.name} has seen no data: call initialize(x) with a batch first")
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *args)
+        self._is_initialized = bool(self.initialized)
+
+
+def require_vector(name: str, event_shape: tuple[int, ...], least: int = 1) -> int:
+    """The d of an event shape `(d,)`.
+
+    Raises:
+        ContrastiveError: if the event is not a vector of `least` or more entries.
+    """
+    if len(event_shape) != 1 or event_shape[0] < least:
+        raise ContrastiveError(f"{name} needs vectors of {least} or more entries, got event shape {tuple(event_shape)}")
+    return event_shape[0]
+
+
+def require_positive(name: str, **sizes: int) -> None:
+    """Refuse a depth, width or number of layers below 1.
+
+    Raises:
+        ContrastiveError: naming the sizes.
+    """
+    if min(sizes.values()) < 1:
+        raise ContrastiveError(f"{name} needs {', '.join(sizes)} of at least 1 each")
+
+
+def find_activation(name: str) -> type[nn.Module]:
+    """The nonlinearity called `name`.
+
+    Raises:
+        ContrastiveError: if it is none of `ACTIVATIONS`.
+    """
+    if name not in ACTIVATIONS:
+        raise ContrastiveError(f"unknown activation {name!r}; {did_you_mean(name, ACTIVATIONS)}")
+    return ACTIVATIONS[name]
+
+
+def _standard_normal(z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+    return -0.5 * (z.square().sum(-1) + z.shape[-1] * math.log(2 * math.pi))
