@@ -26,7 +26,7 @@ from contrastive.data.scaling import Scaling
 from contrastive.errors import ContrastiveError
 from contrastive.noises.distribution import DistributionNoise
 from contrastive.objectives import Objective, make_objective
-from contrastive.protocols import AdaptiveNoise, EnergyModel, NoiseModel
+from contrastive.protocols import AdaptiveNoise, EnergyModel, NoiseAwareEnergy, NoiseModel
 
 
 class Value(NamedTuple):
@@ -141,6 +141,7 @@ class ContrastiveEstimator(nn.Module):
         self.num_classes: int | None = getattr(energy, "num_classes", None)
         self.log_normalizer = nn.Parameter(torch.zeros(() if self.num_classes is None else (self.num_classes,)))
         self.scaling = scaling or Scaling.identity(tuple(noise.event_shape))
+        self.introduce_noise()
 
     # The model, in original units ------------------------------------------------------------------------------
 
@@ -220,6 +221,11 @@ class ContrastiveEstimator(nn.Module):
             return self.noise.rsample_and_log_prob(torch.Size([n]))
         z = self.noise.sample(torch.Size([n]))
         return z, self.noise.log_prob(z)
+
+    def introduce_noise(self) -> None:
+        """Hand the noise, as it now is, to an energy that is built on it; call it again after fitting the noise."""
+        if isinstance(self.energy, NoiseAwareEnergy):
+            self.energy.start_from(self.noise)
 
     @torch.no_grad()
     def balance(self, z: Float[Tensor, "n *event"]) -> None:

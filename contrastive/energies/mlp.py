@@ -30,7 +30,7 @@ class MLP(nn.Module):
         num_classes: None for one density, f of shape `(batch,)`; K for K densities, f of shape `(batch, K)`.
 
     Raises:
-        ContrastiveError: for an unknown activation or a width below 1.
+        ContrastiveError: for an unknown activation, a width or a number of classes below 1.
     """
 
     def __init__(
@@ -47,6 +47,8 @@ class MLP(nn.Module):
         widths = [widths] if isinstance(widths, int) else list(widths)
         if any(width < 1 for width in widths):
             raise ContrastiveError(f"energy widths must be positive, got {widths}")
+        if num_classes is not None and num_classes < 1:
+            raise ContrastiveError(f"num_classes must be at least 1, got {num_classes}")
         self.num_classes = num_classes
         layers: list[nn.Module] = [nn.Flatten()]
         size = math.prod(event_shape)

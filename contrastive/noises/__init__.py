@@ -3,7 +3,16 @@
 from contrastive.noises.distribution import DistributionNoise
 from contrastive.noises.gaussian import DiagonalGaussian, Gaussian
 from contrastive.noises.gaussian_mixture import GaussianMixture
+from contrastive.noises.spins import BernoulliSpins
 from contrastive.noises.student_t import StudentT
 from contrastive.noises.uniform import Uniform
 
-__all__ = ["DiagonalGaussian", "DistributionNoise", "Gaussian", "GaussianMixture", "StudentT", "Uniform"]
+__all__ = [
+    "BernoulliSpins",
+    "DiagonalGaussian",
+    "DistributionNoise",
+    "Gaussian",
+    "GaussianMixture",
+    "StudentT",
+    "Uniform",
+]

@@ -143,13 +143,12 @@ def _introduce(estimator: ContrastiveEstimator, data: Prepared, seed: int) -> No
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             noise.initialize(data.fitting[:_INITIALIZATION_ROWS])
+    estimator.introduce_noise()
 
 
 def _stages(config: FitConfig, estimator: ContrastiveEstimator, averaged: ContrastiveEstimator) -> list[Stage]:
     noise_parameters = list(learnable(estimator))
-    noise_averages = [
-        twin for twin, own in zip(_parameters(averaged.noise), _parameters(estimator.noise)) if own.requires_grad
-    ]
+    noise_averages = _twins(averaged.noise, estimator.noise)
     common: dict[str, Any] = {"decay": config.decay, "clip_norm": config.clip_norm}
     stages: list[Stage] = []
     if config.pretrain_steps:
@@ -161,11 +160,11 @@ def _stages(config: FitConfig, estimator: ContrastiveEstimator, averaged: Contra
             **common,
         )
         stages.append(MaximumLikelihood(estimator, pupil, config.pretrain_steps))
-    own = [estimator.log_normalizer, *_parameters(estimator.energy)]
+    own = [estimator.log_normalizer, *(p for p in _parameters(estimator.energy) if p.requires_grad)]
     players = {
         "energy": Player(
             own,
-            [averaged.log_normalizer, *_parameters(averaged.energy)],
+            [averaged.log_normalizer, *_twins(averaged.energy, estimator.energy)],
             optimizer=config.optimizer or "adam",
             learning_rate=config.learning_rate or 1e-3,
             ema=config.ema or 0.0,
@@ -193,6 +192,11 @@ def _stages(config: FitConfig, estimator: ContrastiveEstimator, averaged: Contra
 
 def _parameters(module: Any) -> list[torch.nn.Parameter]:
     return list(module.parameters()) if isinstance(module, torch.nn.Module) else []
+
+
+def _twins(averaged: Any, module: Any) -> list[torch.nn.Parameter]:
+    """The parameters of `averaged` that stand for the trainable ones of `module`."""
+    return [twin for twin, own in zip(_parameters(averaged), _parameters(module)) if own.requires_grad]
 
 
 def _adaptive_names() -> list[str]:

@@ -91,7 +91,8 @@ class Game:
         self.estimator, self.players, self.schedule, self.steps = estimator, players, schedule, steps
 
     def begin(self, batch: Batch, source: Source) -> None:
-        """Start from the best c for the untrained energy."""
+        """Start from the noise as pre-training left it, and from the best c for the untrained energy."""
+        self.estimator.introduce_noise()
         self.resume(source)
         self.estimator.balance(batch.z)
 

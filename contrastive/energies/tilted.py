@@ -1,0 +1,82 @@
+"""The noise, bent towards the data by a correction."""
+
+import copy
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from contrastive.errors import ContrastiveError
+from contrastive.protocols import NoiseModel
+from contrastive.registry import make_energy
+
+
+class Tilted(nn.Module):
+    """f(x) = log q0(x) + h(x), or log q0(x) + B tanh(h(x)), with q0 a frozen copy of the noise; high = likely.
+
+    h = a g(x), with g another energy and a learned factor a that starts at 0: p starts as the noise, and g learns only
+    what the noise lacks (an exponential tilting of q0). Far from the data f falls as log q0 does. With a bound B the
+    density ratio p / q0 stays within exp(-2B) and exp(2B) and |log Z| below B, so importance weights keep a variance.
+    Take it with a noise that is near the data. A step costs one more pass through q0.
+
+    q0 follows the noise until a has moved: the estimator hands the noise over when it is made, and training again
+    when pre-training is over and the game begins. q0 is part of the `state_dict`, and is not trained.
+
+    Args:
+        event_shape: shape of one data point.
+        correction: name of the energy g.
+        bound: B > 0 in nats; None leaves the correction unbounded.
+        **options: of the correction, such as `widths=(64, 64)`.
+
+    Raises:
+        ContrastiveError: if the bound is not positive, or the correction cannot be made or is tilted itself.
+
+    Example:
+        >>> from contrastive import ContrastiveEstimator, make_energy, make_noise
+        >>> noise = make_noise("gaussian", event_shape=(2,), loc=0.0)
+        >>> estimator = ContrastiveEstimator(make_energy("tilted", event_shape=(2,), bound=3.0), noise)
+        >>> estimator.log_ratio(torch.randn(3, 2)).abs().max().item()
+        0.0
+    """
+
+    def __init__(
+        self, event_shape: tuple[int, ...], *, correction: str = "mlp", bound: float | None = None, **options: Any
+    ) -> None:
+        super().__init__()
+        if bound is not None and not bound > 0:
+            raise ContrastiveError(f"the bound of a tilted energy must be positive, got {bound}")
+        self.bound = bound
+        self.correction = make_energy(correction, event_shape=event_shape, **options)
+        if isinstance(self.correction, Tilted):
+            raise ContrastiveError("the correction of a tilted energy cannot be tilted itself; take another energy")
+        self.num_classes: int | None = getattr(self.correction, "num_classes", None)
+        self.strength = nn.Parameter(torch.zeros(()))  # ReZero: Bachlechner et al. (2021)
+        self.base: NoiseModel | None = None
+
+    def start_from(self, noise: NoiseModel) -> None:
+        """Take a frozen copy of `noise` as q0, unless a correction has been learned already."""
+        if self.base is not None and bool(self.strength != 0):
+            return
+        base = copy.deepcopy(noise)
+        if isinstance(base, nn.Module):
+            base.requires_grad_(False)
+        del self.base  # a module cannot be replaced by a noise that is none
+        self.base = base
+
+    def forward(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *classes"]:
+        """f(x), shape `(batch,)`, or `(batch, K)` if the correction has K classes.
+
+        Raises:
+            ContrastiveError: before `start_from`.
+        """
+        if self.base is None:
+            raise ContrastiveError(
+                "the energy 'tilted' has no noise to start from: give it to a ContrastiveEstimator, or call "
+                "start_from(noise)"
+            )
+        h = self.strength * self.correction(x)
+        if self.bound is not None:
+            h = self.bound * h.tanh()
+        log_q0 = self.base.log_prob(x)
+        return h + (log_q0 if self.num_classes is None else log_q0[:, None])
