@@ -14,7 +14,7 @@ a plain density is NCE, a flow fitted first and held is fixed-flow NCE, a flow t
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -26,7 +26,8 @@ from contrastive.data.scaling import Scaling
 from contrastive.errors import ContrastiveError
 from contrastive.noises.distribution import DistributionNoise
 from contrastive.objectives import Objective, make_objective
-from contrastive.protocols import AdaptiveNoise, EnergyModel, NoiseAwareEnergy, NoiseModel
+from contrastive.protocols import AdaptiveNoise, EnergyModel, NoiseAwareEnergy, NoiseModel, trainable_parameters
+from contrastive.score_function import score_function_mean
 
 
 class Value(NamedTuple):
@@ -92,7 +93,7 @@ class ContrastiveEstimator(nn.Module):
         objective: name of an objective, or one itself.
         noise_ratio: nu > 0, the weight of the noise in the loss.
         noise_per_data: kappa > 0, noise draws a data point; nu unless told.
-        adapt_noise: the noise learns too (FCE); it must be an `AdaptiveNoise`.
+        adapt_noise: the noise learns too (FCE); it must have trainable parameters.
         scaling: from original units to model coordinates; the identity unless told.
 
     Raises:
@@ -125,10 +126,10 @@ class ContrastiveEstimator(nn.Module):
             raise ContrastiveError(
                 f"{type(noise).__name__} is not a noise: it needs event_shape, sample(sample_shape) and log_prob(value)"
             )
-        if adapt_noise and not isinstance(noise, AdaptiveNoise):
+        if adapt_noise and not trainable_parameters(noise):
             raise ContrastiveError(
-                f"{type(noise).__name__} cannot adapt: FCE needs rsample_and_log_prob(sample_shape) and parameters(); "
-                "take such a noise (a flow, a Gaussian) or adapt_noise=False"
+                f"{type(noise).__name__} cannot adapt: it has no trainable parameters; take a noise that has "
+                "(a flow, a Gaussian) or adapt_noise=False"
             )
         noise_per_data = noise_ratio if noise_per_data is None else noise_per_data
         for name, number in {"noise_ratio": noise_ratio, "noise_per_data": noise_per_data}.items():
@@ -207,13 +208,22 @@ class ContrastiveEstimator(nn.Module):
     def contrast_through_noise(self, z: Float[Tensor, "n *event"]) -> Contrast:
         """Data against noise with the noise in the graph: V is differentiable in q's parameters.
 
-        The gradient is pathwise, through x = g(z) in f and in log q, and through log q at the data. Back-propagate
-        `value` into the noise's parameters only: `contrast.value.backward(inputs=list(noise.parameters()))`.
+        For an `AdaptiveNoise` the gradient is pathwise, through x = g(z) in f and in log q, and through log q at the
+        data. For every other noise it is the score function's, unbiased too but noisier: see `score_function_mean`.
+        Back-propagate `value` into the noise's parameters only:
+        `contrast.value.backward(inputs=list(noise.parameters()))`.
         """
-        if not isinstance(self.noise, AdaptiveNoise):
-            raise ContrastiveError(f"{type(self.noise).__name__} cannot adapt: it has no rsample_and_log_prob")
-        z_noise, log_q_noise = self.noise.rsample_and_log_prob(torch.Size([self._draws_for(len(z))]))
-        return self._contrast(z, self.noise.log_prob(z), z_noise, log_q_noise)
+        count = torch.Size([self._draws_for(len(z))])
+        if isinstance(self.noise, AdaptiveNoise):
+            z_noise, log_q_noise = self.noise.rsample_and_log_prob(count)
+            return self._contrast(z, self.noise.log_prob(z), z_noise, log_q_noise)
+        with torch.no_grad():
+            z_noise = self.noise.sample(count)
+        log_q, log_q_noise = self.noise.log_prob(z), self.noise.log_prob(z_noise)
+        held = log_q_noise.detach().requires_grad_()
+        contrast = self._contrast(z, log_q, z_noise, held)
+        noise_losses = self.objective(contrast.r_data, contrast.r_noise, self.noise_ratio)[1]
+        return replace(contrast, noise_loss=score_function_mean(noise_losses, held, log_q_noise))
 
     def draw_noise(self, n: int) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
         """`n` draws in model coordinates and their log q, in one pass where the noise can."""
@@ -243,8 +253,8 @@ class ContrastiveEstimator(nn.Module):
         # One pass over data and noise: twice the rows cost less than two calls.
         r = self._r(torch.cat([z, z_noise.to(z.dtype)]), torch.cat([log_q, log_q_noise]))
         r_data, r_noise = r[: len(z)], r[len(z) :]
-        data_loss, noise_loss = self.objective(r_data, r_noise, self.noise_ratio)
-        return Contrast(r_data, r_noise, data_loss, noise_loss, math.log(self.noise_ratio))
+        data_losses, noise_losses = self.objective(r_data, r_noise, self.noise_ratio)
+        return Contrast(r_data, r_noise, data_losses.mean(), noise_losses.mean(), math.log(self.noise_ratio))
 
     def _r(self, z: Tensor, log_q: Tensor) -> Tensor:
         return self._model_log_prob(z) - log_q - math.log(self.noise_ratio)

@@ -4,6 +4,9 @@ The signatures are those of `torch.distributions.Distribution`, so every torch d
 stands. The required protocols are small; what else a noise can do (be fitted, be initialised) is an optional
 protocol that the training loop asks for with `isinstance`.
 
+Any noise with trainable parameters can adapt: an `AdaptiveNoise` along the paths of its draws, every other one through
+`log_prob` alone, by the score function.
+
 Log-densities are in nats. `*event` is `event_shape`: `(d,)` for vectors.
 """
 
@@ -35,7 +38,7 @@ class NoiseModel(Protocol):
 
 @runtime_checkable
 class AdaptiveNoise(NoiseModel, Protocol):
-    """A noise that can learn: its draws are differentiable in its parameters."""
+    """A noise that can learn along the paths of its draws: they are differentiable in its parameters."""
 
     def rsample_and_log_prob(self, sample_shape: torch.Size = ...) -> tuple[Tensor, Tensor]:
         """Draws x = g(z) and log q(x), both in the graph, in one pass through g.
@@ -88,6 +91,15 @@ class InvertibleNoise(Protocol):
 
 
 @runtime_checkable
+class AutoregressiveNoise(Protocol):
+    """A noise that shows its conditionals, so that the conformance kit can check each against the draws."""
+
+    def conditional_cdf(self, x: Tensor) -> Tensor:
+        """u_i = P(X_i <= x_i given x_1 to x_(i-1)), shape `(batch, d)` for `x` of shape `(batch, *event)`."""
+        ...
+
+
+@runtime_checkable
 class NoiseAwareEnergy(Protocol):
     """An energy that is built on the noise, such as `tilted`.
 
@@ -108,3 +120,9 @@ class EnergyModel(Protocol):
     def __call__(self, x: Float[Tensor, "batch *event"], /) -> Float[Tensor, "batch *classes"]:
         """f(x), shape `(batch,)`, or `(batch, K)` for K classes."""
         ...
+
+
+def trainable_parameters(model: object) -> list[nn.Parameter]:
+    """The parameters that gradient steps may move; none for what is no module, or is frozen."""
+    parameters = getattr(model, "parameters", None)
+    return [p for p in parameters() if p.requires_grad] if callable(parameters) else []

@@ -6,8 +6,11 @@ is asked for.
 """
 
 import inspect
+import sys
 from collections.abc import Callable
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, TypeVar
 
 from contrastive.errors import ContrastiveError, did_you_mean
@@ -105,6 +108,21 @@ class Registry:
         message = f"unknown {self.kind} {name!r}; {did_you_mean(name, {*self.names(), *KNOWN_PLUGINS[self.kind]})}"
         absent = {k: v for k, v in KNOWN_PLUGINS[self.kind].items() if k in message and k not in self.names()}
         return message + "".join(f" ({near!r} needs: pip install {package})" for near, package in absent.items())
+
+
+def import_object(path: str) -> Any:
+    """What `module:name` or `module.name` leads to; modules in the working directory count.
+
+    Raises:
+        ContrastiveError: if it does not import.
+    """
+    module, _, name = path.partition(":") if ":" in path else path.rpartition(".")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    try:
+        return getattr(import_module(module), name)
+    except Exception as error:  # a stranger's import may raise anything
+        raise ContrastiveError(f"cannot import {path}: {type(error).__name__}: {error}") from error
 
 
 def _package(point: EntryPoint) -> str:

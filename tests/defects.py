@@ -111,6 +111,13 @@ class Autoregressive(nn.Module):
         parts = -0.5 * ((value[..., 1:] - locs) / log_scales.exp()).square() - log_scales - 0.5 * LOG_2PI
         return first + torch.logsumexp(self.log_weights(logits) + parts, -1)
 
+    def conditional_cdf(self, x):
+        logits, locs, log_scales = self.conditional(x)
+        loc, log_scale = self.first
+        first = torch.special.ndtr((x[..., :1] - loc) / log_scale.exp())
+        parts = torch.special.ndtr((x[..., 1:] - locs) / log_scales.exp())
+        return torch.cat([first, (logits.softmax(-1) * parts).sum(-1, keepdim=True)], -1)
+
     @torch.no_grad()
     def sample(self, sample_shape=torch.Size()):
         loc, log_scale = self.first
@@ -321,6 +328,30 @@ class MarginalInsteadOfConditional(Autoregressive):
         return x
 
 
+class NarrowConditional(Autoregressive):
+    """Draws x2 around its components with 0.9 of their widths."""
+
+    def conditional(self, x):
+        logits, locs, log_scales = super().conditional(x)
+        return logits, locs, log_scales + math.log(self.width)
+
+    width = 1.0
+
+    @torch.no_grad()
+    def sample(self, sample_shape=torch.Size()):
+        self.width = 0.9
+        x = super().sample(sample_shape)
+        self.width = 1.0
+        return x
+
+
+class DetachedWeights(Autoregressive):
+    """The mixture's weights learn nothing."""
+
+    def log_weights(self, logits):
+        return super().log_weights(logits.detach())
+
+
 class Float32Inside(Flow):
     def log_prob(self, value):
         z, log_det = self.to_latent(value.reshape(-1, 2))
@@ -443,6 +474,8 @@ NOISE_DEFECTS = [
     Defect(UnnormalisedWeights, "normalization"),
     Defect(OtherLabel, "draws-match-density"),
     Defect(MarginalInsteadOfConditional, "score-identity"),
+    Defect(NarrowConditional, "probability-integral-transform"),
+    Defect(DetachedWeights, "gradient-of-log-prob"),
     Defect(Float32Inside, "float64"),
     Defect(Float32Accumulator, "float64"),
     Defect(InPlace, "input-is-untouched"),

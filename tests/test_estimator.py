@@ -1,6 +1,7 @@
 """The estimator against quadrature, finite differences and closed forms."""
 
 import math
+from itertools import product
 
 import pytest
 import torch
@@ -164,6 +165,89 @@ def test_fce_gradient_is_that_of_finite_differences(flow, dim):
     for i, step in enumerate(1e-5 * torch.eye(len(start))):
         difference = (value(start + step) - value(start - step)) / 2e-5
         torch.testing.assert_close(gradient[i], difference.detach(), rtol=1e-6, atol=1e-8)
+
+
+class Die(nn.Module):
+    """A loaded die of three faces: discrete draws, which have no path. `script` says what is drawn."""
+
+    event_shape = torch.Size([1])
+
+    def __init__(self):
+        super().__init__()
+        self.theta = nn.Parameter(torch.tensor([0.4, -0.3, 0.1], dtype=torch.float64))
+        self.script = None
+
+    def log_prob(self, x):
+        return self.theta.log_softmax(0)[x[..., 0].long()]
+
+    def sample(self, sample_shape=torch.Size()):
+        return torch.tensor(self.script, dtype=torch.float64).reshape(*sample_shape, 1)
+
+
+@pytest.mark.usefixtures("_float64")
+@pytest.mark.parametrize("draws", [1, 2, 4])
+@pytest.mark.parametrize("nu", [0.5, 1.0, 3.0])
+def test_score_function_gradient_is_unbiased(draws, nu):
+    """Its mean over every possible outcome of the draws is the exact gradient: no chance is left."""
+    noise, energy = Die(), nn.Sequential(nn.Linear(1, 4), nn.Tanh(), nn.Linear(4, 1), nn.Flatten(0))
+    data = torch.tensor([[0.0], [2.0], [2.0], [1.0]])
+    estimator = ContrastiveEstimator(energy, noise, noise_ratio=nu, noise_per_data=draws / len(data), adapt_noise=True)
+    nn.init.constant_(estimator.log_normalizer, 0.7)
+    faces = torch.arange(3.0)[:, None]
+    log_q = noise.log_prob(faces)
+    r = estimator.log_ratio(faces)
+    exact = nn.functional.logsigmoid(estimator.log_ratio(data)).mean()
+    exact = exact + nu * (log_q.exp() * nn.functional.logsigmoid(-r)).sum()
+    (expected,) = torch.autograd.grad(exact, noise.theta)
+    value, mean = 0.0, torch.zeros(3)
+    for outcome in product(range(3), repeat=draws):
+        noise.script = outcome
+        contrast = estimator.contrast_through_noise(data)
+        (gradient,) = torch.autograd.grad(contrast.value, noise.theta)
+        weight = log_q[list(outcome)].sum().exp().detach()
+        value, mean = value + weight * contrast.value.detach(), mean + weight * gradient
+    torch.testing.assert_close(mean, expected, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(value, exact.detach(), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.usefixtures("_float64")
+def test_score_function_baseline_takes_all_noise_of_the_draws_away_at_the_optimum():
+    """Where p = q and nu = 1 every draw has the same reward: what is left is the part of the data."""
+    noise, p = Banana(), Banana()
+    scored = ContrastiveEstimator(p.log_prob, Scored(noise), adapt_noise=True)
+    data = p.sample((500,))
+    contrast = scored.contrast_through_noise(data)
+    (gradient,) = torch.autograd.grad(contrast.value, noise.theta)
+    (of_data,) = torch.autograd.grad(-scored.contrast_through_noise(data).data_loss, noise.theta)
+    torch.testing.assert_close(gradient, of_data, rtol=1e-9, atol=1e-12)
+
+
+class Scored(nn.Module):
+    """A flow whose paths are hidden."""
+
+    def __init__(self, flow):
+        super().__init__()
+        self.flow, self.event_shape = flow, flow.event_shape
+        self.sample, self.log_prob = flow.sample, flow.log_prob
+
+
+@pytest.mark.usefixtures("_float64")
+@pytest.mark.parametrize(("flow", "dim"), [(SinhArcsinh, 1), (Banana, 2)])
+def test_score_function_gradient_agrees_with_quadrature(flow, dim):
+    noise, p = flow(), truth(dim)
+    estimator = ContrastiveEstimator(double_energy(dim), Scored(noise), noise_ratio=2.0, noise_per_data=1.0)
+    nn.init.constant_(estimator.log_normalizer, 0.7)
+    (exact,) = torch.autograd.grad(exact_value(estimator, p), noise.theta)
+    torch.manual_seed(4)
+    gradients = torch.stack(
+        [
+            torch.autograd.grad(estimator.contrast_through_noise(p.sample((2000,))).value, noise.theta)[0]
+            for _ in range(100)
+        ]
+    )
+    error = gradients.std(0) / math.sqrt(len(gradients))
+    assert ((gradients.mean(0) - exact).abs() < SIGMAS * error).all()
+    assert (exact.abs() > 5 * error).any(), "the test could not tell the gradient from zero"
 
 
 def test_energy_update_leaves_the_noise_alone():

@@ -21,7 +21,9 @@ from contrastive.noises import DistributionNoise
 from contrastive.protocols import AdaptiveNoise, FittableNoise, NoiseModel
 from contrastive.registry import noises
 
+#: Built-in densities that fit themselves; spins are tested with their energy, a distribution by its path below.
 BUILTIN = [name for name in available_noises() if noises.source(name) == "contrastive"]
+BUILTIN = [name for name in BUILTIN if name not in ("bernoulli-spins", "distribution")]
 
 
 def skewed(n, d, seed=0):
@@ -169,3 +171,44 @@ def test_a_distribution_moves_with_its_module(distribution):
     assert noise.log_prob(torch.ones(3, 2, dtype=torch.float64)).dtype == torch.float64
     assert distribution.sample((3,)).dtype == torch.float32, "the caller's distribution was changed"
     assert noise.to("meta").log_prob(torch.ones(3, 2, device="meta")).device.type == "meta"
+
+
+# A distribution by its import path ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("event_shape", [(1,), (3,), (2, 2)])
+def test_a_distribution_by_path_is_that_distribution(event_shape):
+    noise = make_noise("distribution", event_shape=event_shape, path="torch.distributions.Laplace", loc=1, scale=2.0)
+    x = torch.randn(5, *event_shape)
+    expected = torch.distributions.Laplace(1.0, 2.0).log_prob(x).flatten(1).sum(1)
+    torch.testing.assert_close(noise.log_prob(x), expected)
+    assert noise.sample((4,)).shape == (4, *event_shape)
+
+
+def test_a_distribution_by_path_keeps_its_own_event():
+    covariance = [[2.0, 0.5], [0.5, 1.0]]
+    path = "torch.distributions:MultivariateNormal"
+    noise = make_noise("distribution", event_shape=(2,), path=path, loc=[0.0, 1.0], covariance_matrix=covariance)
+    expected = MultivariateNormal(torch.tensor([0.0, 1.0]), torch.tensor(covariance))
+    x = torch.randn(5, 2)
+    torch.testing.assert_close(noise.log_prob(x), expected.log_prob(x))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"path": "torch.distributions.Laplase"}, "cannot import torch.distributions.Laplase"),
+        ({"path": "no_such_module.Laplace"}, "No module named"),
+        ({"path": "Laplace"}, "cannot import Laplace"),
+        ({"path": "os.system", "command": "true"}, "not a class of distributions"),
+        ({"path": "torch.distributions.Laplace", "loc": 0}, "cannot be made"),
+        ({"path": "torch.distributions.Laplace", "loc": 0, "scale": -1.0}, "cannot be made"),
+        ({"path": "torch.distributions.Laplace", "loc": [0, 0, 0], "scale": 1}, r"shape \(3,\), the data's are \(2,\)"),
+        ({"path": "torch.distributions.Dirichlet", "concentration": [1, 1, 1]}, r"\(3,\), the data's are \(2,\)"),
+        ({}, "path"),
+    ],
+)
+def test_a_wrong_path_is_refused_in_a_sentence(options, message):
+    with pytest.raises(ContrastiveError, match=message) as refusal:
+        make_noise("distribution", event_shape=(2,), **options)
+    assert len(str(refusal.value).splitlines()) == 1

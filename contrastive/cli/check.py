@@ -5,15 +5,13 @@ import json
 import sys
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from contrastive.cli.options import dotted_options
 from contrastive.errors import ContrastiveError
-from contrastive.registry import energies, noises
+from contrastive.registry import energies, import_object, noises
 from contrastive.testing import SUITES, Outcome, make_subject, outcomes_of
 
 _SIGNS = {"passed": "ok", "failed": "FAILED", "not applicable": "-"}
@@ -77,20 +75,11 @@ def _factory(
 ) -> tuple[Callable[[], Any], str]:
     """What makes the model, and its kind: as told, or an energy where only energies have the name."""
     if ":" in name:
-        return partial(_imported(name), **options), kind or "noise"
+        return partial(import_object(name), **options), kind or "noise"
     only_energy = name in energies.names() and name not in noises.names()
     kind = kind or ("energy" if only_energy else "noise")
     registry = energies if kind == "energy" else noises
     return partial(registry.make, name, event_shape=shape, **options), kind
-
-
-def _imported(path: str) -> Any:
-    module, _, attribute = path.partition(":")
-    sys.path.insert(0, str(Path.cwd()))  # a file in the user's directory, as `python -m` finds it
-    try:
-        return getattr(import_module(module), attribute)
-    except Exception as error:  # a stranger's import may raise anything
-        raise ContrastiveError(f"cannot import {path}: {type(error).__name__}: {error}") from error
 
 
 def _shape(text: str) -> tuple[int, ...]:

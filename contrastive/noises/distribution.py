@@ -1,4 +1,4 @@
-"""Any `torch.distributions.Distribution` as a noise that moves with the estimator."""
+"""Any `torch.distributions.Distribution` as a noise that moves with the estimator, by object or by name."""
 
 import copy
 from typing import Any
@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.distributions import Distribution, Transform
+from torch.distributions import Distribution, Independent, Transform
 
 from contrastive.errors import ContrastiveError
+from contrastive.registry import import_object
 
 
 class DistributionNoise(nn.Module):
@@ -61,6 +62,47 @@ class DistributionNoise(nn.Module):
     def extra_repr(self) -> str:
         """Shown by `print(noise)`."""
         return str(self._given)
+
+
+def make_distribution(event_shape: tuple[int, ...], *, path: str, **arguments: Any) -> DistributionNoise:
+    """The distribution class at an import path: `--noise distribution --noise.path torch.distributions.Laplace`.
+
+    Its parameters are broadcast over the event; entries of which the class makes a batch are independent.
+
+    Args:
+        event_shape: shape of one data point.
+        path: of a subclass of `Distribution`, `package.module.Class`.
+        **arguments: of the class; numbers and lists become tensors.
+
+    Raises:
+        ContrastiveError: if there is no such class, it cannot be made, or it is over other events.
+    """
+    family = import_object(path)
+    if not (isinstance(family, type) and issubclass(family, Distribution)):
+        raise ContrastiveError(f"{path} is not a class of distributions")
+    try:
+        distribution = family(**{name: _as_tensor(value) for name, value in arguments.items()})
+    except Exception as error:  # a stranger's class may raise anything
+        reason = " ".join(str(error).split())  # torch's own run over several lines
+        raise ContrastiveError(f"{path} cannot be made of {arguments}: {reason}") from error
+    own = len(distribution.event_shape)
+    batch = event_shape[: len(event_shape) - own]
+    wrong = f"{path} is over events of shape {_shape_of(distribution)}, the data's are {tuple(event_shape)}"
+    if own > len(event_shape) or tuple(distribution.event_shape) != tuple(event_shape[len(batch) :]):
+        raise ContrastiveError(wrong)
+    try:
+        distribution = distribution.expand(torch.Size(batch))
+    except RuntimeError as error:
+        raise ContrastiveError(wrong) from error
+    return DistributionNoise(Independent(distribution, len(batch)) if batch else distribution)
+
+
+def _as_tensor(value: Any) -> Any:
+    return torch.as_tensor(value, dtype=torch.get_default_dtype()) if isinstance(value, int | float | list) else value
+
+
+def _shape_of(distribution: Distribution) -> tuple[int, ...]:
+    return tuple(distribution.batch_shape + distribution.event_shape)
 
 
 def _move(item: Any, device: torch.device, dtype: torch.dtype) -> Any:

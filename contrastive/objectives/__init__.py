@@ -1,8 +1,8 @@
 """Objectives: pure functions from log-ratios to a loss. They know nothing of models.
 
 An objective takes the log-ratios r = f - c - log q - log nu at the data, those at the noise draws, and nu, and returns
-the two parts of its loss: the mean over the data, and nu times the mean over the noise. Minimising their sum over
-(f, c) estimates the density. A new objective is one file here and one line in `OBJECTIVES`.
+one loss a row for both, nu counted in the noise's. Minimising the sum of their means over (f, c) estimates the
+density. A new objective is one file here and one line in `OBJECTIVES`.
 """
 
 from collections.abc import Callable

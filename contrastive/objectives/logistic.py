@@ -7,10 +7,11 @@ from torch.nn.functional import softplus
 
 def logistic(
     r_data: Float[Tensor, " data"], r_noise: Float[Tensor, " noise"], noise_ratio: float
-) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Minus the NCE log-likelihood: `mean softplus(-r_data)` and `nu mean softplus(r_noise)`.
+) -> tuple[Float[Tensor, " data"], Float[Tensor, " noise"]]:
+    """Minus the NCE log-likelihood, a loss a row: `softplus(-r_data)` and `nu softplus(r_noise)`.
 
-    softplus(-r) = -log sigmoid(r) stays finite, with a bounded gradient, for every finite r. Their sum is -V of FCE.
+    softplus(-r) = -log sigmoid(r) stays finite, with a bounded gradient, for every finite r. The sum of both means is
+    -V of FCE.
 
     Args:
         r_data: log-ratios at the data, nats.
@@ -19,4 +20,4 @@ def logistic(
 
     Reference: Gutmann & Hyvarinen (2012), "Noise-contrastive estimation of unnormalized statistical models", eq. 8.
     """
-    return softplus(-r_data).mean(), noise_ratio * softplus(r_noise).mean()
+    return softplus(-r_data), noise_ratio * softplus(r_noise)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from contrastive.noises.student_t import StudentT
-from contrastive.protocols import AdaptiveNoise, NoiseModel
+from contrastive.protocols import AdaptiveNoise, AutoregressiveNoise, NoiseModel, trainable_parameters
 from contrastive.testing.behaviour import is_discrete
 from contrastive.testing.core import Check, NotApplicable, Subject, collect, random_directions, require
 from contrastive.testing.statistics import bernstein_radius, dkw_radius, features, normal_threshold
@@ -72,29 +72,43 @@ def _one_pass_draws_match_density(subject: Subject) -> None:
 @collect(DENSITY)
 @torch.no_grad()
 def _probability_integral_transform(subject: Subject) -> None:
-    """In 1-D the draws, sent through the integral of exp(log_prob), are uniform (Dvoretzky-Kiefer-Wolfowitz)."""
+    """Draws through their distribution function are uniform: in 1-D, or each conditional where a noise shows them.
+
+    Dvoretzky-Kiefer-Wolfowitz. In 1-D the distribution function is the integral of exp(log_prob); in more it is the
+    noise's own `conditional_cdf`.
+    """
     model = subject.model()
-    if subject.dim != 1 or is_discrete(model):
-        raise NotApplicable("for continuous noises in 1-D")
-    draws = model.sample(torch.Size([subject.rows])).flatten()
+    draws = model.sample(torch.Size([subject.rows]))
+    if isinstance(model, AutoregressiveNoise):
+        columns = model.conditional_cdf(draws).flatten(1).mT
+    elif subject.dim == 1 and not is_discrete(model):
+        columns = _cdf(model, draws.flatten(), subject)[None]
+    else:
+        raise NotApplicable("for continuous noises in 1-D, and those that show conditional_cdf")
+    n = subject.rows
+    expected = torch.arange(n, dtype=columns.dtype) / n
+    allowed = dkw_radius(n, subject.false_alarm / len(columns)) + 2e-3
+    for i, column in enumerate(columns):
+        uniform = column.sort().values
+        distance = float(torch.maximum((uniform - expected).abs(), (uniform - expected - 1 / n).abs()).max())
+        require(
+            distance <= allowed,
+            f"the distribution function of the draws in dimension {i} is {distance:.3g} off the density's (chance "
+            f"explains {allowed:.2g})",
+        )
+
+
+def _cdf(model: NoiseModel, draws: Tensor, subject: Subject) -> Tensor:
+    """The integral of exp(log_prob) up to each draw, in 1-D, by the trapezoidal rule."""
     middle, spread = draws.median(), (draws.quantile(0.75) - draws.quantile(0.25)).clamp_min(1e-12)
     u = torch.linspace(-14, 14, _GRID, dtype=draws.dtype)
     x = middle + spread * u.sinh() / 8
     mass = model.log_prob(x.reshape(-1, *subject.event_shape)).exp() * u.cosh()
     steps = (mass[1:] + mass[:-1]) / 2
     cdf = torch.cat([steps.new_zeros(1), steps.cumsum(0)]) / steps.sum()
-    ranked = draws.sort().values
-    place = torch.searchsorted(x, ranked).clamp(1, _GRID - 1)
-    share = ((ranked - x[place - 1]) / (x[place] - x[place - 1])).clamp(0, 1)
-    uniform = cdf[place - 1] + share * (cdf[place] - cdf[place - 1])
-    n = len(ranked)
-    expected = torch.arange(n, dtype=draws.dtype) / n
-    distance = float(torch.maximum((uniform - expected).abs(), (uniform - expected - 1 / n).abs()).max())
-    allowed = dkw_radius(n, subject.false_alarm) + 2e-3
-    require(
-        distance <= allowed,
-        f"the draws' distribution function is {distance:.3g} off that of log_prob (chance explains {allowed:.2g})",
-    )
+    place = torch.searchsorted(x, draws).clamp(1, _GRID - 1)
+    share = ((draws - x[place - 1]) / (x[place] - x[place - 1])).clamp(0, 1)
+    return cdf[place - 1] + share * (cdf[place] - cdf[place - 1])
 
 
 @collect(DENSITY)
@@ -102,7 +116,7 @@ def _probability_integral_transform(subject: Subject) -> None:
 def _score_identity(subject: Subject) -> None:
     """E_q[d log q / d theta] = 0: the mean score of the draws vanishes in random directions of the parameters."""
     model = subject.model()
-    parameters = [p for p in model.parameters() if p.requires_grad] if isinstance(model, nn.Module) else []
+    parameters = trainable_parameters(model)
     if not parameters:
         raise NotApplicable("it has no trainable parameters")
     x = model.sample(torch.Size([subject.rows]))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from contrastive.protocols import AdaptiveNoise
+from contrastive.protocols import AdaptiveNoise, NoiseModel
 from contrastive.testing.core import (
     Check,
     NotApplicable,
@@ -20,6 +20,28 @@ from contrastive.testing.core import (
 
 GRADIENTS: list[Check] = []
 _ROWS = 16
+
+
+@collect(GRADIENTS)
+def _gradient_of_log_prob(subject: Subject) -> None:
+    """The gradient of log_prob in the parameters is that of finite differences: maximum likelihood, and every game."""
+    model = subject.model()
+    named = _trainable(model)
+    x = subject.data(_ROWS)
+    with torch.no_grad():
+        if not bool(torch.isfinite(model.log_prob(x)).all()):
+            x = model.sample(torch.Size([_ROWS]))
+    weights = torch.randn(_ROWS, dtype=torch.float64)
+
+    def functional(*values: Tensor) -> Tensor:
+        log_q = functional_call(_LogProb(model), dict(zip(_prefixed(named), values)), (x,))
+        return weights @ (log_q / subject.dim).tanh()
+
+    values = [p.detach().clone().requires_grad_() for p in named.values()]
+    result = functional(*values)
+    require(result.requires_grad, "log_prob has no graph: it is computed under no_grad, or from detached parameters")
+    gradients = torch.autograd.grad(result, values, allow_unused=True)
+    _compare_with_differences(functional, values, gradients, "log_prob", "a parameter is detached inside log_prob")
 
 
 @collect(GRADIENTS)
@@ -44,9 +66,7 @@ def _one_pass_agrees_with_two(subject: Subject) -> None:
 def _gradient_is_pathwise(subject: Subject) -> None:
     """With the base noise frozen, autograd's gradient of draws and log q is that of finite differences."""
     model = _adaptive(subject)
-    named = {name: p for name, p in model.named_parameters() if p.requires_grad}  # type: ignore[attr-defined]
-    if not named:
-        raise NotApplicable("it has no trainable parameters")
+    named = _trainable(model)
     weights = torch.randn(subject.dim, dtype=torch.float64)
 
     def functional(*values: Tensor) -> Tensor:
@@ -61,16 +81,16 @@ def _gradient_is_pathwise(subject: Subject) -> None:
         bool(reached) and any(bool(g.abs().max() > 0) for g in reached if g.numel()),
         "the draws have no gradient in any parameter: they were detached, or made under no_grad",
     )
-    _compare_with_differences(functional, values, gradients)
+    _compare_with_differences(
+        functional, values, gradients, "the draws", "part of the path x = g(z) from a frozen base noise is detached"
+    )
 
 
 @collect(GRADIENTS)
 def _sees_an_optimizer_step(subject: Subject) -> None:
     """After the parameters change in place, both directions use the new ones: nothing stale is cached."""
     model = _adaptive(subject)
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    if not trainable:
-        raise NotApplicable("it has no trainable parameters")
+    trainable = list(_trainable(model).values())
     with torch.no_grad():
         fixed = model.sample(torch.Size([8]))
     before = model.log_prob(fixed).detach()
@@ -93,6 +113,17 @@ def _sees_an_optimizer_step(subject: Subject) -> None:
     )
 
 
+class _LogProb(torch.nn.Module):
+    """log_prob as the forward of a module, for `functional_call`."""
+
+    def __init__(self, noise: NoiseModel) -> None:
+        super().__init__()
+        self.noise = noise
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.noise.log_prob(x)
+
+
 class _OnePass(torch.nn.Module):
     """rsample_and_log_prob as the forward of a module, for `functional_call`."""
 
@@ -108,6 +139,14 @@ def _prefixed(named: dict[str, torch.nn.Parameter]) -> list[str]:
     return [f"noise.{name}" for name in named]
 
 
+def _trainable(model: object) -> dict[str, torch.nn.Parameter]:
+    named = model.named_parameters() if isinstance(model, torch.nn.Module) else ()
+    trainable = {name: p for name, p in named if p.requires_grad}
+    if not trainable:
+        raise NotApplicable("it has no trainable parameters")
+    return trainable
+
+
 def _adaptive(subject: Subject) -> AdaptiveNoise:
     model = subject.model()
     if not isinstance(model, AdaptiveNoise):
@@ -116,7 +155,12 @@ def _adaptive(subject: Subject) -> AdaptiveNoise:
 
 
 def _compare_with_differences(
-    functional: Callable[..., Tensor], values: list[Tensor], gradients: tuple[Tensor | None, ...], step: float = 1e-6
+    functional: Callable[..., Tensor],
+    values: list[Tensor],
+    gradients: tuple[Tensor | None, ...],
+    of: str,
+    cause: str,
+    step: float = 1e-6,
 ) -> None:
     """Along several random directions, against central differences."""
     for _ in range(4):
@@ -128,6 +172,5 @@ def _compare_with_differences(
         difference = (above - below) / (2 * step)
         require(
             close(torch.as_tensor(slope, dtype=torch.float64), difference, 1e-4),
-            f"the gradient through the draws is {float(slope):.6g}, finite differences with the base noise frozen give "
-            f"{float(difference):.6g}: part of the path x = g(z) is detached",
+            f"the gradient of {of} is {float(slope):.6g}, finite differences give {float(difference):.6g}: {cause}",
         )

@@ -2,6 +2,7 @@
 
 import copy
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -11,14 +12,14 @@ from contrastive.config import FitConfig
 from contrastive.errors import ContrastiveError
 from contrastive.estimator import ContrastiveEstimator
 from contrastive.metrics import evaluate
-from contrastive.protocols import AdaptiveNoise, FittableNoise, InitializableNoise
-from contrastive.registry import available_noises, make_energy, make_noise, noises
+from contrastive.protocols import FittableNoise, InitializableNoise, trainable_parameters
+from contrastive.registry import available_noises, make_energy, make_noise
 from contrastive.training.players import Player
 from contrastive.training.preparation import Prepared
 from contrastive.training.progress import Progress
 from contrastive.training.run_directory import RunDirectory
 from contrastive.training.schedules import AccuracyGate, Alternate, EnergyOnly, Schedule
-from contrastive.training.stages import Game, MaximumLikelihood, Stage, learnable
+from contrastive.training.stages import Game, MaximumLikelihood, Stage
 from contrastive.training.trainer import Trainer
 
 _CURVE_ROWS = 10_000  # of the test rows, for the evaluations during training
@@ -36,10 +37,10 @@ def make_estimator(config: FitConfig, data: Prepared) -> ContrastiveEstimator:
         torch.manual_seed(config.seed)
         energy = make_energy(config.energy, event_shape=data.event_shape, **config.energy_options)
         noise = make_noise(config.noise, event_shape=data.event_shape, **config.noise_options)
-    if config.method == "fce" and not isinstance(noise, AdaptiveNoise):
+    if config.method == "fce" and not trainable_parameters(noise):
         raise ContrastiveError(
             f"method fce needs a noise that can adapt, {config.noise!r} cannot; of the installed ones "
-            f"{', '.join(_adaptive_names())} can"
+            f"{', '.join(_adaptive_names(data.event_shape))} can"
         )
     return ContrastiveEstimator(
         energy,
@@ -95,11 +96,12 @@ def with_pretraining(config: FitConfig, estimator: ContrastiveEstimator) -> FitC
     Raises:
         ContrastiveError: if steps were asked for a noise that gradient steps cannot fit.
     """
-    if config.pretrain_steps and not any(True for _ in learnable(estimator)):
+    trainable = bool(trainable_parameters(estimator.noise))
+    if config.pretrain_steps and not trainable:
         raise ContrastiveError(f"the noise {config.noise!r} has nothing to pre-train; leave out --pretrain-steps")
     if config.pretrain_steps is not None:
         return config
-    needed = isinstance(estimator.noise, AdaptiveNoise) and not isinstance(estimator.noise, FittableNoise)
+    needed = trainable and not isinstance(estimator.noise, FittableNoise)
     held = not estimator.adapt_noise
     return replace(config, pretrain_steps=_DEFAULT_PRETRAINING if needed and held else 0)
 
@@ -147,7 +149,7 @@ def _introduce(estimator: ContrastiveEstimator, data: Prepared, seed: int) -> No
 
 
 def _stages(config: FitConfig, estimator: ContrastiveEstimator, averaged: ContrastiveEstimator) -> list[Stage]:
-    noise_parameters = list(learnable(estimator))
+    noise_parameters = trainable_parameters(estimator.noise)
     noise_averages = _twins(averaged.noise, estimator.noise)
     common: dict[str, Any] = {"decay": config.decay, "clip_norm": config.clip_norm}
     stages: list[Stage] = []
@@ -160,7 +162,7 @@ def _stages(config: FitConfig, estimator: ContrastiveEstimator, averaged: Contra
             **common,
         )
         stages.append(MaximumLikelihood(estimator, pupil, config.pretrain_steps))
-    own = [estimator.log_normalizer, *(p for p in _parameters(estimator.energy) if p.requires_grad)]
+    own = [estimator.log_normalizer, *trainable_parameters(estimator.energy)]
     players = {
         "energy": Player(
             own,
@@ -190,23 +192,18 @@ def _stages(config: FitConfig, estimator: ContrastiveEstimator, averaged: Contra
     return stages
 
 
-def _parameters(module: Any) -> list[torch.nn.Parameter]:
-    return list(module.parameters()) if isinstance(module, torch.nn.Module) else []
-
-
 def _twins(averaged: Any, module: Any) -> list[torch.nn.Parameter]:
     """The parameters of `averaged` that stand for the trainable ones of `module`."""
-    return [twin for twin, own in zip(_parameters(averaged), _parameters(module)) if own.requires_grad]
+    if not isinstance(module, torch.nn.Module):
+        return []
+    return [twin for twin, own in zip(averaged.parameters(), module.parameters()) if own.requires_grad]
 
 
-def _adaptive_names() -> list[str]:
-    """Installed noises with the method that FCE needs; those that do not import are left out."""
+def _adaptive_names(event_shape: tuple[int, ...]) -> list[str]:
+    """Installed noises that can learn on such events; those that cannot be made are left out."""
     names = []
     for name in available_noises():
-        try:
-            factory = noises.load(name)
-        except ContrastiveError:
-            continue
-        if hasattr(factory, "rsample_and_log_prob"):
-            names.append(name)
+        with suppress(ContrastiveError):
+            if trainable_parameters(make_noise(name, event_shape=event_shape)):
+                names.append(name)
     return names

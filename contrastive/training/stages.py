@@ -1,11 +1,9 @@
 """The two kinds of training: the noise alone by maximum likelihood, then data against noise."""
 
-from collections.abc import Iterator
 from typing import Any, Protocol
 
 from contrastive.data.sources import Batch, Source
 from contrastive.estimator import ContrastiveEstimator
-from contrastive.protocols import AdaptiveNoise
 from contrastive.training.players import Player
 from contrastive.training.schedules import Schedule
 
@@ -125,9 +123,3 @@ class Game:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The inverse of `state_dict`."""
         self.schedule.load_state_dict(state["schedule"])
-
-
-def learnable(estimator: ContrastiveEstimator) -> Iterator[Any]:
-    """The noise's trainable parameters, none where it cannot adapt."""
-    if isinstance(estimator.noise, AdaptiveNoise):
-        yield from (parameter for parameter in estimator.noise.parameters() if parameter.requires_grad)
