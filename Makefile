@@ -8,12 +8,12 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-.venv/installed: pyproject.toml plugins/glow/pyproject.toml constraints.txt
+.venv/installed: pyproject.toml plugins/glow/pyproject.toml plugins/autoregressive/pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv --clear .venv
 	@echo "installing into .venv (torch is large: this takes a while)"
 	$(INSTALL) setuptools torch
-	$(INSTALL) --no-build-isolation --editable '.[tables,dev]' --editable plugins/glow
+	$(INSTALL) --no-build-isolation --editable '.[tables,dev]' --editable plugins/glow --editable plugins/autoregressive
 	@touch $@
 
 install: .venv/installed  ## create .venv with the package, the Glow plugin and the tools

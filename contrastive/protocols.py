@@ -91,7 +91,7 @@ class InvertibleNoise(Protocol):
 
 
 @runtime_checkable
-class AutoregressiveNoise(Protocol):
+class AutoregressiveNoise(NoiseModel, Protocol):
     """A noise that shows its conditionals, so that the conformance kit can check each against the draws."""
 
     def conditional_cdf(self, x: Tensor) -> Tensor:

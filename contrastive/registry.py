@@ -18,7 +18,14 @@ from contrastive.errors import ContrastiveError, did_you_mean
 F = TypeVar("F", bound=Callable[..., Any])
 
 #: Plugins of this project that may not be installed: name -> package that brings it.
-KNOWN_PLUGINS = {"noise": {"glow": "contrastive-glow"}, "energy": {}}
+KNOWN_PLUGINS = {
+    "noise": {
+        "glow": "contrastive-glow",
+        "made": "contrastive-autoregressive",
+        "pixelcnn": "contrastive-autoregressive",
+    },
+    "energy": {},
+}
 
 
 class Registry:

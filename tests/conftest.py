@@ -1,4 +1,6 @@
-"""One thread a process: pytest runs two of them."""
+"""One thread a process: pytest runs two of them. `HYPOTHESIS_PROFILE=long` is `make test-long`."""
+
+import os
 
 import pytest
 import torch
@@ -6,7 +8,8 @@ from hypothesis import settings
 
 torch.set_num_threads(1)
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=25)
-settings.load_profile("ci")
+settings.register_profile("long", deadline=None, max_examples=200, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 @pytest.fixture(autouse=True)

@@ -25,6 +25,8 @@ class Ising(nn.Module):
     Reference: Ackley, Hinton & Sejnowski (1985), "A learning algorithm for Boltzmann machines", all units visible.
     """
 
+    is_discrete = True  # for the conformance kit
+
     def __init__(self, event_shape: tuple[int, ...]) -> None:
         super().__init__()
         self.dim = math.prod(event_shape)

@@ -15,6 +15,7 @@ from contrastive.testing.core import (
     close,
     collect,
     gap,
+    is_discrete,
     prepare,
     require,
     twin,
@@ -188,8 +189,7 @@ def _copies(subject: Subject) -> None:
     require(close(copied.log_prob(x), expected, _PRECISION), "a deep copy scores differently: it shares or loses state")
     if not isinstance(model, nn.Module) or isinstance(model, DistributionNoise):
         return
-    torch.manual_seed(subject.seed + 1)
-    loaded = subject.factory().double()
+    loaded = subject.fresh(subject.seed + 1)
     loaded.load_state_dict(model.state_dict())
     loaded.train(model.training)
     scores = loaded.log_prob(x)
@@ -244,13 +244,6 @@ def _module(subject: Subject) -> Any:
     if not isinstance(model, nn.Module):
         raise NotApplicable("not a module")
     return model
-
-
-def is_discrete(model: object) -> bool:
-    """Whether a noise lives on a finite set of points (it says so by an attribute `is_discrete`)."""
-    inner = model.distribution() if isinstance(model, DistributionNoise) else model
-    support = getattr(inner, "support", None) if isinstance(model, DistributionNoise) else None
-    return bool(getattr(support if support is not None else inner, "is_discrete", False))
 
 
 def _rise(model: NoiseModel, x: Tensor) -> tuple[Tensor, Tensor]:

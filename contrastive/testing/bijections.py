@@ -12,6 +12,7 @@ from contrastive.testing.core import Check, NotApplicable, Subject, close, colle
 BIJECTION: list[Check] = []
 _ROWS = 8
 _SIZES = [1.0, 10.0, 100.0]
+_ROUNDING = 1e-11  # of a deep map in float64; 7e-14 was the most in 400 runs through a randomised Glow of ten steps
 _MOST_DIMENSIONS = 64  # a full Jacobian takes one backward pass a dimension
 
 Map = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -34,19 +35,23 @@ def _log_det_is_one_number_a_row(subject: Subject) -> None:
 @collect(BIJECTION)
 @torch.no_grad()
 def _round_trip(subject: Subject) -> None:
-    """There and back is the identity and the log-determinants cancel, also far out (1e-6 relative, in float64)."""
+    """There and back is the identity and the log-determinants cancel, also far out (1e-6 relative, in float64).
+
+    Rounding is forgiven: a point may come back as far off as a relative change of its image by 1e-11 explains.
+    """
     (name, forward), (_, inverse) = _maps(subject)
     for size in _SIZES:
         for first, second, way in ((forward, inverse, name), (inverse, forward, f"inverse of {name}")):
             x = size * _latents(subject, _ROWS)
             y, there = first(x)
             again, back = second(y)
+            nudged, nudged_back = second(y * (1 + _ROUNDING * torch.randn_like(y)))
             require(
-                bool(((again - x).abs() <= 1e-6 * (size + x.abs())).all()),
+                bool(((again - x).abs() <= 1e-6 * (size + x.abs()) + gap(nudged, again)).all()),
                 f"{way}: points of size {size:g} come back {gap(again, x):.3g} off: the inverse is not the inverse",
             )
             require(
-                close(there, -back, 1e-5),
+                close(there, -back, 1e-5 + gap(nudged_back, back)),
                 f"{way}: the log-determinants there and back differ by {gap(there, -back):.3g} at size {size:g}",
             )
 
@@ -62,8 +67,9 @@ def _jacobian(subject: Subject) -> None:
                 matrix = torch.autograd.functional.jacobian(lambda x, mapping=mapping: mapping(x[None])[0][0], row)
                 expected = matrix.reshape(subject.dim, subject.dim).slogdet().logabsdet
                 claimed = mapping(row[None])[1][0].detach()
+                rounding = _ROUNDING * float(torch.linalg.cond(matrix.reshape(subject.dim, subject.dim)))
                 require(
-                    close(claimed, expected, 1e-6),
+                    close(claimed, expected, 1e-6 + rounding),
                     f"{direction}: the log-determinant is {float(claimed):.6g}, the Jacobian's is "
                     f"{float(expected):.6g} (at size {size:g}): a term is missing or has the wrong sign",
                 )

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from contrastive.errors import ContrastiveError
-from contrastive.noises import DistributionNoise
-from contrastive.protocols import FittableNoise, InitializableNoise
+from contrastive.noises import DistributionNoise, Gaussian
+from contrastive.protocols import FittableNoise, InitializableNoise, NoiseAwareEnergy
 from contrastive.registry import energies, noises
 
 Kind = Literal["noise", "energy", "bijection"]
@@ -91,19 +91,21 @@ class Subject:
         g = torch.randn(n, self.dim, generator=generator, dtype=dtype)
         return (1 + (2 * g + 0.3 * g.square()) @ mix).reshape(n, *self.event_shape)
 
-    def fresh(self) -> Any:
+    def fresh(self, seed: int | None = None) -> Any:
         """The model as the factory makes it, in float64."""
-        torch.manual_seed(self.seed)
+        torch.manual_seed(self.seed if seed is None else seed)
         model = self.factory()
         if isinstance(model, Distribution):
             model = DistributionNoise(model)
+        if isinstance(model, NoiseAwareEnergy):
+            model.start_from(Gaussian(self.event_shape, loc=0.0))
         return model.double() if isinstance(model, nn.Module) else model
 
     def model(self) -> Any:
         """A model that has seen data, with every parameter moved away from its initial value, in eval mode."""
         model = self.fresh()
         if self.kind == "noise":
-            prepare(model, self.data(2000))
+            prepare(model, model.sample(torch.Size([2000])) if is_discrete(model) else self.data(2000))
         if isinstance(model, nn.Module):
             model.eval()
             randomize(model, self.strength)
@@ -116,6 +118,13 @@ def prepare(noise: Any, x: Tensor) -> None:
         noise.fit(x)
     if isinstance(noise, InitializableNoise) and not noise.is_initialized:
         noise.initialize(x)
+
+
+def is_discrete(model: object) -> bool:
+    """Whether a model lives on a finite set of points (it says so by an attribute `is_discrete`)."""
+    inner = model.distribution() if isinstance(model, DistributionNoise) else model
+    support = getattr(inner, "support", None) if isinstance(model, DistributionNoise) else None
+    return bool(getattr(support if support is not None else inner, "is_discrete", False))
 
 
 @torch.no_grad()

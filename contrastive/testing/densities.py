@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from contrastive.noises.student_t import StudentT
 from contrastive.protocols import AdaptiveNoise, AutoregressiveNoise, NoiseModel, trainable_parameters
-from contrastive.testing.behaviour import is_discrete
-from contrastive.testing.core import Check, NotApplicable, Subject, collect, random_directions, require
+from contrastive.testing.core import Check, NotApplicable, Subject, collect, is_discrete, random_directions, require
 from contrastive.testing.statistics import bernstein_radius, dkw_radius, features, normal_threshold
 
 DENSITY: list[Check] = []
@@ -78,11 +77,11 @@ def _probability_integral_transform(subject: Subject) -> None:
     noise's own `conditional_cdf`.
     """
     model = subject.model()
-    draws = model.sample(torch.Size([subject.rows]))
+    shape = torch.Size([subject.rows])
     if isinstance(model, AutoregressiveNoise):
-        columns = model.conditional_cdf(draws).flatten(1).mT
+        columns = model.conditional_cdf(model.sample(shape)).flatten(1).mT
     elif subject.dim == 1 and not is_discrete(model):
-        columns = _cdf(model, draws.flatten(), subject)[None]
+        columns = _cdf(model, model.sample(shape).flatten(), subject)[None]
     else:
         raise NotApplicable("for continuous noises in 1-D, and those that show conditional_cdf")
     n = subject.rows

@@ -5,8 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from contrastive.testing.behaviour import is_discrete
-from contrastive.testing.core import Check, NotApplicable, Subject, close, collect, gap, require, twin
+from contrastive.testing.core import Check, NotApplicable, Subject, close, collect, gap, is_discrete, require, twin
 from contrastive.testing.densities import integrate_exp
 
 ENERGY: list[Check] = []
@@ -105,8 +104,7 @@ def _copies(subject: Subject) -> None:
     x = _points(subject, model, 64)
     require(close(twin(model)(x), model(x), _PRECISION), "a deep copy scores differently")
     if isinstance(model, nn.Module):
-        torch.manual_seed(subject.seed + 1)
-        loaded = subject.factory().double().eval()
+        loaded = subject.fresh(subject.seed + 1).eval()
         loaded.load_state_dict(model.state_dict())
         require(
             close(loaded(x), model(x), _PRECISION),

@@ -1,0 +1,76 @@
+"""Every noise and energy that the registry knows, through the conformance kit: a new one is tested as it stands."""
+
+from functools import partial
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contrastive import ContrastiveError, available_energies, available_noises
+from contrastive.registry import energies, noises
+from contrastive.testing import SUITES, CheckFailed, make_subject, outcomes_of
+from contrastive.testing.densities import DENSITY
+from contrastive.testing.strategies import batch_shapes, seeds
+
+SHAPES = [(2,), (1,), (3,), (2, 2), (1, 2, 3), (3, 2, 2)]
+#: Options that a name cannot be made without.
+REQUIRED = {"distribution": {"path": "torch.distributions.Laplace", "loc": 0.5, "scale": 2.0}}
+#: Draws, few: what a check of so many names can spend. Errors of the size of a planted defect are still seen.
+ROWS = 4000
+STATISTICAL = [check.name for check in DENSITY]
+#: A run of the kit is no small example.
+EXAMPLES = max(3, settings().max_examples // 8)
+CHEAP = [check.name for check in SUITES["noise"] if check.name not in STATISTICAL]
+
+
+def shapes_of(registry, name):
+    """Those of `SHAPES` for which `name` can be made."""
+    possible = []
+    for shape in SHAPES:
+        try:
+            registry.make(name, event_shape=shape, **REQUIRED.get(name, {}))
+        except ContrastiveError:
+            continue
+        possible.append(shape)
+    assert possible, f"{name} can be made for none of {SHAPES}"
+    return possible
+
+
+def run(registry, name, shape, seed, only=None):
+    kind = "noise" if registry is noises else "energy"
+    factory = partial(registry.make, name, event_shape=shape, **REQUIRED.get(name, {}))
+    outcomes = list(outcomes_of(make_subject(factory, kind, shape, seed=seed, rows=ROWS), only))
+    failed = [f"{outcome.check}: {outcome.reason}" for outcome in outcomes if outcome.verdict == "failed"]
+    if failed:
+        raise CheckFailed(f"{name} over {shape}, seed {seed}: " + "; ".join(failed))
+    assert any(outcome.verdict == "passed" for outcome in outcomes)
+
+
+@pytest.mark.parametrize("name", available_noises())
+def test_a_noise_is_the_density_of_its_draws(name):
+    run(noises, name, shapes_of(noises, name)[0], seed=0, only=STATISTICAL)
+
+
+@pytest.mark.parametrize("name", available_noises())
+@settings(max_examples=EXAMPLES)
+@given(data=st.data(), seed=seeds())
+def test_a_noise_keeps_its_promises(name, data, seed):
+    run(noises, name, data.draw(st.sampled_from(shapes_of(noises, name))), seed, only=CHEAP)
+
+
+@pytest.mark.parametrize("name", available_noises())
+@given(data=st.data(), batch=batch_shapes())
+def test_a_noise_has_the_shapes_of_a_distribution(name, data, batch):
+    shape = data.draw(st.sampled_from(shapes_of(noises, name)))
+    subject = make_subject(partial(noises.make, name, event_shape=shape, **REQUIRED.get(name, {})), "noise", shape)
+    noise = subject.model()
+    x = noise.sample(torch.Size(batch))
+    assert x.shape == (*batch, *shape)
+    assert noise.log_prob(x).shape == batch
+
+
+@pytest.mark.parametrize("name", available_energies())
+@given(data=st.data(), seed=seeds())
+def test_an_energy_keeps_its_promises(name, data, seed):
+    run(energies, name, data.draw(st.sampled_from(shapes_of(energies, name))), seed)
