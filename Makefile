@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help install demo test lint types check-imports tests bench-quick lock clean
+.PHONY: help install demo test lint types check-imports tests test-long bench-quick lock clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -36,10 +36,12 @@ check-imports: install  ## imports point one way, and the core knows no plugin
 tests: install  ## pytest, on two processes
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
+test-long: install  ## the property tests on eight times the examples, under new seeds
+	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n 2 --dist worksteal
+
 bench-quick: install  ## every benchmark in its quick form
-	$(BIN)/python benchmarks/figure1.py --quick
-	$(BIN)/python benchmarks/figure2.py --quick
-	$(BIN)/python benchmarks/stability.py --quick
+	@set -e; for name in $(filter-out grid,$(basename $(notdir $(wildcard benchmarks/*.py)))); do \
+		echo "== $$name"; $(BIN)/python benchmarks/$$name.py --quick --out runs/quick/$$name; done
 
 lock: install  ## write constraints.txt anew from what is installed
 	@head -4 constraints.txt > constraints.tmp

@@ -30,7 +30,7 @@ class Result:
 
 def run_grid(settings: Sequence[tuple[str, dict[str, Any]]], out: Path, jobs: int) -> list[Result]:
     """Fit every (label, settings) into `out/LABEL/DATA-seedS`; finished runs are read, begun ones resumed."""
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=one_thread) as pool:
         futures = {}
         for label, fields in settings:
             path = out / label / f"{Path(fields['data']).stem}-seed{fields.get('seed', 0)}"
@@ -55,7 +55,8 @@ def provenance() -> dict[str, Any]:
     }
 
 
-def _one_thread() -> None:
+def one_thread() -> None:
+    """Called in each process of a pool."""
     # One core a fit: small networks gain little from more, and fits run side by side.
     import torch
 

@@ -165,40 +165,52 @@ CORRECT = [Flow, Autoregressive, Logit]
 
 
 class WrongSign(Flow):
+    """The log-determinant is subtracted where it must be added."""
+
     def log_prob(self, value):
         z, log_det = self.to_latent(value.reshape(-1, 2))
         return (normal(z) - log_det).reshape(value.shape[:-1])
 
 
 class MissingLogDet(Flow):
+    """The log-determinant is left out."""
+
     def log_prob(self, value):
         return normal(self.to_latent(value.reshape(-1, 2))[0]).reshape(value.shape[:-1])
 
 
 class LogDetOfTheBatch(Flow):
+    """The log-determinant is summed over the batch."""
+
     def to_latent(self, x):
         z, log_det = super().to_latent(x)
         return z, log_det.sum().expand(len(x))
 
 
 class ScalarLogDet(Flow):
+    """The log-determinant is one number for the batch."""
+
     def to_latent(self, x):
         z, log_det = super().to_latent(x)
         return z, log_det.mean()
 
 
 class ForgottenStandardisation(Flow):
+    """The Jacobian of the standardisation is left out."""
+
     def log_prob(self, value):
         return super().log_prob(value) + self.scale.log().sum()
 
 
 class ForgottenLogit(Logit):
+    """The Jacobian of the logit is left out."""
+
     def log_slope(self, x):
         return torch.zeros(x.shape[:-1], dtype=x.dtype, device=x.device)
 
 
 class ForgottenDequantisation(nn.Module):
-    """Scores pixels / 4 without the log 4 of each."""
+    """The scaling of dequantised pixels is not counted."""
 
     def __init__(self):
         super().__init__()
@@ -213,6 +225,8 @@ class ForgottenDequantisation(nn.Module):
 
 
 class Temperature(Flow):
+    """Draws are made at temperature 0.8, scored at 1."""
+
     @torch.no_grad()
     def sample(self, sample_shape=torch.Size()):
         z = 0.8 * self.base(math.prod(sample_shape))
@@ -220,6 +234,8 @@ class Temperature(Flow):
 
 
 class TemperatureInOnePass(Flow):
+    """Only the one-pass draws are made at temperature 0.8."""
+
     def rsample_and_log_prob(self, sample_shape=torch.Size()):
         z = 0.8 * self.base(math.prod(sample_shape))
         x = self.from_latent(z)[0].reshape(*sample_shape, 2)
@@ -231,6 +247,8 @@ class TemperatureInOnePass(Flow):
 
 
 class DetachedSample(Flow):
+    """The one-pass draws are detached."""
+
     def rsample_and_log_prob(self, sample_shape=torch.Size()):
         x = self.sample(sample_shape)
         return x, self.log_prob(x)
@@ -241,7 +259,7 @@ class DetachedSample(Flow):
 
 
 class DetachedPoint(Flow):
-    """log q does not see that x moves."""
+    """log q is scored at the detached draws."""
 
     def rsample_and_log_prob(self, sample_shape=torch.Size()):
         x = self.from_latent(self.base(math.prod(sample_shape)))[0].reshape(*sample_shape, 2)
@@ -249,7 +267,7 @@ class DetachedPoint(Flow):
 
 
 class StaleInverse(Flow):
-    """A linear layer whose inverse is computed once and kept."""
+    """A matrix inverse is cached and outlives an optimiser step."""
 
     def __init__(self):
         super().__init__()
@@ -273,13 +291,15 @@ class StaleInverse(Flow):
 
 
 class InitialisedBySampling(Flow):
+    """ActNorm is initialised by whatever comes first, sampling included."""
+
     def require_initialized(self):
         if not self.is_initialized:
             self.initialize(self.base(100))
 
 
 class RunningStatistics(Flow):
-    """Batch norm's momentum: scoring moves the density."""
+    """Scoring in train mode moves running statistics."""
 
     def log_prob(self, value):
         if self.training:
@@ -288,24 +308,28 @@ class RunningStatistics(Flow):
 
 
 class BatchStatistics(Flow):
+    """The batch's own mean is subtracted."""
+
     def to_latent(self, x):
         z, log_det = super().to_latent(x)
         return z - z.mean(0), log_det
 
 
 class OffByOneMask(Autoregressive):
-    """x2's conditional sees x2."""
+    """An autoregressive mask is off by one: a conditional sees its own entry."""
 
     mask = (1.0, 1.0)
 
 
 class UnnormalisedWeights(Autoregressive):
+    """The weights of a mixture do not sum to one."""
+
     def log_weights(self, logits):
         return logits
 
 
 class OtherLabel(Autoregressive):
-    """Scale and location of a draw come from two labels, drawn one after the other."""
+    """Location and scale of a draw come from two labels."""
 
     @torch.no_grad()
     def sample(self, sample_shape=torch.Size()):
@@ -319,7 +343,7 @@ class OtherLabel(Autoregressive):
 
 
 class MarginalInsteadOfConditional(Autoregressive):
-    """Draws x2 as if x1 were 0."""
+    """A conditional is drawn without what it depends on."""
 
     @torch.no_grad()
     def sample(self, sample_shape=torch.Size()):
@@ -329,7 +353,7 @@ class MarginalInsteadOfConditional(Autoregressive):
 
 
 class NarrowConditional(Autoregressive):
-    """Draws x2 around its components with 0.9 of their widths."""
+    """A conditional is drawn at 0.9 of its width."""
 
     def conditional(self, x):
         logits, locs, log_scales = super().conditional(x)
@@ -346,19 +370,23 @@ class NarrowConditional(Autoregressive):
 
 
 class DetachedWeights(Autoregressive):
-    """The mixture's weights learn nothing."""
+    """The weights of a mixture get no gradient."""
 
     def log_weights(self, logits):
         return super().log_weights(logits.detach())
 
 
 class Float32Inside(Flow):
+    """The terms of log q are rounded to float32."""
+
     def log_prob(self, value):
         z, log_det = self.to_latent(value.reshape(-1, 2))
         return (normal(z).float() + log_det.float()).double().reshape(value.shape[:-1])
 
 
 class Float32Accumulator(Flow):
+    """float64 terms are summed in a float32 tensor."""
+
     def log_prob(self, value):
         z, log_det = self.to_latent(value.reshape(-1, 2))
         total = torch.zeros(len(z), dtype=torch.float32, device=z.device)
@@ -367,34 +395,44 @@ class Float32Accumulator(Flow):
 
 
 class InPlace(Flow):
+    """log_prob edits its argument."""
+
     def log_prob(self, value):
         value -= self.loc
         return super().log_prob(value + self.loc)
 
 
 class NotSummed(Flow):
+    """log_prob is not summed over the event."""
+
     def log_prob(self, value):
         z, log_det = self.to_latent(value.reshape(-1, 2))
         return (-0.5 * (z.square() + LOG_2PI) + log_det[:, None] / 2).reshape(value.shape)
 
 
 class OwnSeed(Flow):
+    """Every call of sample starts its own generator anew."""
+
     def base(self, n):
         return torch.randn(n, 2, dtype=self.loc.dtype, generator=torch.Generator().manual_seed(0))
 
 
 class OneLatentForAll(Flow):
+    """All rows of a call share one latent."""
+
     def base(self, n):
         return super().base(1).expand(n, 2)
 
 
 class Dropout(Flow):
+    """Dropout is active in train mode."""
+
     def coupling(self, network, kept):
         return super().coupling(network, nn.functional.dropout(kept, 0.3, self.training))
 
 
 class UnsavedPermutation(Flow):
-    """Which coordinate comes first is drawn at construction, and lost."""
+    """A random permutation is not in the state_dict."""
 
     def __init__(self):
         super().__init__()
@@ -409,18 +447,22 @@ class UnsavedPermutation(Flow):
 
 
 class UnboundedScale(Flow):
+    """A coupling's scale has no bound: far points overflow."""
+
     def coupling(self, network, kept):
         shift, raw = super().coupling(network, kept)
         return shift, raw + kept
 
 
 class WithGraph(Flow):
+    """sample keeps its graph."""
+
     def sample(self, sample_shape=torch.Size()):
         return self.rsample_and_log_prob(sample_shape)[0]
 
 
 class InverseStoppedEarly(Flow):
-    """A fixed-point inverse with one iteration too few."""
+    """An iterative inverse stops too early."""
 
     def to_latent(self, x):
         z, log_det = super().to_latent(x)
@@ -428,17 +470,23 @@ class InverseStoppedEarly(Flow):
 
 
 class WrongConstant(Flow):
+    """Half of log 2 pi is counted twice."""
+
     def log_prob(self, value):
         return super().log_prob(value) + 0.5 * LOG_2PI
 
 
 class WrongDevice(Autoregressive):
+    """A constant is made on the CPU, wherever the model is."""
+
     def log_prob(self, value):
         log_q = super().log_prob(value)
         return log_q + torch.zeros(log_q.shape)
 
 
 class WrongShape(Flow):
+    """The one-pass log q is flat, whatever the sample shape."""
+
     def rsample_and_log_prob(self, sample_shape=torch.Size()):
         x, log_q = super().rsample_and_log_prob(sample_shape)
         return x, log_q.reshape(-1)
@@ -452,6 +500,11 @@ class Defect:
     @property
     def name(self):
         return self.model.__name__
+
+    @property
+    def row(self):
+        """Of the table in docs/testing.md."""
+        return f"| {self.model.__doc__.rstrip('.')} | `{self.check}` |"
 
 
 NOISE_DEFECTS = [
@@ -508,43 +561,59 @@ class Energy(nn.Module):
 
 
 class ColumnEnergy(Energy):
+    """f has shape (batch, 1)."""
+
     def forward(self, x):
         return super().forward(x)[:, None]
 
 
 class BatchNormEnergy(Energy):
+    """f sees the batch's mean."""
+
     def forward(self, x):
         return super().forward(x - x.mean(0))
 
 
 class InPlaceEnergy(Energy):
+    """f edits its argument."""
+
     def forward(self, x):
         x *= 1.5
         return super().forward(x)
 
 
 class UnusedParameter(Energy):
+    """A parameter has no effect on f."""
+
     def __init__(self):
         super().__init__()
         self.forgotten = nn.Parameter(torch.zeros(3))
 
 
 class CutGraph(Energy):
+    """A part of f is detached from x."""
+
     def forward(self, x):
         return super().forward(x) + x.detach().square().sum(-1)
 
 
 class Float32Energy(Energy):
+    """float64 points get a float32 f."""
+
     def forward(self, x):
         return -0.5 * ((x - self.loc) * (-self.log_scale).exp()).float().square().sum(-1)
 
 
 class WrongLogPartition(Energy):
+    """log Z is half of what it is."""
+
     def log_partition(self):
         return super().log_partition() / 2
 
 
 class OverflowingEnergy(Energy):
+    """f is inf - inf at points of moderate size."""
+
     def forward(self, x):
         return super().forward(x) + x.square().exp().sum(-1).log() - (x.square().exp().sum(-1) + 1).log()
 
@@ -576,11 +645,15 @@ class Layer(nn.Module):
 
 
 class LayerWithScalarLogDet(Layer):
+    """The log-determinant is a 0-d tensor."""
+
     def forward(self, z):
         return super().forward(z)[0], self.log_scale.sum()
 
 
 class LayerWithoutLogDet(Layer):
+    """The log-determinants of both directions are zero."""
+
     def forward(self, z):
         return super().forward(z)[0], z.new_zeros(len(z))
 
@@ -589,11 +662,15 @@ class LayerWithoutLogDet(Layer):
 
 
 class LayerThatIsNoInverse(Layer):
+    """The inverse shifts before it scales back."""
+
     def inverse(self, x):
         return x * (-self.log_scale).exp() - self.shift, super().inverse(x)[1]
 
 
 class LayerThatCentres(Layer):
+    """The batch's mean is taken off."""
+
     def forward(self, z):
         return super().forward(z - z.mean(0))
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -63,3 +64,12 @@ def test_it_is_fitted_resumed_evaluated_and_sampled(installed):
     assert "log_prob" in command(installed, "evaluate", "run", "--json")
     command(installed, "sample", "run", "--from", "noise", "-n", "10", "--out", "draws.npy")
     assert (root / "draws.npy").exists()
+
+
+def test_the_tutorial_shows_the_template_as_it_is():
+    tutorial = (TEMPLATE.parents[1] / "docs" / "writing-a-noise.md").read_text(encoding="utf-8")
+    template = "".join(path.read_text(encoding="utf-8") for path in sorted(TEMPLATE.rglob("*.*")) if path.is_file())
+    blocks = re.findall(r"```(?:python|toml)\n(.*?)```", tutorial, re.DOTALL)
+    assert len(blocks) == 4
+    known = {line.partition("  #")[0] for line in template.splitlines()}
+    assert [line for block in blocks for line in block.splitlines() if line not in known] == []

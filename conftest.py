@@ -1,4 +1,4 @@
-"""One thread a process: pytest runs two of them. `HYPOTHESIS_PROFILE=long` is `make test-long`."""
+"""Every test, doctest and plugin: one thread a process (pytest runs two). `make test-long` sets the profile."""
 
 import os
 

@@ -1,0 +1,117 @@
+"""The conformance kit's own error rates: planted defects caught, false alarms on correct models, seconds a run.
+
+    python benchmarks/conformance.py                       # 200 seeds a correct model, 20 a defect
+    python benchmarks/conformance.py --models glow made    # registered noises besides the zoo of tests/defects.py
+    python benchmarks/conformance.py --quick
+
+Fails (exit code 1) on a false alarm, or if a defect is missed under any seed.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from grid import one_thread, provenance
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # the zoo of defects lives with the tests
+
+Task = tuple[str, str, tuple[int, ...], int, str | None]  # model, kind, event shape, seed, check (None: all)
+
+
+def main() -> None:
+    """Run the kit over and over, count, write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="*", default=["gaussian", "student-t", "made"])
+    parser.add_argument("--seeds", type=int, default=200, help="of each correct model [200]")
+    parser.add_argument("--defect-seeds", type=int, default=20, help="of each defect [20]")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("runs/conformance"))
+    parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--quick", action="store_true", help="one seed, one registered noise, no results kept")
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.seeds = arguments.defect_seeds = 1
+        arguments.models, arguments.results = ["gaussian"], arguments.out
+    correct = [*_zoo()[0], *[(name, "noise", (2,), None) for name in arguments.models]]
+    rows = _run(correct, arguments.seeds, arguments.jobs, _correct_row)
+    defects = _run(_zoo()[1], arguments.defect_seeds, arguments.jobs, _defect_row)
+    print(f"{'correct model':16} {'runs':>5} {'checks':>7} {'false alarms':>13} {'median s':>9} {'largest s':>10}")
+    for r in rows:
+        print(
+            f"{r['model']:16} {r['runs']:5} {r['checks']:7} {len(r['false_alarms']):13} {r['median_seconds']:9.2f} "
+            f"{r['largest_seconds']:10.2f}"
+        )
+    missed = [d for d in defects if d["caught"] < d["runs"]]
+    print(f"\n{len(defects) - len(missed)} of {len(defects)} defects caught under every seed")
+    for d in missed:
+        print(f"  {d['model']}: {d['check']} caught {d['caught']} of {d['runs']}")
+    alarms = [alarm for r in rows for alarm in r["false_alarms"]]
+    print(*alarms, sep="\n")
+    arguments.results.mkdir(parents=True, exist_ok=True)
+    content = {**provenance(), "correct": rows, "defects": defects}
+    (arguments.results / "conformance.json").write_text(json.dumps(content, indent=2) + "\n")
+    sys.exit(int(bool(missed or alarms)))
+
+
+def _zoo() -> tuple[list[Any], list[Any]]:
+    """(model, kind, event shape, check) of what is right and of what is broken in tests/defects.py."""
+    import defects as zoo
+
+    shapes = {"noise": (2,), "energy": (2,), "bijection": (3,)}
+    right = [("noise", model) for model in zoo.CORRECT] + [("energy", zoo.Energy), ("bijection", zoo.Layer)]
+    wrong = {"noise": zoo.NOISE_DEFECTS, "energy": zoo.ENERGY_DEFECTS, "bijection": zoo.BIJECTION_DEFECTS}
+    return (
+        [(model.__name__, kind, shapes[kind], None) for kind, model in right],
+        [(defect.name, kind, shapes[kind], defect.check) for kind, of_kind in wrong.items() for defect in of_kind],
+    )
+
+
+def _run(
+    subjects: list[Any], seeds: int, jobs: int, row: Callable[[str, list[list[Any]]], dict[str, Any]]
+) -> list[dict[str, Any]]:
+    tasks = [(name, kind, shape, seed, check) for name, kind, shape, check in subjects for seed in range(seeds)]
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=one_thread) as pool:
+        runs = list(tqdm(pool.map(_outcomes, tasks), total=len(tasks), unit="run", desc="conformance"))
+    return [row(name, runs[i * seeds : (i + 1) * seeds]) for i, (name, *_) in enumerate(subjects)]
+
+
+def _outcomes(task: Task) -> list[Any]:
+    import defects as zoo
+
+    from contrastive.testing import make_subject, outcomes_of
+
+    name, kind, shape, seed, check = task
+    target = getattr(zoo, name, name)
+    return list(outcomes_of(make_subject(target, kind, shape, seed=seed), check and [check]))  # type: ignore[arg-type]
+
+
+def _correct_row(name: str, runs: list[list[Any]]) -> dict[str, Any]:
+    seconds = sorted(sum(outcome.seconds for outcome in run) for run in runs)
+    return {
+        "model": name,
+        "runs": len(runs),
+        "checks": sum(outcome.verdict == "passed" for outcome in runs[0]),
+        "false_alarms": [
+            f"{name}, seed {seed}: {outcome.check}: {outcome.reason}"
+            for seed, run in enumerate(runs)
+            for outcome in run
+            if outcome.verdict == "failed"
+        ],
+        "median_seconds": seconds[len(seconds) // 2],
+        "largest_seconds": seconds[-1],
+    }
+
+
+def _defect_row(name: str, runs: list[list[Any]]) -> dict[str, Any]:
+    caught = sum(outcome.verdict == "failed" for run in runs for outcome in run)
+    return {"model": name, "check": runs[0][0].check, "runs": len(runs), "caught": caught}
+
+
+if __name__ == "__main__":
+    main()
