@@ -53,6 +53,7 @@ class FitConfig:
     max_noise_run: int | None = option(None, "gate: the noise moves at most this often in a row")
     energy_updates: int = option(5, "alternate: updates of the energy in a turn")
     noise_updates: int = option(1, "alternate: updates of the noise in a turn")
+    restart_energy_every: int = option(0, "updates after which a tilted energy begins again from the noise; 0 is never")
 
     optimizer: Literal["adam", "adamax"] | None = option(None, "optimiser of the energy")
     learning_rate: float | None = option(None, "learning rate of the energy")
@@ -77,7 +78,7 @@ class FitConfig:
             _require(self, name, lambda v: v >= 1, "at least 1")
         for name in ("evaluate_every", "checkpoint_every"):
             _require(self, name, lambda v: v >= 1, "at least 1")
-        for name in ("pretrain_steps", "early_stopping", "seed"):
+        for name in ("pretrain_steps", "early_stopping", "seed", "restart_energy_every"):
             _require(self, name, lambda v: v >= 0, "at least 0")
         for name in ("noise_ratio", "noise_per_data", "clip_norm"):
             _require(self, name, lambda v: 0 < v < float("inf"), "positive")

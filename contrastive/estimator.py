@@ -238,6 +238,24 @@ class ContrastiveEstimator(nn.Module):
             self.energy.start_from(self.noise)
 
     @torch.no_grad()
+    def restart_energy(self, noise: NoiseModel | None = None) -> None:
+        """Let an energy that is built on the noise begin again from it: p is then the noise as it now is, and c is 0.
+
+        Args:
+            noise: another noise to begin from; the estimator's own unless told.
+
+        Raises:
+            ContrastiveError: if the energy is not built on a noise.
+        """
+        if not isinstance(self.energy, NoiseAwareEnergy):
+            raise ContrastiveError(
+                f"{type(self.energy).__name__} is not built on the noise, so it cannot begin again from it; take the "
+                "energy 'tilted'"
+            )
+        self.energy.restart_from(self.noise if noise is None else noise)
+        self.log_normalizer.zero_()
+
+    @torch.no_grad()
     def balance(self, z: Float[Tensor, "n *event"]) -> None:
         """Set every c to the exact optimum for the present f and q: where to start from.
 

@@ -107,7 +107,11 @@ class NoiseAwareEnergy(Protocol):
     """
 
     def start_from(self, noise: NoiseModel) -> None:
-        """Take from `noise`, as it now is, what the energy needs."""
+        """Take from `noise`, as it now is, what the energy needs; an energy that has learned stays as it is."""
+        ...
+
+    def restart_from(self, noise: NoiseModel) -> None:
+        """Begin again from `noise`, as it now is, learned or not."""
         ...
 
 

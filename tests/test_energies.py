@@ -19,6 +19,7 @@ from contrastive import (
     make_noise,
 )
 from contrastive.cli.main import main
+from contrastive.energies import Tilted
 from contrastive.registry import energies
 from contrastive.training.trainer import Trainer
 
@@ -234,7 +235,7 @@ def test_the_base_is_the_pretrained_noise_and_stays_when_the_noise_moves_on():
     torch.testing.assert_close(held.energy.base.log_prob(x), held.noise.log_prob(x))
     torch.testing.assert_close(moved.energy.base.log_prob(x), held.noise.log_prob(x))
     assert float((moved.noise.log_prob(x) - moved.energy.base.log_prob(x)).detach().abs().max()) > 1e-3
-    assert float((given.log_prob(x) - held.energy.base.log_prob(x)).abs().max()) > 1.0
+    assert float((given.log_prob(x) - held.energy.base.log_prob(x)).detach().abs().max()) > 1.0
 
 
 def test_a_learned_correction_keeps_its_base():
@@ -243,6 +244,35 @@ def test_a_learned_correction_keeps_its_base():
     before = estimator.energy(x)
     ContrastiveEstimator(estimator.energy, make_noise("student-t", event_shape=(2,)))
     assert torch.equal(estimator.energy(x), before)
+
+
+def test_a_restarted_energy_is_the_noise_as_it_now_is():
+    estimator = fit("moons", energy="tilted", energy_options={"widths": [8]}, steps=20, quiet=True)
+    with torch.no_grad():
+        estimator.noise.loc.add_(0.5)
+    x = torch.randn(20, 2)
+    assert not torch.allclose(estimator.log_prob(x), estimator.noise_log_prob(x), atol=0.05)
+    estimator.restart_energy()
+    assert torch.equal(estimator.log_prob(x), estimator.noise_log_prob(x))
+    with pytest.raises(ContrastiveError, match="not built on the noise"):
+        ContrastiveEstimator(make_energy("mlp", event_shape=(2,)), estimator.noise).restart_energy()
+
+
+def test_a_game_restarts_its_energy_in_the_first_half_only(monkeypatch):
+    restarts = []
+    restart = Tilted.restart_from
+
+    def counted(energy, noise):
+        restarts.append(bool(energy.strength != 0))
+        restart(energy, noise)
+
+    monkeypatch.setattr(Tilted, "restart_from", counted)
+    settings = {"method": "fce", "schedule": "alternate", "steps": 60, "restart_energy_every": 20, "quiet": True}
+    estimator = fit("moons", energy="tilted", energy_options={"widths": [8]}, **settings)
+    assert restarts.count(True) == 2  # after update 20, the estimator's energy and its moving average's
+    torch.testing.assert_close(estimator.energy.strength.abs() > 0, torch.tensor(True))
+    with pytest.raises(ContrastiveError, match="built on the noise"):
+        fit("moons", **settings)
 
 
 def test_a_tilted_run_resumes_and_loads(tmp_path, monkeypatch):

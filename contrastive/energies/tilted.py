@@ -21,7 +21,9 @@ class Tilted(nn.Module):
     Take it with a noise that is near the data. A step costs one more pass through q0.
 
     q0 follows the noise until a has moved: the estimator hands the noise over when it is made, and training again
-    when pre-training is over and the game begins. q0 is part of the `state_dict`, and is not trained.
+    when pre-training is over and the game begins. In FCE the noise moves on and q0 stays behind; `restart_from` (the
+    setting `restart_energy_every` of a fit) takes the noise as it then is. q0 is part of the `state_dict`, and is not
+    trained.
 
     Args:
         event_shape: shape of one data point.
@@ -56,8 +58,16 @@ class Tilted(nn.Module):
 
     def start_from(self, noise: NoiseModel) -> None:
         """Take a frozen copy of `noise` as q0, unless a correction has been learned already."""
-        if self.base is not None and bool(self.strength != 0):
-            return
+        if self.base is None or not bool(self.strength != 0):
+            self._take(noise)
+
+    @torch.no_grad()
+    def restart_from(self, noise: NoiseModel) -> None:
+        """Take a frozen copy of `noise` as q0 and begin again: the correction is 0, whatever it had learned."""
+        self.strength.zero_()
+        self._take(noise)
+
+    def _take(self, noise: NoiseModel) -> None:
         base = copy.deepcopy(noise)
         if isinstance(base, nn.Module):
             base.requires_grad_(False)

@@ -12,7 +12,7 @@ from contrastive.config import FitConfig
 from contrastive.errors import ContrastiveError
 from contrastive.estimator import ContrastiveEstimator
 from contrastive.metrics import evaluate
-from contrastive.protocols import FittableNoise, InitializableNoise, trainable_parameters
+from contrastive.protocols import FittableNoise, InitializableNoise, NoiseAwareEnergy, trainable_parameters
 from contrastive.registry import available_noises, make_energy, make_noise
 from contrastive.training.players import Player
 from contrastive.training.preparation import Prepared
@@ -41,6 +41,10 @@ def make_estimator(config: FitConfig, data: Prepared) -> ContrastiveEstimator:
         raise ContrastiveError(
             f"method fce needs a noise that can adapt, {config.noise!r} cannot; of the installed ones "
             f"{', '.join(_adaptive_names(data.event_shape))} can"
+        )
+    if config.restart_energy_every and not (config.method == "fce" and isinstance(energy, NoiseAwareEnergy)):
+        raise ContrastiveError(
+            "restart_energy_every is for method fce with an energy that is built on the noise, such as 'tilted'"
         )
     return ContrastiveEstimator(
         energy,
@@ -188,7 +192,15 @@ def _stages(config: FitConfig, estimator: ContrastiveEstimator, averaged: Contra
             if config.schedule == "gate"
             else Alternate(config.energy_updates, config.noise_updates)
         )
-    stages.append(Game(estimator, players, schedule, config.steps))
+    game = Game(
+        estimator,
+        players,
+        schedule,
+        config.steps,
+        averaged=averaged,
+        restart_energy_every=config.restart_energy_every,
+    )
+    stages.append(game)
     return stages
 
 

@@ -79,14 +79,25 @@ class Game:
         players: "energy", and "noise" where it learns.
         schedule: who moves next.
         steps: updates of both together.
+        averaged: the twin that holds the moving averages; needed to restart the energy.
+        restart_energy_every: updates after which an energy that is built on the noise begins again from it, in the
+            first half of the game; 0 is never.
     """
 
     name = "contrast"
 
     def __init__(
-        self, estimator: ContrastiveEstimator, players: dict[str, Player], schedule: Schedule, steps: int
+        self,
+        estimator: ContrastiveEstimator,
+        players: dict[str, Player],
+        schedule: Schedule,
+        steps: int,
+        *,
+        averaged: ContrastiveEstimator | None = None,
+        restart_energy_every: int = 0,
     ) -> None:
         self.estimator, self.players, self.schedule, self.steps = estimator, players, schedule, steps
+        self.averaged, self.restart_energy_every = averaged, restart_energy_every
 
     def begin(self, batch: Batch, source: Source) -> None:
         """Start from the noise as pre-training left it, and from the best c for the untrained energy."""
@@ -101,6 +112,7 @@ class Game:
 
     def update(self, batch: Batch, progress: float) -> str:
         """One move of the player whose turn it is."""
+        self._restart_energy(round(progress * self.steps))
         mover = self.schedule.mover
         if mover == "energy":
             contrast = self.estimator.contrast(batch.z, batch.log_q)
@@ -110,6 +122,14 @@ class Game:
             self.players["noise"].step(contrast.value, progress)
         self.schedule.update(float(contrast.accuracy) if "noise" in self.players else 0.0)
         return mover
+
+    def _restart_energy(self, step: int) -> None:
+        every = self.restart_energy_every
+        # In the second half the falling learning rate would leave the energy no time to learn again.
+        if every and step and step % every == 0 and 2 * step <= self.steps:
+            self.estimator.restart_energy()
+            if self.averaged is not None:
+                self.averaged.restart_energy(self.estimator.noise)
 
     def finish(self) -> None:
         """Both players end as their moving averages."""
