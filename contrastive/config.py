@@ -51,6 +51,7 @@ class FitConfig:
     schedule: Literal["gate", "alternate"] = option("gate", "who moves next in fce")
     gate_accuracy: float | None = option(None, "gate: the energy moves until it tells data from noise this well")
     max_noise_run: int | None = option(None, "gate: the noise moves at most this often in a row")
+    min_energy_run: int | None = option(None, "gate: the energy moves at least this often in a row")
     energy_updates: int = option(5, "alternate: updates of the energy in a turn")
     noise_updates: int = option(1, "alternate: updates of the noise in a turn")
     restart_energy_every: int = option(0, "updates after which a tilted energy begins again from the noise; 0 is never")
@@ -59,6 +60,7 @@ class FitConfig:
     learning_rate: float | None = option(None, "learning rate of the energy")
     noise_optimizer: Literal["adam", "adamax"] | None = option(None, "optimiser of the noise in fce")
     noise_learning_rate: float | None = option(None, "learning rate of the noise in fce")
+    noise_likelihood_weight: float | None = option(None, "weight of the log-likelihood in the noise's loss in fce")
     pretrain_learning_rate: float | None = option(None, "learning rate of the noise in pre-training")
     decay: Literal["cosine", "constant"] | None = option(None, "learning rates over the run")
     ema: float | None = option(None, "moving average of the energy; 0 is none")
@@ -74,11 +76,11 @@ class FitConfig:
     noise_options: Options = option({}, "")
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "energy_updates", "noise_updates", "max_noise_run"):
+        for name in ("steps", "batch_size", "energy_updates", "noise_updates", "max_noise_run", "min_energy_run"):
             _require(self, name, lambda v: v >= 1, "at least 1")
         for name in ("evaluate_every", "checkpoint_every"):
             _require(self, name, lambda v: v >= 1, "at least 1")
-        for name in ("pretrain_steps", "early_stopping", "seed", "restart_energy_every"):
+        for name in ("noise_likelihood_weight", "pretrain_steps", "early_stopping", "seed", "restart_energy_every"):
             _require(self, name, lambda v: v >= 0, "at least 0")
         for name in ("noise_ratio", "noise_per_data", "clip_norm"):
             _require(self, name, lambda v: 0 < v < float("inf"), "positive")
@@ -141,6 +143,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "learning_rate": 4e-3,
         "noise_optimizer": "adam",
         "noise_learning_rate": 1e-3,
+        "noise_likelihood_weight": 0.1,
         "pretrain_learning_rate": 1e-3,
         "decay": "cosine",
         "ema": 0.998,
@@ -148,6 +151,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "clip_norm": 10.0,
         "gate_accuracy": 0.62,
         "max_noise_run": 20,
+        "min_energy_run": 40,
         "energy_options": {},
     },
     # Gao et al. (2020), section 4 and tables 5 and 7. The accuracy gate's threshold is not in the paper.
@@ -156,6 +160,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "learning_rate": 3e-4,
         "noise_optimizer": "adamax",
         "noise_learning_rate": 1e-5,
+        "noise_likelihood_weight": 0.0,
         "pretrain_learning_rate": 1e-3,
         "decay": "constant",
         "ema": 0.0,
@@ -163,6 +168,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "clip_norm": 100.0,
         "gate_accuracy": 0.6,
         "max_noise_run": 1_000_000,
+        "min_energy_run": 1,
         "energy_options": {"activation": "leaky-relu"},
     },
 }

@@ -36,9 +36,13 @@ def test_gate_lets_a_noise_that_cannot_follow_give_way():
     assert moves(AccuracyGate(threshold=0.6, max_noise_run=3), [0.9] * 9) == "ennnennne"
 
 
+def test_gate_leaves_the_energy_its_turn_even_where_it_tells_them_apart_at_once():
+    assert moves(AccuracyGate(threshold=0.6, max_noise_run=2, min_energy_run=3), [0.9] * 12) == "eeenneeennee"
+
+
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=40), st.integers(0, 39))
 def test_a_restored_schedule_goes_on_as_the_first(accuracies, cut):
-    whole, begun, restored = AccuracyGate(0.6, 4), AccuracyGate(0.6, 4), AccuracyGate(0.6, 4)
+    whole, begun, restored = (AccuracyGate(0.6, 4, 2) for _ in range(3))
     cut = min(cut, len(accuracies))
     first = moves(begun, accuracies[:cut])
     restored.load_state_dict(begun.state_dict())

@@ -78,19 +78,20 @@ class AccuracyGate(_Turns):
     Args:
         threshold: accuracy in [0.5, 1) at which the turn changes hands.
         max_noise_run: the noise gives way after this many moves: a flow that cannot follow would take every update.
+        min_energy_run: the energy keeps its turn for at least this many moves, however well it tells them apart.
 
     Reference: Gao et al. (2020), section 4.
     """
 
-    def __init__(self, threshold: float = 0.6, max_noise_run: int = 50) -> None:
+    def __init__(self, threshold: float = 0.6, max_noise_run: int = 50, min_energy_run: int = 1) -> None:
         super().__init__()
-        self.threshold, self.max_noise_run = threshold, max_noise_run
+        self.threshold, self.max_noise_run, self.min_energy_run = threshold, max_noise_run, min_energy_run
 
     def update(self, accuracy: float) -> None:
         """Compare the last move's accuracy with the threshold. NaN counts as below it."""
         self.run += 1
         told_apart = accuracy > self.threshold
         if self.mover == "energy":
-            self._next(told_apart)
+            self._next(told_apart and self.run >= self.min_energy_run)
         else:
             self._next(not told_apart or self.run >= self.max_noise_run)

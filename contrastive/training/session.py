@@ -188,7 +188,7 @@ def _stages(config: FitConfig, estimator: ContrastiveEstimator, averaged: Contra
             **common,
         )
         schedule = (
-            AccuracyGate(config.gate_accuracy or 0.6, config.max_noise_run or 50)
+            AccuracyGate(config.gate_accuracy or 0.6, config.max_noise_run or 50, config.min_energy_run or 1)
             if config.schedule == "gate"
             else Alternate(config.energy_updates, config.noise_updates)
         )
@@ -198,6 +198,7 @@ def _stages(config: FitConfig, estimator: ContrastiveEstimator, averaged: Contra
         schedule,
         config.steps,
         averaged=averaged,
+        likelihood_weight=config.noise_likelihood_weight or 0.0,
         restart_energy_every=config.restart_energy_every,
     )
     stages.append(game)

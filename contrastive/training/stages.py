@@ -80,6 +80,8 @@ class Game:
         schedule: who moves next.
         steps: updates of both together.
         averaged: the twin that holds the moving averages; needed to restart the energy.
+        likelihood_weight: of the data's log-likelihood in the noise's loss. V alone forgets data that the noise has
+            left: where q << p its gradient in log q is gone. The same hybrid: Grover et al. (2018), "Flow-GAN", eq. 4.
         restart_energy_every: updates after which an energy that is built on the noise begins again from it, in the
             first half of the game; 0 is never.
     """
@@ -94,10 +96,12 @@ class Game:
         steps: int,
         *,
         averaged: ContrastiveEstimator | None = None,
+        likelihood_weight: float = 0.0,
         restart_energy_every: int = 0,
     ) -> None:
         self.estimator, self.players, self.schedule, self.steps = estimator, players, schedule, steps
-        self.averaged, self.restart_energy_every = averaged, restart_energy_every
+        self.averaged, self.likelihood_weight = averaged, likelihood_weight
+        self.restart_energy_every = restart_energy_every
 
     def begin(self, batch: Batch, source: Source) -> None:
         """Start from the noise as pre-training left it, and from the best c for the untrained energy."""
@@ -119,7 +123,8 @@ class Game:
             self.players["energy"].step(contrast.loss, progress)
         else:
             contrast = self.estimator.contrast_through_noise(batch.z)
-            self.players["noise"].step(contrast.value, progress)
+            # In q's parameters, r at the data is minus log q at the data.
+            self.players["noise"].step(contrast.value + self.likelihood_weight * contrast.r_data.mean(), progress)
         self.schedule.update(float(contrast.accuracy) if "noise" in self.players else 0.0)
         return mover
 
