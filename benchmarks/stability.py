@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", default=["8gaussians", "checkerboard", "two-spirals"])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=20_000)
-    parser.add_argument("--batch-size", type=int, default=256, help="[256]")
+    parser.add_argument("--batch-size", type=int, default=128, help="[128]")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("runs/stability"))
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
