@@ -54,6 +54,7 @@ class FitConfig:
     min_energy_run: int | None = option(None, "gate: the energy moves at least this often in a row")
     energy_updates: int = option(5, "alternate: updates of the energy in a turn")
     noise_updates: int = option(1, "alternate: updates of the noise in a turn")
+    hold_noise_after: float | None = option(None, "fce: share of the steps after which the noise is held; 1 is never")
     restart_energy_every: int = option(0, "updates after which a tilted energy begins again from the noise; 0 is never")
 
     optimizer: Literal["adam", "adamax"] | None = option(None, "optimiser of the energy")
@@ -88,6 +89,7 @@ class FitConfig:
             _require(self, name, lambda v: 0 < v < float("inf"), "positive")
         for name in ("ema", "noise_ema", "validation", "test"):
             _require(self, name, lambda v: 0 <= v < 1, "in [0, 1)")
+        _require(self, "hold_noise_after", lambda v: 0 < v <= 1, "in (0, 1]")
         _require(self, "gate_accuracy", lambda v: 0.5 <= v < 1, "in [0.5, 1)")
         if self.validation + self.test >= 1:
             raise ContrastiveError(f"validation + test is {self.validation + self.test:g}, nothing is left to fit")
@@ -152,6 +154,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "gate_accuracy": 0.62,
         "max_noise_run": 20,
         "min_energy_run": 40,
+        "hold_noise_after": 0.5,
         "energy_options": {},
     },
     # Gao et al. (2020), section 4 and tables 5 and 7. The accuracy gate's threshold is not in the paper.
@@ -169,6 +172,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "gate_accuracy": 0.6,
         "max_noise_run": 1_000_000,
         "min_energy_run": 1,
+        "hold_noise_after": 1.0,
         "energy_options": {"activation": "leaky-relu"},
     },
 }

@@ -199,6 +199,7 @@ def _stages(config: FitConfig, estimator: ContrastiveEstimator, averaged: Contra
         config.steps,
         averaged=averaged,
         likelihood_weight=config.noise_likelihood_weight or 0.0,
+        hold_noise_after=config.hold_noise_after or 1.0,
         restart_energy_every=config.restart_energy_every,
     )
     stages.append(game)

@@ -82,6 +82,8 @@ class Game:
         averaged: the twin that holds the moving averages; needed to restart the energy.
         likelihood_weight: of the data's log-likelihood in the noise's loss. V alone forgets data that the noise has
             left: where q << p its gradient in log q is gone. The same hybrid: Grover et al. (2018), "Flow-GAN", eq. 4.
+        hold_noise_after: share of the game after which the noise is held, as its moving average: f then settles against
+            a noise that no longer moves.
         restart_energy_every: updates after which an energy that is built on the noise begins again from it, in the
             first half of the game; 0 is never.
     """
@@ -97,11 +99,14 @@ class Game:
         *,
         averaged: ContrastiveEstimator | None = None,
         likelihood_weight: float = 0.0,
+        hold_noise_after: float = 1.0,
         restart_energy_every: int = 0,
     ) -> None:
         self.estimator, self.players, self.schedule, self.steps = estimator, players, schedule, steps
         self.averaged, self.likelihood_weight = averaged, likelihood_weight
-        self.restart_energy_every = restart_energy_every
+        self.hold_noise_after, self.restart_energy_every = hold_noise_after, restart_energy_every
+        self.noise_is_held = "noise" not in players
+        self._source: Source | None = None
 
     def begin(self, batch: Batch, source: Source) -> None:
         """Start from the noise as pre-training left it, and from the best c for the untrained energy."""
@@ -111,22 +116,33 @@ class Game:
 
     def resume(self, source: Source) -> None:
         """Score rows that come again only once, where the noise is held."""
-        if "noise" not in self.players:
+        self._source = source
+        if self.noise_is_held:
             source.score_once(self.estimator.noise)
 
     def update(self, batch: Batch, progress: float) -> str:
         """One move of the player whose turn it is."""
         self._restart_energy(round(progress * self.steps))
-        mover = self.schedule.mover
+        if not self.noise_is_held and progress >= self.hold_noise_after:
+            self._hold_noise()
+        mover = "energy" if self.noise_is_held else self.schedule.mover
         if mover == "energy":
             contrast = self.estimator.contrast(batch.z, batch.log_q)
             self.players["energy"].step(contrast.loss, progress)
         else:
             contrast = self.estimator.contrast_through_noise(batch.z)
             # In q's parameters, r at the data is minus log q at the data.
-            self.players["noise"].step(contrast.value + self.likelihood_weight * contrast.r_data.mean(), progress)
-        self.schedule.update(float(contrast.accuracy) if "noise" in self.players else 0.0)
+            loss = contrast.value + self.likelihood_weight * contrast.r_data.mean()
+            self.players["noise"].step(loss, progress / self.hold_noise_after)
+        if not self.noise_is_held:
+            self.schedule.update(float(contrast.accuracy))
         return mover
+
+    def _hold_noise(self) -> None:
+        self.players["noise"].adopt_average()
+        self.noise_is_held = True
+        if self._source is not None:
+            self._source.score_once(self.estimator.noise)
 
     def _restart_energy(self, step: int) -> None:
         every = self.restart_energy_every
@@ -142,9 +158,10 @@ class Game:
             player.adopt_average()
 
     def state_dict(self) -> dict[str, Any]:
-        """The schedule's state."""
-        return {"schedule": self.schedule.state_dict()}
+        """The schedule's state, and whether the noise is held."""
+        return {"schedule": self.schedule.state_dict(), "noise_is_held": self.noise_is_held}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The inverse of `state_dict`."""
         self.schedule.load_state_dict(state["schedule"])
+        self.noise_is_held = state["noise_is_held"]
