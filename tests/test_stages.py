@@ -1,12 +1,15 @@
 """What one update of the game does."""
 
+import copy
 import math
 
 import pytest
 import torch
 
 from contrastive import ContrastiveEstimator, make_energy, make_noise
-from contrastive.data.sources import Batch
+from contrastive.data.sources import ArraySource, Batch
+from contrastive.training import fit_estimator
+from contrastive.training.players import Player
 from contrastive.training.schedules import Alternate
 from contrastive.training.stages import Game
 
@@ -58,3 +61,35 @@ def test_the_value_alone_forgets_data_that_the_noise_has_left():
     plain, weighted = noise_gradient(estimator, z, 0.0)[0], noise_gradient(estimator, z, 0.1)[0]
     assert float(plain.abs().max()) < 0.05
     assert float((weighted - plain).max()) == pytest.approx(-0.09, abs=0.02)  # 0.1 of the mean distance, 0.9
+
+
+@pytest.mark.parametrize(("share", "moves"), [(0.5, 10), (1.0, 20)])
+def test_the_noise_is_held_after_its_share_of_the_game(share, moves):
+    estimator = ContrastiveEstimator(
+        make_energy("mlp", event_shape=(2,)), make_noise("gaussian", event_shape=(2,)), adapt_noise=True
+    )
+    turns = {"schedule": "alternate", "energy_updates": 1, "noise_updates": 1, "hold_noise_after": share}
+    summary = fit_estimator(estimator, torch.randn(500, 2), steps=40, batch_size=100, quiet=True, **turns)
+    assert (summary["steps_energy"], summary["steps_noise"]) == (40 - moves, moves)
+
+
+def test_a_held_noise_is_its_moving_average_and_moves_no_more():
+    estimator = ContrastiveEstimator(
+        make_energy("mlp", event_shape=(2,)), make_noise("gaussian", event_shape=(2,), loc=0.0), adapt_noise=True
+    )
+    twin = copy.deepcopy(estimator).requires_grad_(False)
+    players = {
+        "energy": Player(estimator.energy.parameters(), twin.energy.parameters()),
+        "noise": Player(estimator.noise.parameters(), twin.noise.parameters(), ema=0.9),
+    }
+    game = Game(estimator, players, Alternate(1, 1), 20, hold_noise_after=0.5)
+    source = ArraySource(3 + torch.randn(400, 2))
+    stream = source.batches(100, 0, 0)
+    game.begin(next(stream), source)
+    for step in range(20):
+        if step == 10:
+            average = [parameter.clone() for parameter in twin.noise.parameters()]
+        game.update(next(stream), step / 20)
+    assert players["noise"].updates == 5
+    assert all(torch.equal(a, b) for a, b in zip(average, estimator.noise.parameters()))
+    torch.testing.assert_close(source.log_q, estimator.noise.log_prob(source.z).detach())
