@@ -1,4 +1,4 @@
-"""Many chains at once: warm-up, in which the step size is found, then draws."""
+"""Many chains at once: warm-up, in which step sizes are found, then draws."""
 
 import sys
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from contrastive.sampling.adaptation import DualAveraging
-from contrastive.sampling.kernels import LOCAL, Kernel, LogDensity, State, TunableKernel
+from contrastive.sampling.adaptation import Adaptation
+from contrastive.sampling.kernels import Kernel, LogDensity, State
 
 _LINES = 4  # of progress, where there is no terminal for a bar
 
@@ -23,7 +23,7 @@ class Chains:
         log_density: of the target there, shape `(chains, draws)`.
         acceptance: mean acceptance probability of each kind of move.
         longest_rejection: most transitions in a row that left a chain where it was.
-        kernel: the kernel with its adapted step size.
+        kernel: the kernel with its step sizes, frozen.
     """
 
     z: Float[Tensor, "chains draws *event"]
@@ -47,7 +47,7 @@ def run_chains(
     """Run chains from `z`: `warmup` transitions that are thrown away, then `draws` times `thin` that are not.
 
     Args:
-        kernel: its step size, if it has one, is adapted in warm-up and held afterwards, so that the kept transitions
+        kernel: its step sizes, if it has any, are adapted in warm-up and held afterwards, so that the kept transitions
             leave the target invariant.
         z: where the chains start.
         target: the log-density.
@@ -76,18 +76,13 @@ def run_chains(
 
 
 def _warm_up(kernel: Kernel, state: State, target: LogDensity, steps: int, bar: "_Progress") -> tuple[Kernel, State]:
-    """The kernel with the step size that `steps` transitions taught, and where the chains are then."""
-    if not isinstance(kernel, TunableKernel):
-        for _ in range(steps):
-            state, _ = kernel.step(state, target)
-            bar.update()
-        return kernel, state
-    tuning = DualAveraging.start(kernel.step_size, kernel.target_acceptance, device=state.position.device)
+    """The kernel with the step sizes that `steps` transitions taught, and where the chains are then."""
+    adaptation = Adaptation.start(kernel, state.position.device)
     for _ in range(steps):
-        state, _ = kernel.with_step_size(tuning.trial_step).step(state, target)
-        tuning = tuning.update(state.acceptance[LOCAL])
+        state, _ = adaptation.trial().step(state, target)
+        adaptation = adaptation.update(state)
         bar.update()
-    return kernel.with_step_size(tuning.step_size), state
+    return adaptation.frozen() if steps else kernel, state
 
 
 class _Progress:

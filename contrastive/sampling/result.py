@@ -23,8 +23,8 @@ class EnergySamples:
             differences matter to the sampler.
         log_weight: `log_density` minus log q(z), the noise's.
         sampler: name.
-        acceptance: mean acceptance probability of each kind of move, "independence" and "local", after warm-up.
-        step_size: of the local moves, as frozen after warm-up; None without such moves.
+        acceptance: mean acceptance probability of each kind of move ("independence", "local", "latent"), after warm-up.
+        step_sizes: of each kind of local move, as frozen after warm-up.
         longest_rejection: most transitions in a row that left a chain where it was.
         r_hat: largest rank-normalised split R-hat over log p, log p - log q and up to 32 coordinates.
         effective_sample_size: least bulk effective sample size over the same, all chains together.
@@ -38,7 +38,7 @@ class EnergySamples:
     log_weight: Float[Tensor, "chains draws"]
     sampler: str
     acceptance: dict[str, float]
-    step_size: float | None
+    step_sizes: dict[str, float]
     longest_rejection: int
     r_hat: float
     effective_sample_size: float
@@ -65,7 +65,7 @@ class EnergySamples:
             "chains": chains,
             "draws_per_chain": draws,
             "acceptance": self.acceptance,
-            "step_size": self.step_size,
+            "step_sizes": self.step_sizes,
             "longest_rejection": self.longest_rejection,
             "r_hat": self.r_hat,
             "effective_sample_size": self.effective_sample_size,

@@ -7,9 +7,10 @@ from torch import Tensor
 from contrastive.errors import ContrastiveError
 from contrastive.estimator import ContrastiveEstimator
 from contrastive.protocols import NoiseModel, draw
+from contrastive.sampling.adaptation import local_kernels
 from contrastive.sampling.chains import Chains, run_chains
 from contrastive.sampling.diagnostics import effective_size, largest_r_hat, least_effective_size, monitored
-from contrastive.sampling.kernels import LogDensity, TunableKernel
+from contrastive.sampling.kernels import LogDensity
 from contrastive.sampling.overlap import overlap
 from contrastive.sampling.resampling import pick
 from contrastive.sampling.result import EnergySamples
@@ -38,7 +39,8 @@ def sample_energy(
 
     | sampler | transition |
     |---|---|
-    | `mixed` | a draw of the noise is proposed, then two local moves; what "auto" takes |
+    | `mixed` | a draw of the noise is proposed, then local moves in data space, and latent ones where the noise is a \
+    flow; what "auto" takes |
     | `imh` | a draw of the noise is proposed; what "auto" takes where p is discrete |
     | `latent-hmc` | Hamiltonian Monte Carlo in the latent space of a flow noise |
     | `hmc`, `mala` | local moves in data space, scaled by the spread of the noise |
@@ -52,7 +54,7 @@ def sample_energy(
         n: draws in `x`.
         sampler: name.
         chains: how many, all moved at once.
-        warmup: transitions that are thrown away; the step size of local moves is found in them, then held.
+        warmup: transitions that are thrown away; step sizes of local moves are found in them, then held.
         thin: transitions from one kept draw to the next.
         label: sample one class of a K-class energy; their equal mixture unless told.
         progress: show how far it is, on standard error.
@@ -98,7 +100,7 @@ def _judged(estimator: ContrastiveEstimator, target: LogDensity, n: int, name: s
         log_weight=log_weight,
         sampler=name,
         acceptance=run.acceptance,
-        step_size=float(run.kernel.step_size) if isinstance(run.kernel, TunableKernel) else None,
+        step_sizes={part.kind: float(part.step_size) for part in local_kernels(run.kernel)},
         longest_rejection=run.longest_rejection,
         r_hat=largest_r_hat(quantities),
         effective_sample_size=least_effective_size(quantities),
@@ -121,7 +123,7 @@ def _resampled(estimator: ContrastiveEstimator, target: LogDensity, n: int) -> E
         log_weight=log_weight,
         sampler="resampling",
         acceptance={},
-        step_size=None,
+        step_sizes={},
         longest_rejection=0,
         r_hat=float("nan"),
         effective_sample_size=effective,
