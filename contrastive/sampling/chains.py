@@ -1,6 +1,7 @@
 """Many chains at once: warm-up, in which step sizes are found, then draws."""
 
 import sys
+import time
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,7 @@ from tqdm import tqdm
 from contrastive.sampling.adaptation import Adaptation
 from contrastive.sampling.kernels import Kernel, LogDensity, State
 
-_LINES = 4  # of progress, where there is no terminal for a bar
+_SECONDS = 10.0  # between lines of progress, where there is no terminal for a bar
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def run_chains(
         draws: positions to keep of each chain.
         warmup: transitions before the first of them.
         thin: transitions from one to the next.
-        progress: a bar on a terminal, else a few lines, on standard error.
+        progress: a bar on a terminal, else a line every ten seconds, on standard error.
     """
     bar = _Progress(warmup + draws * thin, shown=progress)
     kernel, state = _warm_up(kernel, kernel.begin(z, target), target, warmup, bar)
@@ -86,17 +87,19 @@ def _warm_up(kernel: Kernel, state: State, target: LogDensity, steps: int, bar: 
 
 
 class _Progress:
-    """A bar on a terminal, a few lines elsewhere, nothing if not `shown`; on standard error."""
+    """A bar on a terminal, a line now and then elsewhere, nothing if not `shown`; on standard error."""
 
     def __init__(self, total: int, *, shown: bool) -> None:
         terminal = sys.stderr.isatty()
         self.total, self.done, self.lines = total, 0, shown and not terminal
+        self.last = time.monotonic()
         self.bar = tqdm(total=total, desc="sampling", unit="step", dynamic_ncols=True, disable=not (shown and terminal))
 
     def update(self) -> None:
         self.done += 1
         self.bar.update()
-        if self.lines and self.done % max(1, self.total // _LINES) == 0:
+        if self.lines and time.monotonic() - self.last > _SECONDS:
+            self.last = time.monotonic()
             print(f"sampling {self.done}/{self.total}", file=sys.stderr, flush=True)
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from contrastive.sampling.overlap import Overlap
 
 _LARGEST_R_HAT = 1.01
 _LEAST_EFFECTIVE_SIZE = 400  # what R-hat and the error of a mean need to be trusted (Vehtari et al. 2021)
+_LEAST_EFFECTIVE_SHARE = 0.1  # of the draws, where they are few
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,11 @@ class EnergySamples:
     @property
     def warnings(self) -> list[str]:
         """What is doubtful about the draws, a sentence each; empty if nothing is."""
-        found = []
+        found, total = [], self.log_density.numel()
         if self.r_hat > _LARGEST_R_HAT:
             found.append(f"the chains disagree (R-hat {self.r_hat:.3f}, above {_LARGEST_R_HAT})")
-        if self.effective_sample_size < _LEAST_EFFECTIVE_SIZE:
-            found.append(f"all draws count for only {self.effective_sample_size:.0f} independent ones")
+        if self.effective_sample_size < min(_LEAST_EFFECTIVE_SIZE, _LEAST_EFFECTIVE_SHARE * total):
+            found.append(f"{total} draws count for only {self.effective_sample_size:.0f} independent ones")
         return found
 
     def diagnostics(self) -> dict[str, Any]:
@@ -79,11 +80,16 @@ class EnergySamples:
     def __str__(self) -> str:
         chains, draws = self.log_density.shape
         low, high = self.overlap.total_variation
+        size = f"effective sample size {self.effective_sample_size:.0f} of {chains * draws}"
+        distance = (
+            f"total variation between noise and energy: {max(low, 0.0):.3f} to {high:.3f} "
+            f"(+- {2 * self.overlap.standard_error:.3f})"
+        )
+        if not self.acceptance:
+            return f"{self.sampler}: {size}\n{distance}"
         moves = ", ".join(f"{kind} {rate:.2f}" for kind, rate in self.acceptance.items())
         return (
-            f"sampler {self.sampler}: {chains} chains of {draws} draws"
-            + (f", accepted {moves}, longest rejection {self.longest_rejection}\n" if moves else "\n")
-            + f"R-hat {self.r_hat:.3f}, effective sample size {self.effective_sample_size:.0f} of {chains * draws}\n"
-            + f"noise to energy: total variation between {max(low, 0.0):.3f} and {high:.3f} "
-            + f"(+- {2 * self.overlap.standard_error:.3f})"
+            f"{self.sampler}: {chains} chains of {draws} draws, R-hat {self.r_hat:.3f}, {size}\n"
+            f"accepted: {moves}; longest run of rejections {self.longest_rejection}\n"
+            f"{distance}"
         )

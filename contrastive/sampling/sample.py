@@ -17,9 +17,9 @@ from contrastive.sampling.result import EnergySamples
 from contrastive.sampling.samplers import choose_sampler, make_kernel
 from contrastive.sampling.targets import energy_target
 
-_PROPOSALS = 100  # noise draws a chain, from which the starts are picked
+_PROPOSALS = 250  # noise draws a chain, from which the starts are picked
 _OVERSAMPLING = 50  # the same for a draw of `resampling`
-_LEAST_DRAWS = 100  # of a chain, so that its autocorrelation can be judged
+_LEAST_DRAWS = 200  # of a chain, so that its autocorrelation can be judged
 _OVERLAP_DRAWS = 20_000  # of the noise
 _ROWS = 20_000  # scored at once
 
@@ -29,7 +29,7 @@ def sample_energy(
     n: int,
     *,
     sampler: str = "auto",
-    chains: int = 50,
+    chains: int = 20,
     warmup: int = 100,
     thin: int = 1,
     label: int | None = None,
@@ -46,7 +46,7 @@ def sample_energy(
     | `hmc`, `mala` | local moves in data space, scaled by the spread of the noise |
     | `resampling` | no chain: importance resampling, a preview |
 
-    Every kept transition leaves p invariant. Each chain keeps at least 100 draws, so that it can be judged; `x` is
+    Every kept transition leaves p invariant. Each chain keeps at least 200 draws, so that it can be judged; `x` is
     thinned to `n` of all draws where that is more.
 
     Args:
@@ -69,7 +69,7 @@ def sample_energy(
         >>> estimator = ContrastiveEstimator(make_energy("gaussian", event_shape=(2,)), noise)
         >>> samples = sample_energy(estimator, 100, warmup=20)
         >>> samples.sampler, samples.x.shape, samples.z.shape
-        ('mixed', torch.Size([100, 2]), torch.Size([50, 100, 2]))
+        ('mixed', torch.Size([100, 2]), torch.Size([20, 200, 2]))
     """
     for name, value, least in [("n", n, 1), ("chains", chains, 1), ("warmup", warmup, 0), ("thin", thin, 1)]:
         if value < least:
