@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.distributions import Independent, Normal, StudentT
+from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal, StudentT
 
 from contrastive import ContrastiveError, ContrastiveEstimator, make_density, make_energy, make_noise
 from contrastive.cli.main import main
@@ -78,7 +78,7 @@ def test_chains_of_the_eight_gaussians_pass_a_two_sample_test(eight, sampler):
 def test_x_is_spread_over_all_chains_in_original_units():
     scaling = Scaling(torch.tensor([10.0, -3.0]), torch.tensor([2.0, 0.5]))
     estimator = estimator_of(gaussian(0.5, 0.8).log_prob, scaling=scaling)
-    samples = sample_energy(estimator, 12_000, chains=60, warmup=50)
+    samples = sample_energy(estimator, 12_000, sampler="imh", chains=60, warmup=50)
     assert samples.z.shape == (60, 200, 2)
     assert samples.x.dtype == torch.float64
     torch.testing.assert_close(samples.x[:60], scaling.inverse(samples.z[:, 0]))
@@ -111,7 +111,7 @@ def test_every_sampler_finds_the_moments(sampler):
 
 @pytest.mark.parametrize("sampler", ["auto", "latent-hmc"])
 def test_a_flow_is_sampled_through_its_latent_space(sampler):
-    glow = make_noise("glow", event_shape=(2,), depth=2, width=8)
+    glow = make_noise("glow", event_shape=(2,), depth=1, width=8)
     glow.initialize(1.5 * torch.randn(500, 2))
     with torch.no_grad():
         for parameter in glow.parameters():
@@ -142,17 +142,19 @@ def test_discrete_energies_take_independence_metropolis():
 
 def two_classes():
     def log_prob(x):
-        return torch.stack([gaussian(-2, 0.5).log_prob(x), gaussian(2, 0.5).log_prob(x)], 1)
+        return torch.stack([gaussian(-1, 0.7).log_prob(x), gaussian(1, 0.7).log_prob(x)], 1)
 
-    return ContrastiveEstimator(Energy(log_prob, num_classes=2), gaussian(0, 2.5))
+    return ContrastiveEstimator(Energy(log_prob, num_classes=2), gaussian(0, 1.5))
 
 
 def test_one_class_or_the_mixture_of_all():
     estimator = two_classes()
     only = sample_energy(estimator, 1000, label=1)
-    assert only.x.mean() == pytest.approx(2.0, abs=0.1)
-    mixture = sample_energy(estimator, 1000)
-    assert (mixture.x[:, 0] > 0).double().mean() == pytest.approx(0.5, abs=0.1)
+    assert only.x.mean() == pytest.approx(1.0, abs=0.1)
+    of_second = (sample_energy(estimator, 1000).z[..., 0] > 0).double()
+    error = 0.5 * normal_threshold(FALSE_ALARM) / math.sqrt(effective_size(of_second))
+    assert error < 0.25
+    assert of_second.mean() == pytest.approx(0.5, abs=error)
     with pytest.raises(ContrastiveError, match="has classes 0 to 1"):
         sample_energy(estimator, 10, label=2)
 
@@ -179,15 +181,17 @@ def test_effective_size_of_an_autoregression():
     assert largest_r_hat(chains[:1, :, None]) < 1.05
 
 
-def test_chains_that_sit_in_their_modes_are_told():
-    def modes(x):
-        return torch.logsumexp(torch.stack([gaussian(-3, 0.7).log_prob(x), gaussian(3, 0.7).log_prob(x)]), 0)
+def two_modes(scale):
+    components = Independent(Normal(torch.tensor([[-3.0, -3.0], [3.0, 3.0]]), scale), 1)
+    return MixtureSameFamily(Categorical(torch.ones(2)), components)
 
-    estimator = estimator_of(modes, gaussian(0, 3))
+
+def test_chains_that_sit_in_their_modes_are_told():
+    estimator = estimator_of(two_modes(0.7).log_prob, two_modes(0.9))
     stuck = sample_energy(estimator, 1000, sampler="hmc")
     assert "the chains disagree" in stuck.warnings[0]
     assert "independent" in stuck.warnings[1]
-    assert not sample_energy(estimator, 1000, thin=10).warnings
+    assert not sample_energy(estimator, 1000).warnings
 
 
 def test_the_longest_rejection_is_counted():
@@ -226,8 +230,8 @@ def test_the_certificate_brackets_the_total_variation(p, a, distance):
     estimator = ContrastiveEstimator(Energy(p.log_prob), gaussian(0, 1, 1))
     assert (1 - a) / 2 <= distance <= 1 - a
     for sampler in ("hmc", "mixed"):
-        found = sample_energy(estimator, 10_000, sampler=sampler).overlap
-        assert 0 < found.standard_error < 0.03
+        found = sample_energy(estimator, 5000, sampler=sampler).overlap
+        assert 0 < found.standard_error < 0.04
         assert abs(found.acceptance - a) < normal_threshold(FALSE_ALARM) * found.standard_error
         low, high = found.total_variation
         slack = normal_threshold(FALSE_ALARM) * found.standard_error
