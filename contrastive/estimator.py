@@ -26,7 +26,7 @@ from contrastive.data.scaling import Scaling
 from contrastive.errors import ContrastiveError
 from contrastive.noises.distribution import DistributionNoise
 from contrastive.objectives import Objective, make_objective
-from contrastive.protocols import AdaptiveNoise, EnergyModel, NoiseAwareEnergy, NoiseModel, trainable_parameters
+from contrastive.protocols import AdaptiveNoise, EnergyModel, NoiseAwareEnergy, NoiseModel, draw, trainable_parameters
 from contrastive.score_function import score_function_mean
 
 
@@ -83,9 +83,9 @@ class ContrastiveEstimator(nn.Module):
     With a K-class energy, f and c have K entries and the density is the equal mixture
     log p(x) = logsumexp_k(f_k(x) - c_k) - log K.
 
-    `log_prob`, `unnormalized_log_prob`, `log_ratio`, `value` and `sample_noise` speak the data's ORIGINAL units and
-    count the log-determinant of `scaling`. `contrast` and `contrast_through_noise`, the two lines that a training
-    loop needs, take data in model coordinates, `scaling(x)`; without a scaling they are the same.
+    `log_prob`, `unnormalized_log_prob`, `log_ratio`, `value`, `sample` and `sample_noise` speak the data's ORIGINAL
+    units and count the log-determinant of `scaling`. `contrast` and `contrast_through_noise`, the two lines that a
+    training loop needs, take data in model coordinates, `scaling(x)`; without a scaling they are the same.
 
     Args:
         energy: gives f(x), shape `(batch,)` or `(batch, K)`; its `num_classes` (if any) is K.
@@ -184,6 +184,12 @@ class ContrastiveEstimator(nn.Module):
         """`n` draws from the noise."""
         return self.scaling.inverse(self.noise.sample(torch.Size([n])))
 
+    def sample(self, n: int, **settings: Any) -> Float[Tensor, "n *event"]:
+        """`n` draws from p; settings and diagnostics are those of `contrastive.sampling.sample_energy`."""
+        from contrastive.sampling import sample_energy
+
+        return sample_energy(self, n, **settings).x
+
     def fit(self, x: Any, **settings: Any) -> "ContrastiveEstimator":
         """Fit to an array, tensor, map-style `Dataset` or density; see `contrastive.training.fit_estimator`."""
         from contrastive.training import fit_estimator
@@ -227,10 +233,7 @@ class ContrastiveEstimator(nn.Module):
 
     def draw_noise(self, n: int) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
         """`n` draws in model coordinates and their log q, in one pass where the noise can."""
-        if isinstance(self.noise, AdaptiveNoise):
-            return self.noise.rsample_and_log_prob(torch.Size([n]))
-        z = self.noise.sample(torch.Size([n]))
-        return z, self.noise.log_prob(z)
+        return draw(self.noise, n)
 
     def introduce_noise(self) -> None:
         """Hand the noise, as it now is, to an energy that is built on it; call it again after fitting the noise."""
