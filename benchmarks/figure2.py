@@ -33,9 +33,8 @@ def main() -> None:
     """Fit, print the table, write table and plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", default=["8gaussians", "8gaussians-tight"])
-    parser.add_argument(
-        "--settings", nargs="+", choices=[*SETTINGS, *PAPER], metavar="NAME", help="rows, such as 'Gaussian NCE' [all]"
-    )
+    names = [*SETTINGS, *PAPER]
+    parser.add_argument("--settings", nargs="+", choices=names, metavar="NAME", help="rows to make [all]")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=10_000, help="updates of both players [10000]")
     parser.add_argument("--jobs", type=int, default=2)
