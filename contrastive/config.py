@@ -153,7 +153,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "clip_norm": 10.0,
         "gate_accuracy": 0.62,
         "max_noise_run": 20,
-        "min_energy_run": 10,
+        "min_energy_run": 40,
         "hold_noise_after": 0.3,
         "energy_options": {},
     },
