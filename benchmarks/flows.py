@@ -1,0 +1,196 @@
+"""Which flow for several modes? Maximum likelihood on a product of two-mode mixtures, and what a score and a draw cost.
+
+    python benchmarks/flows.py
+    python benchmarks/flows.py --only nsf glow
+    python benchmarks/flows.py --quick
+
+The density is a product over 16 coordinates of (N(-1, 1/16) + N(1, 1/16)) / 2, so that log p is known. Every flow
+takes the same number of Adam steps (1e-3, falling to 0 by a cosine) on fresh batches; the figure is
+KL(p, q) = E_p[log p - log q] on held-out draws, with its standard error. Kept: `results/flows.json` and `.png`.
+"""
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import normflows
+import torch
+from grid import provenance
+from torch import Tensor, nn
+from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
+from tqdm import tqdm
+
+from contrastive import make_noise
+from contrastive.protocols import FittableNoise, trainable_parameters
+from contrastive.testing.core import prepare
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt  # noqa: E402
+
+DIM = 16
+
+
+class Normflows(nn.Module):
+    """A flow of normflows' as a noise."""
+
+    def __init__(self, flows: list[nn.Module]) -> None:
+        super().__init__()
+        self.flow = normflows.NormalizingFlow(normflows.distributions.DiagGaussian(DIM, trainable=False), flows)
+        self.event_shape = torch.Size([DIM])
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log q, nats."""
+        return self.flow.log_prob(value)
+
+    def sample(self, sample_shape: torch.Size) -> Tensor:
+        """Draws."""
+        return self.flow.sample(sample_shape.numel())[0]
+
+
+def normflows_autoregressive(transforms: int, bins: int) -> Normflows:
+    """Autoregressive splines with permutations between, two residual blocks each."""
+    spline = normflows.flows.AutoregressiveRationalQuadraticSpline
+    layers: list[nn.Module] = []
+    for i in range(transforms):
+        layers += [spline(DIM, 2, 64, num_bins=bins, tail_bound=5)] + [normflows.flows.LULinearPermute(DIM)] * (i > 0)
+    return Normflows(layers)
+
+
+def normflows_coupling(transforms: int, bins: int) -> Normflows:
+    """Coupled splines, the halves by turns, two residual blocks each."""
+    spline = normflows.flows.CoupledRationalQuadraticSpline
+    return Normflows(
+        [spline(DIM, 2, 64, num_bins=bins, tail_bound=5, reverse_mask=bool(i % 2)) for i in range(transforms)]
+    )
+
+
+def noise(name: str, **options: Any) -> Callable[[], nn.Module]:
+    """A factory of a registered noise."""
+    return partial(make_noise, name, event_shape=(DIM,), **options)
+
+
+FLOWS: dict[str, Callable[[], nn.Module]] = {
+    "gaussian": noise("gaussian"),
+    "maf": noise("maf"),
+    "glow affine, depth 4": noise("glow", depth=4, width=64),
+    "glow spline, depth 4": noise("glow", depth=4, width=64, coupling="spline"),
+    **{
+        f"nsf, {bins} bins, {transforms} transform{'s'[: transforms > 1]}": noise(
+            "nsf", bins=bins, transforms=transforms
+        )
+        for bins in (8, 16)
+        for transforms in (1, 2, 3)
+    },
+    **{
+        f"nsf coupling, 8 bins, {transforms} transforms": noise("nsf", transforms=transforms, structure="coupling")
+        for transforms in (2, 4)
+    },
+    "normflows autoregressive, 8 bins, 1 transform": partial(normflows_autoregressive, 1, 8),
+    "normflows autoregressive, 8 bins, 2 transforms": partial(normflows_autoregressive, 2, 8),
+    "normflows coupling, 8 bins, 2 transforms": partial(normflows_coupling, 2, 8),
+}
+
+
+def main() -> None:
+    """Fit each flow, measure, write the table and the plot."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", default=[""], help="flows whose label begins with one of these")
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--batch-size", type=int, default=1000, help="[1000]")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--quick", action="store_true", help="5 steps; no results kept unless --out is given")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    if arguments.quick:
+        arguments.steps, arguments.batch_size = 5, 50
+        if arguments.out == parser.get_default("out"):
+            arguments.out = Path("runs/flows")
+    chosen = [label for label in FLOWS if label.startswith(tuple(arguments.only))]
+    rows = []
+    for label in chosen:
+        rows.append(measure(label, arguments.steps, arguments.batch_size, arguments.seed))
+        print(line(rows[-1]), flush=True)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    path = arguments.out / "flows.json"
+    path.write_text(json.dumps({**provenance(), "rows": rows}, indent=2) + "\n")
+    plot(rows, arguments.out / "flows.png")
+
+
+def product_of_mixtures() -> Independent:
+    """The density: 2^16 modes of equal mass."""
+    modes = Normal(torch.tensor([-1.0, 1.0]).expand(DIM, 2), 0.25)
+    return Independent(MixtureSameFamily(Categorical(torch.ones(DIM, 2)), modes), 1)
+
+
+def measure(label: str, steps: int, batch_size: int, seed: int) -> dict[str, Any]:
+    """Fit one flow by maximum likelihood; its held-out KL, and seconds."""
+    torch.manual_seed(seed)
+    truth, model = product_of_mixtures(), FLOWS[label]()
+    prepare(model, truth.sample((20_000,)))
+    started = time.monotonic()
+    if not isinstance(model, FittableNoise):
+        optimizer = torch.optim.Adam(trainable_parameters(model), 1e-3)
+        decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        for _ in tqdm(range(steps), desc=label, leave=False, disable=None):
+            optimizer.zero_grad()
+            (-model.log_prob(truth.sample((batch_size,))).mean()).backward()
+            optimizer.step()
+            decay.step()
+    seconds = time.monotonic() - started
+    with torch.no_grad():
+        x = truth.sample((20 * batch_size,))
+        excess = torch.cat([truth.log_prob(part) - model.log_prob(part) for part in x.split(1000)])
+        score = least_seconds(lambda: model.log_prob(x[:batch_size]))
+        draw = least_seconds(lambda: model.sample(torch.Size([batch_size])))
+    return {
+        "flow": label,
+        "kl": float(excess.mean()),
+        "kl_error": float(excess.std()) / math.sqrt(len(excess)),
+        "parameters": sum(p.numel() for p in trainable_parameters(model)),
+        "seconds": seconds,
+        "seconds_score": score,
+        "seconds_draw": draw,
+    }
+
+
+def least_seconds(call: Callable[[], Any], times: int = 3) -> float:
+    """Of a few calls, the quickest: others use the machine too."""
+    seconds = []
+    for _ in range(times):
+        started = time.monotonic()
+        call()
+        seconds.append(time.monotonic() - started)
+    return min(seconds)
+
+
+def line(row: dict[str, Any]) -> str:
+    """A row of the table."""
+    return (
+        f"{row['flow']:48} KL {row['kl']:8.4f} +- {row['kl_error']:.4f}  {row['parameters']:8} parameters "
+        f"{row['seconds']:7.1f} s  score {1e3 * row['seconds_score']:7.1f} ms  draw {1e3 * row['seconds_draw']:7.1f} ms"
+    )
+
+
+def plot(rows: list[dict[str, Any]], path: Path) -> None:
+    """KL against the time of training."""
+    figure, axes = plt.subplots(figsize=(8, 5))
+    for row in rows:
+        seconds, kl = max(row["seconds"], 0.1), max(row["kl"], 1e-3)
+        axes.plot(seconds, kl, "o")
+        axes.annotate(row["flow"], (seconds, kl), xytext=(4, 3), textcoords="offset points", fontsize=7)
+    axes.set(xscale="log", yscale="log", xlabel="seconds of training, one core", ylabel="KL(p, q), nats, held out")
+    axes.set_title("Maximum likelihood on a product of 16 two-mode mixtures")
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()
