@@ -5,8 +5,8 @@ from contrastive.torch_defaults import distributions_as_they_were
 with distributions_as_they_were():
     import zuko  # noqa: F401  the first import, which is the one that changes torch
 
-from contrastive_zuko.catalogue import FLOWS, make_flow  # noqa: E402
-from contrastive_zuko.noise import ZukoFlow, ZukoMixture  # noqa: E402
-from contrastive_zuko.presets import iaf, maf, nsf  # noqa: E402
+from contrastive_zuko.catalogue import FLOWS, make_flow
+from contrastive_zuko.noise import ZukoFlow, ZukoMixture
+from contrastive_zuko.presets import iaf, maf, nsf
 
 __all__ = ["FLOWS", "ZukoFlow", "ZukoMixture", "iaf", "maf", "make_flow", "nsf"]

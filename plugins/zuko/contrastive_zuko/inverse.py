@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from zuko.transforms import ComposedTransform, MonotonicTransform
+from zuko.transforms import ComposedTransform, MonotonicTransform, UnconstrainedMonotonicTransform
+from zuko.utils import GaussLegendre
 
 _FARTHEST = 25.0  # in asinh(x): roots up to 3.6e10
 _HALVINGS = 26  # leave a relative 4e-7
@@ -36,6 +37,8 @@ class ExactlyInverted(nn.Module):
         for part in transform.transforms if isinstance(transform, ComposedTransform) else [transform]:
             if isinstance(part, MonotonicTransform):
                 part._inverse = partial(invert, part)
+            if isinstance(part, UnconstrainedMonotonicTransform):
+                part.f = partial(integral, part)
         return transform
 
 
@@ -59,6 +62,21 @@ def invert(transform: Any, y: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"
         for _ in range(_NEWTON_STEPS - 1):
             x = _newton(transform, x, y)
     return _newton(transform, x, y)
+
+
+def integral(transform: Any, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """The integral of a positive function g from 0 to x, with the slope g(x).
+
+    zuko 1.6.0's has a backward pass that evaluates g anew: with the parameters of that time, and in eval mode without
+    their gradient.
+
+    Args:
+        transform: has g, and n, the nodes of a Gauss-Legendre quadrature.
+        x: upper limits.
+    """
+    held = x.detach()
+    area = GaussLegendre.quadrature(transform.g, torch.zeros_like(held), held, transform.n)
+    return area + transform.g(held) * (x - held)
 
 
 def _newton(transform: Any, x: Tensor, y: Tensor) -> Tensor:
