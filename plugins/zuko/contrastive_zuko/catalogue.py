@@ -44,7 +44,9 @@ FLOWS = {
     "unaf": Entry((flows.UNAF, *_MASKED), _SMALL),
     "sospf": Entry((flows.SOSPF, flows.MAF, *_MASKED), _UNIVERSAL),
     "bpf": Entry((flows.BPF, flows.MAF, *_MASKED), _UNIVERSAL),
-    "cnf": Entry((SteppedCNF, flows.FFJTransform, MLP), {"activation": nn.SiLU}),
+    "cnf": Entry(
+        (SteppedCNF, flows.FFJTransform, MLP), {"activation": nn.SiLU, "freqs": 1, "hidden_features": (32, 32)}
+    ),
     "gmm": Entry((flows.GMM,)),
 }
 

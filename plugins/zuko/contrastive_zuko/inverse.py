@@ -34,12 +34,17 @@ class ExactlyInverted(nn.Module):
     def forward(self, *raw: Tensor) -> Any:
         """The map with these raw parameters."""
         transform = self.univariate(*raw)
-        for part in transform.transforms if isinstance(transform, ComposedTransform) else [transform]:
-            if isinstance(part, MonotonicTransform):
-                part._inverse = partial(invert, part)
-            if isinstance(part, UnconstrainedMonotonicTransform):
-                part.f = partial(integral, part)
-        return transform
+        if isinstance(transform, ComposedTransform):
+            return ComposedTransform(*[_exact(part) for part in transform.transforms])
+        return _exact(transform)
+
+
+def _exact(transform: Any) -> Any:
+    if isinstance(transform, UnconstrainedMonotonicTransform):
+        transform = MonotonicTransform(partial(integral, transform), transform.phi)
+    if isinstance(transform, MonotonicTransform):
+        transform._inverse = partial(invert, transform)
+    return transform
 
 
 def invert(transform: Any, y: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -65,18 +70,17 @@ def invert(transform: Any, y: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"
 
 
 def integral(transform: Any, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """The integral of a positive function g from 0 to x, with the slope g(x).
+    """The integral of a positive function g from 0 to x, by Gauss-Legendre quadrature, in the graph.
 
-    zuko 1.6.0's has a backward pass that evaluates g anew: with the parameters of that time, and in eval mode without
-    their gradient.
+    zuko 1.6.0 takes g(x) for its slope, which is that of the exact integral: UNAF's log-determinants are then 5e-4 off
+    those of the map that it computes. Its backward pass also evaluates g anew, in eval mode without the gradient of
+    g's parameters.
 
     Args:
-        transform: has g, and n, the nodes of a Gauss-Legendre quadrature.
+        transform: has g, and n, the number of nodes.
         x: upper limits.
     """
-    held = x.detach()
-    area = GaussLegendre.quadrature(transform.g, torch.zeros_like(held), held, transform.n)
-    return area + transform.g(held) * (x - held)
+    return GaussLegendre.quadrature(transform.g, torch.zeros_like(x), x, transform.n)
 
 
 def _newton(transform: Any, x: Tensor, y: Tensor) -> Tensor:
