@@ -19,8 +19,8 @@ def distributions_as_they_were() -> Iterator[None]:
 
     Example:
         >>> with distributions_as_they_were():
-        ...     torch.distributions.Distribution.set_default_validate_args(False)
-        >>> torch.distributions.Distribution._validate_args
+        ...     Distribution.set_default_validate_args(False)
+        >>> Distribution._validate_args
         True
     """
     before = {name: vars(Distribution)[name] for name in _SWITCHES}

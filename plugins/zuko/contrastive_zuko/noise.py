@@ -79,7 +79,7 @@ class ZukoMixture(nn.Module):
     def train(self, mode: bool = True) -> "ZukoMixture":
         """As every module; zuko's part stays in training mode.
 
-        In eval mode zuko 1.6.0 leaves parameters of NAF, UNAF and CNF out of the graph; nothing else differs.
+        In eval mode zuko 1.6.0 leaves parameters of NAF and UNAF out of the graph; nothing else differs.
         """
         super().train(mode)
         self.lazy.train()

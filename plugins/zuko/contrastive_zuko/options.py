@@ -21,7 +21,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 #: Arguments that the plugin or the class before in the chain decides, or that only Python can give.
 _DECIDED = {
     *("self", "features", "context", "in_features", "out_features", "args", "kwargs"),
-    *("univariate", "shapes", "order", "adjacency", "mask", "atol", "rtol", "exact"),
+    *("univariate", "shapes", "order", "adjacency", "mask"),
 }
 
 

@@ -27,7 +27,6 @@ SMALL = {
     "unaf": NETWORK,
     "sospf": {"degree": 2, "polynomials": 2},
     "bpf": {"degree": 6},
-    "cnf": {"steps": 8, "freqs": 1},
 }
 
 
@@ -54,9 +53,8 @@ def test_every_flow_is_registered():
 def test_log_determinants_are_those_of_the_full_jacobian(flow):
     noise = small(flow)
     z = torch.randn(4, 3, dtype=torch.float64)
-    tolerance = 1e-5 if flow == "cnf" else 1e-7
-    assert_log_det_is_the_jacobians(noise.from_latent, z, tolerance)
-    assert_log_det_is_the_jacobians(noise.to_latent, noise.from_latent(z)[0].detach(), tolerance)
+    assert_log_det_is_the_jacobians(noise.from_latent, z)
+    assert_log_det_is_the_jacobians(noise.to_latent, noise.from_latent(z)[0].detach())
 
 
 @pytest.mark.parametrize("flow", SMALL)
