@@ -6,7 +6,7 @@ with distributions_as_they_were():
     import zuko  # noqa: F401  the first import, which is the one that changes torch
 
 from contrastive_zuko.catalogue import FLOWS, make_flow
-from contrastive_zuko.noise import ZukoFlow, ZukoMixture
+from contrastive_zuko.noise import ZukoFlow, ZukoNoise
 from contrastive_zuko.presets import iaf, maf, nsf
 
-__all__ = ["FLOWS", "ZukoFlow", "ZukoMixture", "iaf", "maf", "make_flow", "nsf"]
+__all__ = ["FLOWS", "ZukoFlow", "ZukoNoise", "iaf", "maf", "make_flow", "nsf"]

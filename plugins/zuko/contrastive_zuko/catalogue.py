@@ -9,7 +9,7 @@ from zuko.nn import MLP, MaskedMLP
 
 from contrastive.errors import ContrastiveError
 from contrastive.torch_defaults import validation
-from contrastive_zuko.noise import ZukoFlow, ZukoMixture
+from contrastive_zuko.noise import ZukoFlow, ZukoNoise
 from contrastive_zuko.options import checked, options_of
 
 
@@ -46,7 +46,7 @@ FLOWS = {
 }
 
 
-def make_flow(flow: str, event_shape: tuple[int, ...], **options: Any) -> ZukoMixture:
+def make_flow(flow: str, event_shape: tuple[int, ...], **options: Any) -> ZukoNoise:
     """zuko's flow of that name over events of any shape.
 
     Args:
@@ -68,7 +68,7 @@ def make_flow(flow: str, event_shape: tuple[int, ...], **options: Any) -> ZukoMi
     if "network" in options:
         options["network"] = checked(f"{name}'s network", options["network"], options_of([MLP]))
     made = build(name, flow, event_shape, {**entry.defaults, **options})
-    return (ZukoFlow if isinstance(made, flows.Flow) else ZukoMixture)(event_shape, made, name)
+    return (ZukoFlow if isinstance(made, flows.Flow) else ZukoNoise)(event_shape, made, name)
 
 
 def build(name: str, flow: str, event_shape: tuple[int, ...], options: dict[str, Any]) -> Any:

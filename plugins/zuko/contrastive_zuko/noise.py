@@ -17,8 +17,8 @@ from contrastive_zuko.inverse import ExactlyInverted
 _LEAST_SCALE = 1e-6
 
 
-class ZukoMixture(nn.Module):
-    """A zuko distribution without a map to a latent space: it adapts by the score function.
+class ZukoNoise(nn.Module):
+    """A zuko distribution as a noise; one without a map to a latent space adapts by the score function.
 
     It must see data once, by `initialize(x)`: each number is standardised, which log q counts. Events of any shape are
     flattened.
@@ -27,9 +27,6 @@ class ZukoMixture(nn.Module):
         event_shape: shape of one data point, d numbers.
         distribution: lazy distribution over `(d,)`, unconditional.
         name: for messages.
-
-    Raises:
-        ContrastiveError: if the event is empty.
     """
 
     loc: Tensor
@@ -76,7 +73,7 @@ class ZukoMixture(nn.Module):
         z = self._distribution().sample(torch.Size([math.prod(sample_shape)]))
         return self._restored(z).reshape(*sample_shape, *self.event_shape)
 
-    def train(self, mode: bool = True) -> "ZukoMixture":
+    def train(self, mode: bool = True) -> "ZukoNoise":
         """As every module; zuko's part stays in training mode.
 
         In eval mode zuko 1.6.0 leaves parameters of NAF and UNAF out of the graph; nothing else differs.
@@ -105,7 +102,7 @@ class ZukoMixture(nn.Module):
         self._is_initialized = bool(self.initialized)
 
 
-class ZukoFlow(ZukoMixture):
+class ZukoFlow(ZukoNoise):
     """A zuko flow as a noise that adapts along the paths of its draws: x = loc + scale g(z).
 
     Maps that zuko inverts by bisection are inverted to the last digit, and the soft clips between NAF's, UNAF's and
