@@ -28,7 +28,7 @@ KNOWN_PLUGINS = {
         "nsf": "contrastive-zuko",
         **{
             f"zuko/{flow}": "contrastive-zuko"
-            for flow in ("bpf", "gmm", "maf", "naf", "nice", "nsf", "realnvp", "sospf", "unaf")
+            for flow in ("bpf", "gmm", "maf", "naf", "nice", "nsf", "realnvp", "sospf")
         },
     },
     "energy": {},

@@ -20,16 +20,15 @@ REQUIRED = {"distribution": {"path": "torch.distributions.Laplace", "loc": 0.5, 
 SMALL = {
     "maf": {"transforms": 2, "width": 16},
     "iaf": {"transforms": 2, "width": 16},
-    "nsf": {"bins": 4, "width": 16},
+    "nsf": {"transforms": 1, "bins": 4, "width": 16},
     "zuko/maf": {"transforms": 2, "hidden_features": [16]},
     "zuko/nsf": {"transforms": 1, "bins": 4, "hidden_features": [16]},
     "zuko/bpf": {"degree": 6, "hidden_features": [16]},
     "zuko/sospf": {"degree": 2, "polynomials": 2, "hidden_features": [16]},
     "zuko/naf": {"signal": 2, "network": {"hidden_features": [8]}, "hidden_features": [8]},
-    "zuko/unaf": {"signal": 2, "network": {"hidden_features": [8]}, "hidden_features": [8]},
 }
 #: Names that are slow in many dimensions are checked in the smaller shapes.
-SLOW = {"zuko/bpf", "zuko/sospf", "zuko/naf", "zuko/unaf"}
+SLOW = {"zuko/bpf", "zuko/sospf", "zuko/naf"}
 #: Draws, few: what a check of so many names can spend. Errors of the size of a planted defect are still seen.
 ROWS = 4000
 STATISTICAL = [check.name for check in DENSITY]

@@ -31,15 +31,14 @@ _COUPLED = (flows.GeneralCouplingTransform, MLP)
 _UNIVERSAL = {"transforms": 1}
 _SMALL = {"transforms": 1, "signal": 8, "network": {"hidden_features": (16, 16)}}
 
-#: Names after `zuko/`. Left out, with the measurements in docs/decisions/zuko.md: NCSF, whose features are angles; GF,
-#: which is no map onto R^d; CNF, whose score of a row depends on the rows beside it.
+#: Names after `zuko/`. Left out, with the measurements in docs/decisions/zuko.md: NCSF, whose features are angles; GF
+#: and UNAF, no bijections of R^d as they are computed; CNF, whose score of a row depends on the rows beside it.
 FLOWS = {
     "maf": Entry((flows.MAF, *_MASKED)),
     "nsf": Entry((flows.NSF, flows.MAF, *_MASKED)),
     "nice": Entry((flows.NICE, *_COUPLED)),
     "realnvp": Entry((flows.RealNVP, *_COUPLED)),
     "naf": Entry((flows.NAF, *_MASKED), _SMALL),
-    "unaf": Entry((flows.UNAF, *_MASKED), _SMALL),
     "sospf": Entry((flows.SOSPF, flows.MAF, *_MASKED), _UNIVERSAL),
     "bpf": Entry((flows.BPF, flows.MAF, *_MASKED), _UNIVERSAL),
     "gmm": Entry((flows.GMM,)),
@@ -91,6 +90,6 @@ def build(name: str, flow: str, event_shape: tuple[int, ...], options: dict[str,
 
 zuko_maf, zuko_nsf = partial(make_flow, "maf"), partial(make_flow, "nsf")
 zuko_nice, zuko_realnvp = partial(make_flow, "nice"), partial(make_flow, "realnvp")
-zuko_naf, zuko_unaf = partial(make_flow, "naf"), partial(make_flow, "unaf")
+zuko_naf = partial(make_flow, "naf")
 zuko_sospf, zuko_bpf = partial(make_flow, "sospf"), partial(make_flow, "bpf")
 zuko_gmm = partial(make_flow, "gmm")

@@ -61,10 +61,8 @@ class ZukoNoise(nn.Module):
     def log_prob(self, value: Float[Tensor, "*shape"]) -> Float[Tensor, "*batch"]:
         """log q(value) in nats, for `value` of shape `(*batch, *event_shape)`."""
         batch = value.shape[: value.ndim - len(self.event_shape)]
-        x = self._standardized(value.reshape(-1, *self.event_shape))
-        log_q = self._distribution().log_prob(x) - self.log_scale.sum()
-        # Where a latent overflows, -inf from its square meets +inf from the slope.
-        return torch.where(log_q.isnan() & x.isfinite().all(-1), -torch.inf, log_q).reshape(batch)
+        z = self._standardized(value.reshape(-1, *self.event_shape))
+        return (self._log_prob(z) - self.log_scale.sum()).reshape(batch)
 
     @torch.no_grad()
     @validation(False)
@@ -76,7 +74,7 @@ class ZukoNoise(nn.Module):
     def train(self, mode: bool = True) -> "ZukoNoise":
         """As every module; zuko's part stays in training mode.
 
-        In eval mode zuko 1.6.0 leaves parameters of NAF and UNAF out of the graph; nothing else differs.
+        In eval mode zuko 1.6.0 leaves parameters of some flows out of the graph (UNAF, CNF); nothing else differs.
         """
         super().train(mode)
         self.lazy.train()
@@ -90,6 +88,9 @@ class ZukoNoise(nn.Module):
         if not self._is_initialized:
             raise ContrastiveError(f"this {self.name} has seen no data: call initialize(x) with a batch first")
         return self.lazy()
+
+    def _log_prob(self, z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+        return self._distribution().log_prob(z)
 
     def _standardized(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, "n d"]:
         return (x.flatten(1) - self.loc) * (-self.log_scale).exp()
@@ -105,8 +106,8 @@ class ZukoNoise(nn.Module):
 class ZukoFlow(ZukoNoise):
     """A zuko flow as a noise that adapts along the paths of its draws: x = loc + scale g(z).
 
-    Maps that zuko inverts by bisection are inverted to the last digit, and the soft clips between NAF's, UNAF's and
-    SOSPF's transforms are taken out: they keep values within the bisection's box, but make the flow a map onto a part
+    Maps that zuko inverts by bisection are inverted to the last digit, and the soft clips between NAF's and SOSPF's
+    transforms are taken out: they keep values within the bisection's box, but make the flow a map onto a part
     of R^d, so that its density integrates to less than one.
 
     Args:
@@ -151,6 +152,12 @@ class ZukoFlow(ZukoNoise):
         """x = g(z) and log |det dx/dz|."""
         x, log_det = self._distribution().transform.inv.call_and_ladj(z.flatten(1))
         return self._restored(x), log_det + self.log_scale.sum()
+
+    def _log_prob(self, z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+        q = self._distribution()
+        latent, log_det = q.transform.call_and_ladj(z)
+        # A latent that overflows has no density, but its slope may be inf too, and -inf + inf is no number.
+        return torch.where(latent.isinf().any(-1), -torch.inf, q.base.log_prob(latent) + log_det)
 
 
 def _is_softclip(transform: nn.Module) -> bool:

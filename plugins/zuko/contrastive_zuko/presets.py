@@ -75,7 +75,7 @@ def nsf(
     *,
     structure: str = "autoregressive",
     bins: int = 8,
-    transforms: int = 1,
+    transforms: int = 2,
     width: int = 64,
     hidden_layers: int = 2,
     activation: str = "silu",

@@ -17,14 +17,12 @@ from zuko.transforms import MonotonicTransform
 from contrastive import ContrastiveError, available_noises, make_noise
 from contrastive.protocols import AdaptiveNoise, InvertibleNoise
 
-NETWORK = {"signal": 4, "network": {"hidden_features": [8]}}
 SMALL = {
     "maf": {"transforms": 2},
     "nsf": {"transforms": 2, "bins": 4},
     "nice": {"transforms": 2},
     "realnvp": {"transforms": 2},
-    "naf": NETWORK | {"transforms": 2},
-    "unaf": NETWORK,
+    "naf": {"transforms": 2, "signal": 4, "network": {"hidden_features": [8]}},
     "sospf": {"degree": 2, "polynomials": 2},
     "bpf": {"degree": 6},
 }
@@ -63,7 +61,7 @@ def test_maps_are_inverse_to_each_other(flow):
     assert_inverse(noise.from_latent, noise.to_latent, torch.randn(50, 3, dtype=torch.float64), 1e-5)
 
 
-@pytest.mark.parametrize("flow", ["naf", "unaf", "sospf", "bpf"])
+@pytest.mark.parametrize("flow", ["naf", "sospf", "bpf"])
 def test_inverses_found_by_bisection_have_the_gradient_of_every_parameter(flow):
     """Against central differences, in eval mode, where zuko's own have not."""
     noise = small(flow, dim=2).eval()
@@ -148,7 +146,7 @@ def test_iaf_is_maf_the_other_way_round():
 
 @pytest.mark.parametrize(("structure", "passes"), [("autoregressive", 4), ("coupling", 2)])
 def test_a_draw_of_nsf_takes_as_many_passes_as_its_structure_says(structure, passes):
-    noise = nsf((4,), structure=structure, width=8, bins=4)
+    noise = nsf((4,), structure=structure, width=8, bins=4, transforms=1)
     assert [t.passes for t in noise.lazy.transform.transforms] == [passes]
 
 
