@@ -8,15 +8,15 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-.venv/installed: pyproject.toml plugins/glow/pyproject.toml plugins/autoregressive/pyproject.toml constraints.txt
+.venv/installed: pyproject.toml plugins/glow/pyproject.toml plugins/autoregressive/pyproject.toml plugins/zuko/pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv --clear .venv
 	@echo "installing into .venv (torch is large: this takes a while)"
 	$(INSTALL) setuptools torch
-	$(INSTALL) --no-build-isolation --editable '.[tables,dev]' --editable plugins/glow --editable plugins/autoregressive
+	$(INSTALL) --no-build-isolation --editable '.[tables,dev]' --editable plugins/glow --editable plugins/autoregressive --editable plugins/zuko
 	@touch $@
 
-install: .venv/installed  ## create .venv with the package, the Glow plugin and the tools
+install: .venv/installed  ## create .venv with the package, the plugins and the tools
 
 demo: install  ## fit 8 Gaussians (FCE with Glow, Gaussian NCE) and a real table; write a report
 	$(BIN)/python benchmarks/demo.py

@@ -23,6 +23,13 @@ KNOWN_PLUGINS = {
         "glow": "contrastive-glow",
         "made": "contrastive-autoregressive",
         "pixelcnn": "contrastive-autoregressive",
+        "maf": "contrastive-zuko",
+        "iaf": "contrastive-zuko",
+        "nsf": "contrastive-zuko",
+        **{
+            f"zuko/{flow}": "contrastive-zuko"
+            for flow in ("bpf", "gmm", "maf", "naf", "nice", "nsf", "realnvp", "sospf")
+        },
     },
     "energy": {},
 }

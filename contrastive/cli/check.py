@@ -36,7 +36,7 @@ def run(
     if name is None:
         raise ContrastiveError("say what to check: contrastive check NAME (contrastive list shows the names)")
     shape = (dim,) if event_shape is None else _shape(event_shape)
-    options = {key.partition(".")[2]: value for key, value in dotted_options(dotted)}
+    options = {key.partition(".")[2].replace("-", "_"): value for key, value in dotted_options(dotted)}
     factory, kind = _factory(name, kind, shape, options)
     subject = make_subject(factory, kind, shape, seed=seed)  # type: ignore[arg-type]
     subject.fresh()  # what cannot be made is told before any check

@@ -1,8 +1,6 @@
 """Any `torch.distributions.Distribution` as a noise that moves with the estimator, by object or by name."""
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,6 +10,7 @@ from torch.distributions import Distribution, Independent, Transform
 
 from contrastive.errors import ContrastiveError
 from contrastive.registry import import_object
+from contrastive.torch_defaults import validation
 
 
 class DistributionNoise(nn.Module):
@@ -91,7 +90,7 @@ def make_distribution(event_shape: tuple[int, ...], *, path: str, **arguments: A
     if not (isinstance(family, type) and issubclass(family, Distribution)):
         raise ContrastiveError(f"{path} is not a class of distributions")
     try:
-        with _validation():
+        with validation(True):  # whatever the process has set
             distribution = family(**{name: _as_tensor(value) for name, value in arguments.items()})
     except Exception as error:  # a stranger's class may raise anything
         reason = " ".join(str(error).split())  # torch's own run over several lines
@@ -106,17 +105,6 @@ def make_distribution(event_shape: tuple[int, ...], *, path: str, **arguments: A
     except RuntimeError as error:
         raise ContrastiveError(wrong) from error
     return DistributionNoise(Independent(distribution, len(batch)) if batch else distribution)
-
-
-@contextmanager
-def _validation() -> Iterator[None]:
-    """Parameters are checked by torch, also where a library (zuko 1.6.0, on import) has turned that off for all."""
-    before = Distribution._validate_args
-    Distribution.set_default_validate_args(True)
-    try:
-        yield
-    finally:
-        Distribution.set_default_validate_args(before)
 
 
 def _as_tensor(value: Any) -> Any:

@@ -1,5 +1,10 @@
 """Autoregressive densities as noises for `contrastive`: `--noise made` for vectors, `--noise pixelcnn` for images."""
 
+from contrastive.torch_defaults import distributions_as_they_were
+
+with distributions_as_they_were():
+    import zuko  # noqa: F401  the first import, which is the one that changes torch
+
 from contrastive_autoregressive.bins import Bins
 from contrastive_autoregressive.made import MADE
 from contrastive_autoregressive.pixelcnn import PixelCNN
