@@ -26,6 +26,7 @@ from contrastive.data.scaling import Scaling
 from contrastive.errors import ContrastiveError
 from contrastive.noises.distribution import DistributionNoise
 from contrastive.objectives import Objective, make_objective
+from contrastive.optimal_normalizer import optimal_log_normalizer
 from contrastive.protocols import AdaptiveNoise, EnergyModel, NoiseAwareEnergy, NoiseModel, trainable_parameters
 from contrastive.score_function import score_function_mean
 
@@ -287,27 +288,3 @@ class ContrastiveEstimator(nn.Module):
         if x.ndim != len(event) + 1 or tuple(x.shape[1:]) != event:
             raise ContrastiveError(f"expected a batch of events, shape (n, {str(event)[1:]}, got {tuple(x.shape)}")
         return x.to(self.log_normalizer.device)
-
-
-def optimal_log_normalizer(
-    r_data: Float[Tensor, " n"], r_noise: Float[Tensor, " m"], noise_ratio: float, iterations: int = 100
-) -> float:
-    """The c that solves mean sigmoid(-(r_data - c)) = nu mean sigmoid(r_noise - c), by bisection.
-
-    This is the optimum of the logistic objective in c alone; the difference of both sides rises in c.
-
-    Args:
-        r_data: log-ratios at the data for c = 0.
-        r_noise: log-ratios at the noise for c = 0.
-        noise_ratio: nu.
-        iterations: halvings of the bracket.
-    """
-    r_data, r_noise = r_data.double(), r_noise.double()
-    both = torch.cat([r_data, r_noise])
-    both = both[both.isfinite()]
-    low, high = float(both.min()) - 50.0, float(both.max()) + 50.0
-    for _ in range(iterations):
-        middle = (low + high) / 2
-        missed = torch.sigmoid(middle - r_data).mean() - noise_ratio * torch.sigmoid(r_noise - middle).mean()
-        low, high = (low, middle) if missed > 0 else (middle, high)
-    return (low + high) / 2
