@@ -27,7 +27,7 @@ from contrastive.errors import ContrastiveError
 from contrastive.noises.distribution import DistributionNoise
 from contrastive.objectives import Objective, make_objective
 from contrastive.optimal_normalizer import optimal_log_normalizer
-from contrastive.protocols import AdaptiveNoise, EnergyModel, NoiseAwareEnergy, NoiseModel, trainable_parameters
+from contrastive.protocols import AdaptiveNoise, EnergyModel, NoiseAwareEnergy, NoiseModel, draw, trainable_parameters
 from contrastive.score_function import score_function_mean
 
 
@@ -228,10 +228,7 @@ class ContrastiveEstimator(nn.Module):
 
     def draw_noise(self, n: int) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
         """`n` draws in model coordinates and their log q, in one pass where the noise can."""
-        if isinstance(self.noise, AdaptiveNoise):
-            return self.noise.rsample_and_log_prob(torch.Size([n]))
-        z = self.noise.sample(torch.Size([n]))
-        return z, self.noise.log_prob(z)
+        return draw(self.noise, n)
 
     def introduce_noise(self) -> None:
         """Hand the noise, as it now is, to an energy that is built on it; call it again after fitting the noise."""

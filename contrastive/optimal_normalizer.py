@@ -45,9 +45,7 @@ def optimal_log_normalizer(r_data: Float[Tensor, " n"], r_noise: Float[Tensor, "
     for _ in range(_ITERATIONS):
         missed_data, taken_noise = torch.sigmoid(c - r_data), torch.sigmoid(r_noise - c)
         missing = float(missed_data.mean() - noise_ratio * taken_noise.mean())
-        slope = float(
-            (missed_data * (1 - missed_data)).mean() + noise_ratio * (taken_noise * (1 - taken_noise)).mean()
-        )
+        slope = float((missed_data * (1 - missed_data)).mean() + noise_ratio * (taken_noise * (1 - taken_noise)).mean())
         low, high = (low, c) if missing > 0 else (c, high)
         proposal = c - missing / slope if slope > 0 else math.nan
         following = proposal if low < proposal < high else (low + high) / 2

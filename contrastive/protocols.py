@@ -122,6 +122,14 @@ class EnergyModel(Protocol):
         ...
 
 
+def draw(noise: NoiseModel, n: int) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
+    """`n` draws and their log q, in one pass where the noise can; in the graph of its parameters if it adapts."""
+    if isinstance(noise, AdaptiveNoise):
+        return noise.rsample_and_log_prob(torch.Size([n]))
+    x = noise.sample(torch.Size([n]))
+    return x, noise.log_prob(x)
+
+
 def trainable_parameters(model: object) -> list[nn.Parameter]:
     """The parameters that gradient steps may move; none for what is no module, or is frozen."""
     parameters = getattr(model, "parameters", None)

@@ -63,7 +63,7 @@ class LogPartition:
 
     @property
     def verdict(self) -> str:
-        """"reliable" or "doubtful"."""
+        """ "reliable" or "doubtful"."""
         return "doubtful" if self.reasons else "reliable"
 
     @property

@@ -1,0 +1,22 @@
+"""Markov transitions that leave an unnormalised density invariant, for many chains at once."""
+
+from contrastive.sampling.kernels.alternating import Alternating
+from contrastive.sampling.kernels.base import INDEPENDENCE, LOCAL, Kernel, LogDensity, State, TunableKernel
+from contrastive.sampling.kernels.hamiltonian import HMC, MALA, leapfrog
+from contrastive.sampling.kernels.independence import IndependenceMetropolis
+from contrastive.sampling.kernels.latent import Latent
+
+__all__ = [
+    "HMC",
+    "INDEPENDENCE",
+    "LOCAL",
+    "MALA",
+    "Alternating",
+    "IndependenceMetropolis",
+    "Kernel",
+    "Latent",
+    "LogDensity",
+    "State",
+    "TunableKernel",
+    "leapfrog",
+]
