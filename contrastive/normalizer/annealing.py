@@ -11,7 +11,6 @@ Adams (2015), "Sandwiching the marginal likelihood"; Burda, Grosse & Salakhutdin
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -23,26 +22,13 @@ from contrastive.estimator import ContrastiveEstimator
 from contrastive.normalizer.bridge import bridge_estimate
 from contrastive.normalizer.importance import WeightSummary, importance_estimate
 from contrastive.normalizer.result import LogPartition
-from contrastive.normalizer.tuning import Tuning
+from contrastive.normalizer.tuning import Schedule, Tuning
 from contrastive.normalizer.weights import log_weight, path_density, portions
 from contrastive.protocols import draw
 from contrastive.sampling.kernels import Kernel
 
 #: Forward and reverse must agree this well, in nats.
 AGREEMENT = 0.1
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Inverse temperatures from 0 to 1, and the transition at each that lies between.
-
-    Attributes:
-        betas: ascending, shape `(T + 1,)`, the first 0 and the last 1.
-        kernels: T - 1 transitions; each must be reversible, for the reverse to be the forward's own.
-    """
-
-    betas: Float[Tensor, " T+1"]
-    kernels: tuple[Kernel, ...]
 
 
 @torch.no_grad()
@@ -142,7 +128,7 @@ def annealed_partition(
     chains, draws = samples.shape[:2]
     length = min(8, longest)
     while True:
-        schedule = Schedule(*tuning.schedule(length))
+        schedule = tuning.schedule(length)
         portioned = len(portions(chains * draws, estimator.noise.event_shape))
         with tqdm(
             total=2 * length * portioned, desc=f"annealing, {length} temperatures", disable=not progress, leave=False

@@ -84,7 +84,7 @@ def certified_interval(tilts: Float[Tensor, " n"], bound: float, *, level: float
     return LogPartition(
         math.log(mean) + bound,
         float(scaled.std()) / (math.sqrt(n) * mean),
-        math.log(max(mean - radius, math.exp(-2 * bound))) + bound,
+        max(math.log(mean - radius) if mean > radius else -math.inf, -2 * bound) + bound,
         min(math.log(mean + radius), 0.0) + bound,
         level,
         "certified",

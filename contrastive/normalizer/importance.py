@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from arviz_stats.base import array_stats
+from arviz_stats.base.array import array_stats
 from jaxtyping import Float
 from torch import Tensor
 
@@ -90,7 +90,7 @@ class WeightSummary:
 
         Reference: Vehtari, Simpson, Gelman, Yao & Gabry (2024), "Pareto smoothed importance sampling", JMLR 25.
         """
-        size = min(int(min(self.count / 5, 3 * math.sqrt(self.count))), int(self.tail.isfinite().sum()) - 1)
+        size = min(_tail_size(self.count), int(self.tail.isfinite().sum()) - 1)
         if size < 5:
             return self, math.inf
         largest, cutoff = self.tail[:size], float(self.tail[size])
@@ -115,8 +115,9 @@ class WeightSummary:
 def importance_estimate(weights: WeightSummary, *, level: float = 0.95) -> LogPartition:
     """log Z = log mean_q(w), with smoothed weights and the delta method's standard error sd(w) / (sqrt(n) mean(w)).
 
-    Doubtful where Pareto's k is above min(1 - 1 / log10(n), 0.7), where fewer than 100 draws count, or where one draw
-    makes a tenth of the sum.
+    The error is the larger one of smoothed and raw weights. Doubtful where Pareto's k may be 1/2 or more, for then the
+    weights have no variance and the interval no basis; where fewer than 100 draws count; and where one draw makes a
+    tenth of the sum. (For the point estimate alone k up to 0.7 is good enough: Vehtari et al. 2024.)
 
     Args:
         weights: summary of the noise draws' weights.
@@ -128,19 +129,19 @@ def importance_estimate(weights: WeightSummary, *, level: float = 0.95) -> LogPa
     if weights.log_sum == -math.inf:
         raise ContrastiveError("the energy is -inf at every draw of the noise: their supports do not overlap")
     smooth, k = weights.smoothed()
-    n, share = smooth.count, smooth.relative_ess
-    standard_error = math.sqrt(max(1 / share - 1, 0.0) / (n - 1)) if n > 1 else math.inf
-    threshold = k_threshold(n)
+    n, share = weights.count, min(weights.relative_ess, smooth.relative_ess)
     reasons = []
-    if k > threshold:
-        reasons.append(f"Pareto's k is {k:.2f}, above {threshold:.2f}: the tail of the weights is too heavy")
+    # Two standard errors of k, (1 + k) / sqrt(tail): a k that is only seen below 1/2 often goes with a sum that misses
+    # its largest weights, so intervals picked by the estimate itself would cover too rarely.
+    if k + 2 * (1 + max(k, 0.0)) / math.sqrt(max(_tail_size(n), 1)) > 0.5:
+        reasons.append(f"the weights may have no variance (Pareto's k is {k:.2f}): the noise's tails are too light")
     if n * share < _FEWEST_EFFECTIVE:
         reasons.append(f"{n:,} draws of the noise count as {n * share:.0f}: it is too far from the energy")
     elif weights.largest_share > _LARGEST_SHARE:
         reasons.append(f"one draw makes {100 * weights.largest_share:.0f} % of the sum")
     return LogPartition.normal(
         smooth.log_mean,
-        standard_error,
+        math.sqrt(max(1 / share - 1, 0.0) / n) if share > 0 else math.inf,
         level=level,
         method="importance",
         reasons=reasons,
@@ -154,12 +155,9 @@ def importance_estimate(weights: WeightSummary, *, level: float = 0.95) -> LogPa
     )
 
 
-def k_threshold(count: int) -> float:
-    """The k up to which `count` draws give an estimate to rely on: min(1 - 1 / log10(count), 0.7).
-
-    Reference: Vehtari et al. (2024), section 3.2.4.
-    """
-    return min(1 - 1 / math.log10(max(count, 11)), 0.7)
+def _tail_size(count: int) -> int:
+    """How many of the largest weights are smoothed: Vehtari et al. (2024), section 6.1."""
+    return int(min(count / 5, 3 * math.sqrt(count), _TAIL - 1))
 
 
 def _log_add(a: float, b: float) -> float:

@@ -17,6 +17,19 @@ _MOST_TEMPERATURES = 200
 
 
 @dataclass(frozen=True)
+class Schedule:
+    """Inverse temperatures from 0 to 1, and the transition at each that lies between.
+
+    Attributes:
+        betas: ascending, shape `(T + 1,)`, the first 0 and the last 1.
+        kernels: T - 1 transitions; each must be reversible, for the reverse to be the forward's own.
+    """
+
+    betas: Float[Tensor, " T+1"]
+    kernels: tuple[Kernel, ...]
+
+
+@dataclass(frozen=True)
 class Tuning:
     """What a run along the path has shown.
 
@@ -34,7 +47,7 @@ class Tuning:
     log_step_size: Float[Tensor, " K"]
     particles: Float[Tensor, "n *event"]
 
-    def schedule(self, length: int) -> tuple[Float[Tensor, " T+1"], tuple[Kernel, ...]]:
+    def schedule(self, length: int) -> Schedule:
         """`length` increments of equal (beta increment) x (spread), and the transitions between them.
 
         This is the path's constant speed in the Fisher metric, the best spacing for many temperatures: Gelman & Meng
@@ -47,9 +60,9 @@ class Tuning:
         betas[0], betas[-1] = 0.0, 1.0
         kernel = self.kernel
         if not isinstance(kernel, TunableKernel):
-            return betas, (kernel,) * (length - 1)
+            return Schedule(betas, (kernel,) * (length - 1))
         sizes = _interpolated(betas[1:-1], self.betas, self.log_step_size).exp().tolist()
-        return betas, tuple(kernel.with_step_size(size) for size in sizes)
+        return Schedule(betas, tuple(kernel.with_step_size(size) for size in sizes))
 
 
 @torch.no_grad()
@@ -64,8 +77,8 @@ def tune(estimator: ContrastiveEstimator, particles: int, kernel: Kernel | None 
         particles: how many.
         kernel: the transition [see `annealing_kernel`].
 
-    Reference: Del Moral, Doucet & Jasra (2006), "Sequential Monte Carlo samplers"; (2012), "An adaptive sequential Monte
-    Carlo method" for the choice of temperatures.
+    Reference: Del Moral, Doucet & Jasra (2006), "Sequential Monte Carlo samplers"; (2012), "An adaptive sequential
+    Monte Carlo method", for the choice of temperatures.
     """
     z = draw(estimator.noise, particles)[0].detach()
     kernel = kernel or annealing_kernel(estimator, z)
@@ -91,8 +104,8 @@ def tune(estimator: ContrastiveEstimator, particles: int, kernel: Kernel | None 
         betas.append(beta)
         log_sizes.append(float(log_size))
     log_sizes[0] = log_sizes[1]
-    as_doubles = (torch.tensor(values, dtype=torch.float64) for values in (betas, spreads, log_sizes))
-    return Tuning(kernel, *as_doubles, particles=z)
+    table = [torch.tensor(values, dtype=torch.float64) for values in (betas, spreads, log_sizes)]
+    return Tuning(kernel, table[0], table[1], table[2], z)
 
 
 def annealing_kernel(estimator: ContrastiveEstimator, z: Float[Tensor, "n *event"]) -> Kernel:

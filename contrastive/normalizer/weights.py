@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from contrastive.estimator import ContrastiveEstimator
-from contrastive.protocols import draw
+from contrastive.protocols import EnergyModel, draw
 from contrastive.sampling.kernels import LogDensity
 
 _NUMBERS = 4_000_000  # of the event at once
@@ -16,7 +16,7 @@ _MOST_ROWS = 20_000
 class OneClass(nn.Module):
     """f_k(z) of an energy with K classes, as an energy without classes."""
 
-    def __init__(self, energy: nn.Module, index: int) -> None:
+    def __init__(self, energy: EnergyModel, index: int) -> None:
         super().__init__()
         self.energy, self.index = energy, index
 
