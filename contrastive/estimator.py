@@ -15,7 +15,7 @@ a plain density is NCE, a flow fitted first and held is fixed-flow NCE, a flow t
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -29,6 +29,9 @@ from contrastive.objectives import Objective, make_objective
 from contrastive.optimal_normalizer import optimal_log_normalizer
 from contrastive.protocols import AdaptiveNoise, EnergyModel, NoiseAwareEnergy, NoiseModel, draw, trainable_parameters
 from contrastive.score_function import score_function_mean
+
+if TYPE_CHECKING:
+    from contrastive.normalizer import LogPartition
 
 
 class Value(NamedTuple):
@@ -191,6 +194,32 @@ class ContrastiveEstimator(nn.Module):
 
         fit_estimator(self, x, **settings)
         return self
+
+    def log_partition(self, method: str = "auto", **settings: Any) -> "LogPartition":
+        """log Z of the energy with an interval and a verdict: how far to trust the learned c.
+
+        Args:
+            method: "auto", "importance", "bridge", "annealing" or "certified".
+            **settings: `draws`, `level`, `data` and more: see `contrastive.normalizer.log_partitions`.
+
+        Raises:
+            ContrastiveError: for an energy with classes, which has one log Z each: `class_log_partitions`.
+        """
+        if self.num_classes is not None:
+            raise ContrastiveError(
+                f"this energy has {self.num_classes} classes, each with its own log Z; call class_log_partitions()"
+            )
+        from contrastive.normalizer import log_partitions
+
+        return log_partitions(self, method, **settings)[0]
+
+    def class_log_partitions(self, method: str = "auto", **settings: Any) -> "list[LogPartition]":
+        """log Z of each class of a K-class energy; see `log_partition`."""
+        if self.num_classes is None:
+            raise ContrastiveError("this energy has no classes; call log_partition()")
+        from contrastive.normalizer import log_partitions
+
+        return log_partitions(self, method, **settings)
 
     # The game, in model coordinates ----------------------------------------------------------------------------
 

@@ -4,7 +4,6 @@ import dataclasses
 import math
 from typing import Any, Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -65,7 +64,9 @@ def log_partitions(
     if method not in METHODS:
         raise ContrastiveError(f"unknown method {method!r} for log Z; {did_you_mean(method, METHODS)}")
     if draws < _FEWEST_DRAWS:
-        raise ContrastiveError(f"draws must be at least {_FEWEST_DRAWS:,} for an error that means something, got {draws}")
+        raise ContrastiveError(
+            f"draws must be at least {_FEWEST_DRAWS:,} for an error that means something, got {draws}"
+        )
     if longest < 1:
         raise ContrastiveError(f"the longest path must have at least 1 temperature, got {longest}")
     check_level(level)

@@ -67,6 +67,11 @@ class LogPartition:
         return "doubtful" if self.reasons else "reliable"
 
     @property
+    def verdict_with_reasons(self) -> str:
+        """ "reliable", or "doubtful because ..."."""
+        return self.verdict + (f" because {'; '.join(self.reasons)}" if self.reasons else "")
+
+    @property
     def is_reliable(self) -> bool:
         """Whether nothing speaks against the interval."""
         return not self.reasons
@@ -87,11 +92,10 @@ class LogPartition:
 
     def __str__(self) -> str:
         error = "" if math.isnan(self.standard_error) else f" +- {self.standard_error:.{self._digits}f}"
-        because = f" because {'; '.join(self.reasons)}" if self.reasons else ""
         interval = f"[{self.low:.{self._digits}f}, {self.high:.{self._digits}f}]"
         return (
             f"log Z = {self.log_z:.{self._digits}f}{error} ({100 * self.level:g} %: {interval}) "
-            f"by {self.method}: {self.verdict}{because}"
+            f"by {self.method}: {self.verdict_with_reasons}"
         )
 
     @property

@@ -2,16 +2,19 @@
 
 import copy
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from contrastive.config import FitConfig
 from contrastive.errors import ContrastiveError
 from contrastive.estimator import ContrastiveEstimator
-from contrastive.metrics import evaluate
+from contrastive.metrics import evaluate, mean_log_prob
+from contrastive.normalizer import LogPartition, log_partitions
 from contrastive.protocols import FittableNoise, InitializableNoise, trainable_parameters
 from contrastive.registry import available_noises, make_energy, make_noise
 from contrastive.training.players import Player
@@ -25,6 +28,7 @@ from contrastive.training.trainer import Trainer
 _CURVE_ROWS = 10_000  # of the test rows, for the evaluations during training
 _DEFAULT_PRETRAINING = 5_000
 _INITIALIZATION_ROWS = 10_000
+_LONGEST_PATH = 64  # temperatures, for log Z at the end of a fit; `contrastive normalizer` takes more
 
 
 def make_estimator(config: FitConfig, data: Prepared) -> ContrastiveEstimator:
@@ -111,6 +115,7 @@ def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, 
     estimator, at = trainer.estimator, trainer.position
     started = time.monotonic()
     metrics = evaluate(estimator, data.test, data.truth)
+    metrics |= _partition_figures(config, estimator, data.test)
     return {
         "data": config.data,
         "method": config.method,
@@ -133,6 +138,37 @@ def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, 
         "columns": data.columns,
         "test_rows": len(data.test),
         **metrics,
+    }
+
+
+def _partition_figures(config: FitConfig, estimator: ContrastiveEstimator, test: Tensor) -> dict[str, Any]:
+    """log Z with its interval beside the learned c, and the held-out log-density at the interval's upper end.
+
+    A K-class energy has lists. A model that gives no estimate still gets its summary.
+    """
+    if not config.log_partition_draws:
+        return {}
+    device = estimator.log_normalizer.device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(config.seed)
+        try:
+            estimates = log_partitions(
+                estimator, draws=config.log_partition_draws, longest=_LONGEST_PATH, data=test[:_CURVE_ROWS]
+            )
+        except ContrastiveError as error:
+            return {"log_partition_verdict": f"doubtful because {error}"}
+    high = torch.tensor([estimate.high for estimate in estimates], dtype=torch.float64)
+
+    def figure(of: Callable[[LogPartition], Any]) -> Any:
+        return of(estimates[0]) if estimator.num_classes is None else [of(estimate) for estimate in estimates]
+
+    return {
+        "log_partition": figure(lambda e: e.log_z),
+        "log_partition_low": figure(lambda e: e.low),
+        "log_partition_high": figure(lambda e: e.high),
+        "log_partition_method": figure(lambda e: e.method),
+        "log_partition_verdict": figure(lambda e: e.verdict_with_reasons),
+        "test_log_prob_energy_normalized": mean_log_prob(estimator, test, high),
     }
 
 
