@@ -45,6 +45,14 @@ class DistributionNoise(nn.Module):
         """Shape of one draw."""
         return self._given.event_shape
 
+    @property
+    def is_discrete(self) -> bool:
+        """Whether the distribution is over separate points and `log_prob` a log-mass."""
+        try:
+            return bool(getattr(self._given.support, "is_discrete", False))
+        except NotImplementedError:  # torch's way to say that a distribution does not tell
+            return False
+
     def distribution(self) -> Distribution:
         """The distribution on this module's device and in its dtype."""
         device, dtype = self.anchor.device, self.anchor.dtype

@@ -8,6 +8,9 @@ from torch import Tensor
 
 from contrastive.errors import ContrastiveError
 from contrastive.estimator import ContrastiveEstimator
+from contrastive.protocols import NoiseModel, draw
+from contrastive.sampling.kernels import LogDensity
+from contrastive.sampling.targets import energy_target
 
 _ROWS = 20_000  # at once
 
@@ -27,7 +30,6 @@ class Resampled:
     proposals: int
 
 
-@torch.no_grad()
 def resample(estimator: ContrastiveEstimator, n: int, *, oversampling: int = 50) -> Resampled:
     """Draw from p by picking noise draws with probability proportional to w = p / q.
 
@@ -46,18 +48,26 @@ def resample(estimator: ContrastiveEstimator, n: int, *, oversampling: int = 50)
     """
     if min(n, oversampling) < 1:
         raise ContrastiveError(f"resampling needs n and oversampling of at least 1, got {n} and {oversampling}")
-    proposals, log_weights = [], []
-    left = n * oversampling
-    while left > 0:
-        z, log_q = estimator.draw_noise(min(left, _ROWS))
-        x = estimator.scaling.inverse(z)
-        proposals.append(x)
-        # log_prob adds the scaling's log-determinant, a constant that the weights forget.
-        log_weights.append((estimator.log_prob(x) - log_q).double())
-        left -= len(x)
-    x, log_w = torch.cat(proposals), torch.cat(log_weights)
-    if not bool(log_w.isfinite().any()):
+    z, size = pick(energy_target(estimator), estimator.noise, n, proposals=n * oversampling)
+    return Resampled(estimator.scaling.inverse(z), size, n * oversampling)
+
+
+@torch.no_grad()
+def pick(target: LogDensity, noise: NoiseModel, n: int, *, proposals: int) -> tuple[Float[Tensor, "n *event"], float]:
+    """`n` of `proposals` noise draws by their importance weights, and (sum w)^2 / sum w^2; in model coordinates.
+
+    Raises:
+        ContrastiveError: if no proposal has a finite weight.
+    """
+    parts, log_weights = [], []
+    for start in range(0, proposals, _ROWS):
+        z, log_q = draw(noise, min(_ROWS, proposals - start))
+        parts.append(z)
+        log_weights.append((target(z) - log_q).double())
+    z, log_w = torch.cat(parts), torch.cat(log_weights)
+    usable = log_w.isfinite()
+    if not bool(usable.any()):
         raise ContrastiveError("no draw of the noise has a finite density under the energy: the model did not train")
-    weights = torch.softmax(log_w, 0)
+    weights = torch.softmax(torch.where(usable, log_w, -torch.inf), 0)
     picked = torch.searchsorted(weights.cumsum(0), torch.rand(n, dtype=torch.float64, device=weights.device))
-    return Resampled(x[picked.clamp(max=len(x) - 1)], float(1 / weights.square().sum()), len(x))
+    return z[picked.clamp(max=len(z) - 1)], float(1 / weights.square().sum())

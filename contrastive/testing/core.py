@@ -122,9 +122,7 @@ def prepare(noise: Any, x: Tensor) -> None:
 
 def is_discrete(model: object) -> bool:
     """Whether a model lives on a finite set of points (it says so by an attribute `is_discrete`)."""
-    inner = model.distribution() if isinstance(model, DistributionNoise) else model
-    support = getattr(inner, "support", None) if isinstance(model, DistributionNoise) else None
-    return bool(getattr(support if support is not None else inner, "is_discrete", False))
+    return bool(getattr(model, "is_discrete", False))
 
 
 @torch.no_grad()

@@ -1,0 +1,88 @@
+"""Samplers by name."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from contrastive.errors import ContrastiveError, did_you_mean
+from contrastive.protocols import InvertibleNoise, NoiseModel
+from contrastive.registry import noises
+from contrastive.sampling.kernels import HMC, MALA, Alternating, IndependenceMetropolis, Kernel, Latent
+
+_SCALE_DRAWS = 1000
+
+
+def _imh(noise: NoiseModel) -> Kernel:
+    return IndependenceMetropolis(noise)
+
+
+def _mala(noise: NoiseModel) -> Kernel:
+    return MALA(scale=_spread(noise))
+
+
+def _hmc(noise: NoiseModel) -> HMC:
+    return HMC(scale=_spread(noise))
+
+
+def _latent_hmc(noise: NoiseModel) -> Latent:
+    if not isinstance(noise, InvertibleNoise):
+        able = [name for name in noises.names() if _shows_latent(name)]
+        raise ContrastiveError(
+            f"the noise {type(noise).__name__} has no latent space for 'latent-hmc': take a noise with to_latent and "
+            f"from_latent ({', '.join(able) or 'none is installed'}), or the sampler 'mixed'"
+        )
+    return Latent(HMC(), noise)
+
+
+def _mixed(noise: NoiseModel) -> Kernel:
+    local = _latent_hmc(noise) if isinstance(noise, InvertibleNoise) else _hmc(noise)
+    return Alternating(IndependenceMetropolis(noise), local)
+
+
+#: Chains by name. `resampling` is no chain and has its own function, `resample`.
+KERNELS: dict[str, Callable[[NoiseModel], Kernel]] = {
+    "imh": _imh,
+    "mala": _mala,
+    "hmc": _hmc,
+    "latent-hmc": _latent_hmc,
+    "mixed": _mixed,
+}
+
+
+def choose_sampler(name: str, *, discrete: bool) -> str:
+    """`name`, or for "auto" the best that can work: `mixed`, or `imh` where p is discrete and has no gradient.
+
+    Raises:
+        ContrastiveError: for an unknown name, or one that needs a gradient where there is none.
+    """
+    if name == "auto":
+        return "imh" if discrete else "mixed"
+    known = ["auto", "resampling", *KERNELS]
+    if name not in known:
+        raise ContrastiveError(f"unknown sampler {name!r}; {did_you_mean(name, known)}")
+    if discrete and name not in ("resampling", "imh"):
+        raise ContrastiveError(f"the energy is over discrete points, where {name!r} has no gradient; take 'imh'")
+    return name
+
+
+def make_kernel(name: str, noise: NoiseModel) -> Kernel:
+    """The kernel of a sampler, with step sizes still to be adapted.
+
+    Raises:
+        ContrastiveError: if the noise has no latent space and the sampler needs one.
+    """
+    return KERNELS[name](noise)
+
+
+@torch.no_grad()
+def _spread(noise: NoiseModel) -> Tensor:
+    """The standard deviation of each coordinate of the noise's draws: lengths for the moves."""
+    return noise.sample(torch.Size([_SCALE_DRAWS])).std(0)
+
+
+def _shows_latent(name: str) -> bool:
+    try:
+        return hasattr(noises.load(name), "to_latent")
+    except ContrastiveError:  # a plugin that does not import is no advice
+        return False
