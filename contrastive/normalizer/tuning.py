@@ -14,6 +14,7 @@ from contrastive.sampling.kernels import HMC, IndependenceMetropolis, Kernel, La
 _EFFECTIVE_SHARE = 0.7  # of the particles, after each increment
 _MOVES = 4  # at each temperature
 _MOST_TEMPERATURES = 200
+_LEAPFROGS = 3
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,8 @@ def annealing_kernel(estimator: ContrastiveEstimator, z: Float[Tensor, "n *event
     """A reversible transition for the path.
 
     HMC, in the latent space where the noise is a flow; for discrete events independence Metropolis, which needs no
-    gradient.
+    gradient. The number of leapfrog steps is fixed: one drawn for all chains would break the identity between forward
+    and reverse work, by an error that no number of chains makes smaller.
 
     Args:
         estimator: f and q.
@@ -122,8 +124,8 @@ def annealing_kernel(estimator: ContrastiveEstimator, z: Float[Tensor, "n *event
     if getattr(estimator.energy, "is_discrete", False):
         return IndependenceMetropolis(noise)
     if isinstance(noise, InvertibleNoise):
-        return Latent(HMC(steps=4), noise)
-    return HMC(steps=4, scale=z.std(0).clamp_min(1e-12))
+        return Latent(HMC(steps=_LEAPFROGS, varied=False), noise)
+    return HMC(steps=_LEAPFROGS, varied=False, scale=z.std(0).clamp_min(1e-12))
 
 
 def _increment(log_weights: Float[Tensor, " n"], most: float) -> float:

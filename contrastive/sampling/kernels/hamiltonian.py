@@ -21,6 +21,8 @@ class HMC:
         step_size: epsilon.
         steps: largest number of leapfrog steps; each move takes 1 to `steps`, drawn uniformly, so that no orbit's
             period is met.
+        varied: False takes `steps` always. One number is drawn for all chains, so where many chains stand for one
+            law, as in annealing, it must not be random.
         scale: a length for each coordinate, broadcast to the event: the moves are those over z / scale.
         target_acceptance: what `step_size` is tuned to; 0.651 is optimal in many dimensions (Beskos et al. 2013), a
             little more is safer in few.
@@ -32,6 +34,7 @@ class HMC:
     steps: int = 8
     scale: float | Tensor = 1.0
     target_acceptance: float = 0.75
+    varied: bool = True
 
     def begin(self, z: Float[Tensor, "chains *event"], target: LogDensity) -> State:
         """The state of chains that stand at `z`; it remembers the gradient."""
@@ -42,7 +45,7 @@ class HMC:
         """One trajectory a chain."""
         momentum = torch.randn_like(state.position)
         # Drawn on the host, where nothing waits for it.
-        steps = int(torch.randint(1, self.steps + 1, ())) if self.steps > 1 else 1
+        steps = int(torch.randint(1, self.steps + 1, ())) if self.varied and self.steps > 1 else self.steps
         z, end, log_density, gradient = leapfrog(
             state.position,
             momentum,
