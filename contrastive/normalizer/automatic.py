@@ -2,8 +2,9 @@
 
 import dataclasses
 import math
-from typing import Any, Literal
+from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -18,14 +19,15 @@ from contrastive.normalizer.tuning import tune
 from contrastive.normalizer.weights import log_weight, noise_log_weights, one_class
 from contrastive.sampling import EnergySamples, sample_energy
 
-Method = Literal["auto", "importance", "bridge", "annealing", "certified"]
 METHODS: tuple[str, ...] = ("auto", "importance", "bridge", "annealing", "certified")
 
 _LARGEST_K = 0.7
 _LEAST_OVERLAP = 0.05
 _SETTLED = 1.05  # R-hat
 _FEWEST_DRAWS = 1_000
-_FEWEST_UNSEEN = 10
+_FEWEST_PATHS = 200
+_FEWEST_BEYOND = 10
+_ALMOST_ALL = 0.99  # of the EBM's samples lie below where data count as beyond them
 
 
 def log_partitions(
@@ -94,29 +96,31 @@ class _Search:
         noise = noise_log_weights(estimator, self.draws, progress=self.progress)
         importance = importance_estimate(WeightSummary.of(noise), level=self.level)
         if method == "importance":
-            return self._checked(importance, estimator, float(noise.max()))
+            return self._checked(importance, estimator, noise.max())
         samples = sample_energy(estimator, max(_FEWEST_DRAWS, self.draws // 5), progress=self.progress)
         model = log_weight(estimator, samples.z.flatten(0, 1)).reshape(samples.z.shape[:2])
         estimate = bridge_estimate(model, noise, level=self.level)
         if method == "annealing" or (method == "auto" and _needs_annealing(importance, estimate)):
             estimate = self._annealed(estimator, samples)
-        highest = max(float(noise.max()), float(model.max()))
         estimate = _with(estimate, diagnostics={**_facts(importance, samples), **estimate.diagnostics})
         if method == "auto":
             estimate = self._held_to_its_bound(estimate, estimator)
-        return self._checked(estimate, estimator, highest)
+        return self._checked(estimate, estimator, torch.maximum(noise.max(), model.flatten().quantile(_ALMOST_ALL)))
 
     def _annealed(self, estimator: ContrastiveEstimator, samples: EnergySamples) -> LogPartition:
-        paths = max(200, self.draws // 100)
+        """Annealing back from the chains' samples, or, where the chains disagree, from what tempering arrived at."""
+        paths = max(_FEWEST_PATHS, self.draws // 100)
         tuning = tune(estimator, paths)
-        if samples.r_hat <= _SETTLED:
-            chains, draws = samples.z.shape[:2]
-            every = max(1, chains * draws // paths)
-            start = samples.z[:, ::every]
-        else:
-            start = tuning.particles[:, None]
-        return annealed_partition(
+        settled = samples.r_hat <= _SETTLED
+        every = -(-samples.z[..., 0].numel() // paths) if settled else 1
+        start = samples.z[:, ::every] if settled else tuning.particles[:, None]
+        estimate = annealed_partition(
             estimator, tuning, start, longest=self.longest, level=self.level, progress=self.progress
+        )
+        if settled:
+            return estimate
+        return _doubted(
+            estimate, f"the chains of the sampler disagree (R-hat {samples.r_hat:.2f}): modes may be missing"
         )
 
     def _held_to_its_bound(self, estimate: LogPartition, estimator: ContrastiveEstimator) -> LogPartition:
@@ -130,24 +134,24 @@ class _Search:
             return _doubted(estimate, f"the certified interval is [{certified.low:.4f}, {certified.high:.4f}]")
         return estimate
 
-    def _checked(self, estimate: LogPartition, estimator: ContrastiveEstimator, highest: float) -> LogPartition:
-        """`estimate`, doubted if data lie where no draw came.
+    def _checked(self, estimate: LogPartition, estimator: ContrastiveEstimator, highest: Tensor) -> LogPartition:
+        """`estimate`, doubted if data lie beyond the draws: where f - log q is above `highest`.
 
-        Were the data draws of the EBM and the estimate right, the region where f - log q is above that of every draw
-        would hold about as much of them as the largest weight's share of the sum: next to none. A share s of them there
-        means that log Z is too low by about -log(1 - s).
+        Were the data draws of the EBM and the estimate right, that region would hold about as much of them as of the
+        EBM's samples, or as the largest weight's share of the sum: next to none. A share s of them there means that log
+        Z is too low by about -log(1 - s).
         """
         if self.data is None:
             return estimate
-        unseen = log_weight(estimator, self.data) > highest
-        share = float(unseen.double().mean())
-        estimate = _with(estimate, diagnostics={**estimate.diagnostics, "data_beyond_every_draw": share})
+        beyond = log_weight(estimator, self.data) > highest
+        share = float(beyond.double().mean())
+        estimate = _with(estimate, diagnostics={**estimate.diagnostics, "data_beyond_the_draws": share})
         missing = -math.log1p(-share) if share < 1 else math.inf
-        if int(unseen.sum()) < _FEWEST_UNSEEN or missing < (estimate.high - estimate.low) / 2:
+        if int(beyond.sum()) < _FEWEST_BEYOND or missing < (estimate.high - estimate.low) / 2:
             return estimate
         return _doubted(
             estimate,
-            f"{100 * share:.2g} % of the data lie where no draw came: a mode may be missing, and log Z too low by "
+            f"{100 * share:.2g} % of the data lie beyond the draws: a mode may be missing, and log Z too low by "
             f"{missing:.2g} nats",
         )
 
