@@ -91,6 +91,17 @@ def test_equal_weights_have_no_tail_and_no_error():
     assert estimate.is_reliable
 
 
+def test_ties_of_discrete_weights_are_smoothed_without_nan():
+    log_w = torch.randint(0, 4, (5_000,)).double()
+    smooth, k = WeightSummary.of(log_w).smoothed()
+    assert k == -math.inf  # the largest value is taken often: no tail
+    assert smooth.log_mean == pytest.approx(WeightSummary.of(log_w).log_mean)
+    log_w = torch.distributions.Geometric(torch.tensor(0.5)).sample((5_000,)).double() * 0.3
+    smooth, k = WeightSummary.of(log_w).smoothed()
+    assert math.isfinite(k)
+    assert smooth.log_mean == pytest.approx(float(log_w.logsumexp(0)) - math.log(5_000), abs=0.02)
+
+
 def test_importance_error_and_interval_are_the_delta_methods():
     n, sigma = 50_000, 0.5
     estimate = importance_estimate(WeightSummary.of(lognormal_log_weights(n, sigma)), level=0.9)

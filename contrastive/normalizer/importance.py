@@ -17,6 +17,8 @@ from contrastive.errors import ContrastiveError
 from contrastive.normalizer.result import LogPartition
 
 _TAIL = 4096  # largest weights kept: what Pareto smoothing of 1.8 million draws needs
+_SMALLEST_TAIL = 5
+_SAME = 1e-12  # nats
 _FEWEST_EFFECTIVE = 100
 _LARGEST_SHARE = 0.1
 
@@ -91,10 +93,16 @@ class WeightSummary:
         Reference: Vehtari, Simpson, Gelman, Yao & Gabry (2024), "Pareto smoothed importance sampling", JMLR 25.
         """
         size = min(_tail_size(self.count), int(self.tail.isfinite().sum()) - 1)
-        if size < 5:
+        if size < _SMALLEST_TAIL:
             return self, math.inf
-        largest, cutoff = self.tail[:size], float(self.tail[size])
-        if float(largest[0] - largest[-1]) < 1e-12:
+        cutoff = float(self.tail[size])
+        size = int((self.tail[:size] > cutoff + _SAME).sum())  # weights of discrete points tie
+        if size == 0:
+            return self, -math.inf
+        if size < _SMALLEST_TAIL:
+            return self, math.inf
+        largest = self.tail[:size]
+        if float(largest[0] - largest[-1]) < _SAME:
             return self, -math.inf
         # arviz takes the upper fifth of a short array for its tail: four times as many cutoffs make it ours.
         padded = torch.cat([largest, torch.full((4 * size,), cutoff, dtype=torch.float64)])

@@ -15,6 +15,7 @@ _EFFECTIVE_SHARE = 0.7  # of the particles, after each increment
 _MOVES = 4  # at each temperature
 _MOST_TEMPERATURES = 200
 _LEAPFROGS = 3
+_GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,11 @@ class Schedule:
     """Inverse temperatures from 0 to 1, and the transition at each that lies between.
 
     Attributes:
-        betas: ascending, shape `(T + 1,)`, the first 0 and the last 1.
+        betas: ascending, `T + 1` of them, the first 0 and the last 1.
         kernels: T - 1 transitions; each must be reversible, for the reverse to be the forward's own.
     """
 
-    betas: Float[Tensor, " T+1"]
+    betas: Float[Tensor, " temperatures"]
     kernels: tuple[Kernel, ...]
 
 
@@ -62,7 +63,10 @@ class Tuning:
         kernel = self.kernel
         if not isinstance(kernel, TunableKernel):
             return Schedule(betas, (kernel,) * (length - 1))
-        sizes = _interpolated(betas[1:-1], self.betas, self.log_step_size).exp().tolist()
+        sizes = _interpolated(betas[1:-1], self.betas, self.log_step_size).exp()
+        # Trajectories of many lengths, so that no orbit's period is met: 0.4 to 1 of the tuned step, by multiples of the
+        # golden ratio, which never repeat. Not random: forward and reverse must take the same.
+        sizes = (sizes * (0.4 + 0.6 * (torch.arange(length - 1) * _GOLDEN % 1))).tolist()
         return Schedule(betas, tuple(kernel.with_step_size(size) for size in sizes))
 
 
