@@ -44,8 +44,9 @@ def log_partitions(
 
     `auto` takes importance sampling and the bridge, which share the noise draws. If the weights' tail is too heavy
     (Pareto's k above 0.7), the overlap is below 0.05 or the two differ by more than 3 standard errors, it anneals, the
-    path's length doubled until forward and reverse agree within 0.1 nat or it is `longest`. An energy with a bound gets
-    the certified interval beside the estimate, and a doubt where the two contradict each other.
+    path's length doubled until forward and reverse agree within 0.1 nat or it is `longest`. Where annealing confirms a
+    bridge of good overlap, the bridge is returned: it has more samples. An energy with a bound gets the certified
+    interval beside the estimate, and a doubt where the two contradict each other.
 
     Args:
         estimator: f and q; its learned c is not used.
@@ -99,9 +100,11 @@ class _Search:
             return self._checked(importance, estimator, noise.max())
         samples = sample_energy(estimator, max(_FEWEST_DRAWS, self.draws // 5), progress=self.progress)
         model = log_weight(estimator, samples.z.flatten(0, 1)).reshape(samples.z.shape[:2])
-        estimate = bridge_estimate(model, noise, level=self.level)
-        if method == "annealing" or (method == "auto" and _needs_annealing(importance, estimate)):
+        bridge = estimate = bridge_estimate(model, noise, level=self.level)
+        if method == "annealing" or (method == "auto" and _needs_annealing(importance, bridge)):
             estimate = self._annealed(estimator, samples)
+            if method == "auto":
+                estimate = _confirmed(bridge, estimate)
         estimate = _with(estimate, diagnostics={**_facts(importance, samples), **estimate.diagnostics})
         if method == "auto":
             estimate = self._held_to_its_bound(estimate, estimator)
@@ -164,6 +167,18 @@ def _needs_annealing(importance: LogPartition, bridge: LogPartition) -> bool:
         or not abs(importance.log_z - bridge.log_z) <= 3 * error
         or not bridge.is_reliable
     )
+
+
+def _confirmed(bridge: LogPartition, annealed: LogPartition) -> LogPartition:
+    """The bridge, with its many more samples, where nothing speaks against it and annealing agrees; else annealing."""
+    if not bridge.is_reliable:
+        return annealed
+    if abs(bridge.log_z - annealed.log_z) > 3 * math.hypot(bridge.standard_error, annealed.standard_error):
+        return _doubted(annealed, f"the bridge, whose samples overlap well, gives {bridge.log_z:.4f}")
+    if not annealed.is_reliable or annealed.standard_error < bridge.standard_error:
+        return annealed
+    facts = {"annealing": annealed.log_z, "annealing_standard_error": annealed.standard_error}
+    return _with(bridge, diagnostics={**bridge.diagnostics, **facts})
 
 
 def _facts(importance: LogPartition, samples: EnergySamples) -> dict[str, Any]:

@@ -64,10 +64,10 @@ class Tuning:
         if not isinstance(kernel, TunableKernel):
             return Schedule(betas, (kernel,) * (length - 1))
         sizes = _interpolated(betas[1:-1], self.betas, self.log_step_size).exp()
-        # Trajectories of many lengths, so that no orbit's period is met: 0.4 to 1 of the tuned step, by multiples of the
-        # golden ratio, which never repeat. Not random: forward and reverse must take the same.
-        sizes = (sizes * (0.4 + 0.6 * (torch.arange(length - 1) * _GOLDEN % 1))).tolist()
-        return Schedule(betas, tuple(kernel.with_step_size(size) for size in sizes))
+        # Trajectories of many lengths, so that no orbit's period is met: 0.4 to 1 of the tuned step, by multiples of
+        # the golden ratio, which never repeat. Not random: forward and reverse must take the same.
+        sizes = sizes * (0.4 + 0.6 * (torch.arange(length - 1) * _GOLDEN % 1))
+        return Schedule(betas, tuple(kernel.with_step_size(size) for size in sizes.tolist()))
 
 
 @torch.no_grad()

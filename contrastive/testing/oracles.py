@@ -25,13 +25,13 @@ class Oracle:
         name: for tables.
         estimator: the energy and the noise.
         log_z: the exact log Z, nats.
-        sample: `n` exact, independent samples of the EBM, shape `(n, *event)`.
+        sample: `n` exact, independent samples of the EBM, shape `(n, *event)`; None where there is no such sampler.
     """
 
     name: str
     estimator: ContrastiveEstimator
     log_z: float
-    sample: Callable[[int], Tensor]
+    sample: Callable[[int], Tensor] | None = None
 
 
 class LogDensityEnergy(nn.Module):
@@ -151,7 +151,7 @@ def gaussian_oracle(name: str, dim: int, *, scale: float, shift: float = 0.0, no
     """N(shift, scale^2 I) against the noise N(0, noise_scale^2 I), log Z as of exp(-|x - shift|^2 / (2 scale^2))."""
     target = Independent(Normal(torch.full((dim,), shift), torch.full((dim,), scale)), 1)
     log_z = dim * (0.5 * math.log(2 * math.pi) + math.log(scale))
-    return _of_density(name, target, Independent(Normal(torch.zeros(dim), noise_scale * torch.ones(dim)), 1), log_z)
+    return density_oracle(name, target, Independent(Normal(torch.zeros(dim), noise_scale * torch.ones(dim)), 1), log_z)
 
 
 def mixture_oracle(name: str, centres: Float[Tensor, "K d"], sd: float, noise: NoiseModel | None = None) -> Oracle:
@@ -161,7 +161,7 @@ def mixture_oracle(name: str, centres: Float[Tensor, "K d"], sd: float, noise: N
     if noise is None:
         covariance = torch.cov(centres.mT, correction=0).reshape(dim, dim) + sd**2 * torch.eye(dim)
         noise = MultivariateNormal(centres.mean(0), covariance)
-    return _of_density(name, target, noise, 2.0)
+    return density_oracle(name, target, noise, 2.0)
 
 
 def constant_oracle(name: str, dim: int, constant: float) -> Oracle:
@@ -187,6 +187,7 @@ def student_noise(dim: int, *, scale: float = 1.0, df: float = 5.0) -> Any:
     return Independent(StudentT(torch.full((dim,), df), torch.zeros(dim), scale * torch.ones(dim)), 1)
 
 
-def _of_density(name: str, target: Any, noise: Any, log_z: float) -> Oracle:
+def density_oracle(name: str, target: Any, noise: Any, log_z: float) -> Oracle:
+    """f = log Z + log p for a known density p with `sample` and `log_prob`."""
     energy = LogDensityEnergy(target, log_z)
     return Oracle(name, ContrastiveEstimator(energy, noise), log_z, lambda n: target.sample(torch.Size([n])))

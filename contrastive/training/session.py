@@ -28,7 +28,6 @@ from contrastive.training.trainer import Trainer
 _CURVE_ROWS = 10_000  # of the test rows, for the evaluations during training
 _DEFAULT_PRETRAINING = 5_000
 _INITIALIZATION_ROWS = 10_000
-_LONGEST_PATH = 64  # temperatures, for log Z at the end of a fit; `contrastive normalizer` takes more
 
 
 def make_estimator(config: FitConfig, data: Prepared) -> ContrastiveEstimator:
@@ -144,8 +143,8 @@ def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, 
 def _partition_figures(config: FitConfig, estimator: ContrastiveEstimator, test: Tensor) -> dict[str, Any]:
     """log Z with its interval beside the learned c, and the held-out log-density at the interval's upper end.
 
-    By importance sampling where that is reliable, which takes a moment; else by `auto`. A K-class energy has lists. A
-    model that gives no estimate still gets its summary.
+    By importance sampling where that is reliable, which takes a moment, else by the bridge; `contrastive normalizer`
+    goes further. A K-class energy has lists. A model that gives no estimate still gets its summary.
     """
     if not config.log_partition_draws:
         return {}
@@ -153,14 +152,10 @@ def _partition_figures(config: FitConfig, estimator: ContrastiveEstimator, test:
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(config.seed)
         try:
-            settings: dict[str, Any] = {
-                "draws": config.log_partition_draws,
-                "longest": _LONGEST_PATH,
-                "data": test[:_CURVE_ROWS],
-            }
+            settings: dict[str, Any] = {"draws": config.log_partition_draws, "data": test[:_CURVE_ROWS]}
             estimates = log_partitions(estimator, "importance", **settings)
             if not all(estimate.is_reliable for estimate in estimates):
-                estimates = log_partitions(estimator, "auto", **settings)
+                estimates = log_partitions(estimator, "bridge", **settings)
         except ContrastiveError as error:
             return {"log_partition_verdict": f"doubtful because {error}"}
     high = torch.tensor([estimate.high for estimate in estimates], dtype=torch.float64)
