@@ -40,6 +40,7 @@ bench-quick: install  ## every benchmark in its quick form
 	$(BIN)/python benchmarks/figure1.py --quick
 	$(BIN)/python benchmarks/figure2.py --quick
 	$(BIN)/python benchmarks/stability.py --quick
+	$(BIN)/python benchmarks/normalizer.py --quick --out runs/normalizer
 
 lock: install  ## write constraints.txt anew from what is installed
 	@head -4 constraints.txt > constraints.tmp

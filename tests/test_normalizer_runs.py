@@ -108,6 +108,17 @@ def test_summary_has_log_z_its_interval_and_the_conservative_likelihood(run):
     )
 
 
+def test_evaluate_takes_the_upper_end_of_the_newest_interval(run, capsys):
+    said(capsys, "normalizer", run, "--method", "importance", "--draws", 1000, "--level", 0.999)
+    upper = json.loads((run / "normalizer.json").read_text())["high"]
+    figures = json.loads(said(capsys, "evaluate", run, "--json"))
+    assert figures["log_partition_high"] == [upper]
+    shift = figures["log_normalizer"] - upper
+    assert figures["test_log_prob_energy_normalized"] == pytest.approx(
+        figures["test_log_prob_energy"] + shift, abs=1e-4
+    )
+
+
 def test_report_shows_the_interval_and_the_verdict(run):
     write_run_report(RunDirectory(run))
     text = (run / "report.html").read_text()

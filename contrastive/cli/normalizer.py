@@ -29,7 +29,7 @@ def run(*, run: str, method: str, draws: int, level: float, longest: int, seed: 
         progress=sys.stderr.isatty(),
     )
     report = _report(estimator, estimates) | {"asked": {"method": method, "draws": draws, "seed": seed}}
-    write_json(directory.path / "normalizer.json", report)
+    write_json(directory.normalizer_path, report)
     if json:
         print(_json.dumps(finite_or_none(report)))
         return

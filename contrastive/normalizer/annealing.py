@@ -51,8 +51,7 @@ def anneal(
     """
     steps = list(zip(pairwise(schedule.betas.tolist()), (None, *schedule.kernels)))
     works = []
-    sizes = portions(len(z), estimator.noise.event_shape)
-    for part in z.split(sizes):
+    for part in z.split(portions(len(z), estimator.noise.event_shape)):
         work = torch.zeros(len(part), dtype=torch.float64, device=part.device)
         for (lower, upper), kernel in reversed(steps) if reverse else steps:
             # A transition stands between two increments: before its own going forward, after it in reverse.

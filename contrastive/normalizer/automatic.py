@@ -43,10 +43,10 @@ def log_partitions(
     """log Z of the energy, or of each class of it, with an interval and a verdict.
 
     `auto` takes importance sampling and the bridge, which share the noise draws. If the weights' tail is too heavy
-    (Pareto's k above 0.7), the overlap is below 0.05 or the two differ by more than 3 standard errors, it anneals, the
-    path's length doubled until forward and reverse agree within 0.1 nat or it is `longest`. Where annealing confirms a
-    bridge of good overlap, the bridge is returned: it has more samples. An energy with a bound gets the certified
-    interval beside the estimate, and a doubt where the two contradict each other.
+    (Pareto's k above 0.7), the overlap is below 0.05, the chains disagree or the two differ by more than 3 standard
+    errors, it anneals, the path's length doubled until forward and reverse agree within 0.1 nat or it is `longest`.
+    Where annealing confirms a bridge of good overlap, the bridge is returned: it has more samples. An energy with a
+    bound gets the certified interval beside the estimate, and a doubt where the two contradict each other.
 
     Args:
         estimator: f and q; its learned c is not used.
@@ -115,8 +115,8 @@ class _Search:
         paths = max(_FEWEST_PATHS, self.draws // 100)
         tuning = tune(estimator, paths)
         settled = samples.r_hat <= _SETTLED
-        every = -(-samples.z[..., 0].numel() // paths) if settled else 1
-        start = samples.z[:, ::every] if settled else tuning.particles[:, None]
+        chains, draws = samples.z.shape[:2]
+        start = samples.z[:, :: -(-chains * draws // paths)] if settled else tuning.particles[:, None]
         estimate = annealed_partition(
             estimator, tuning, start, longest=self.longest, level=self.level, progress=self.progress
         )

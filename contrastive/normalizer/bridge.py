@@ -23,6 +23,7 @@ from contrastive.optimal_normalizer import optimal_log_normalizer
 
 _LEAST_OVERLAP = 0.05
 _LARGEST_RHAT = 1.05
+_FEWEST_FOR_RHAT = 20
 
 
 def bridge_estimate(
@@ -89,7 +90,11 @@ def bridge_estimate(
 def chain_diagnostics(values: Float[Tensor, "chains draws"]) -> tuple[float, float]:
     """Autocorrelation time, in draws, and R-hat of a quantity along chains.
 
-    One draw a chain means independent draws: time 1, R-hat 1. The time is at least 1.
+    One draw a chain means independent draws: time 1, R-hat 1. The time is at least 1. Chains of fewer than 20 draws get
+    no R-hat (1), which would be all chance.
+
+    Raises:
+        ContrastiveError: for chains of 2 or 3 draws.
     """
     chains, draws = values.shape
     spread = float(values.max() - values.min())
@@ -98,6 +103,6 @@ def chain_diagnostics(values: Float[Tensor, "chains draws"]) -> tuple[float, flo
     if draws < 4:
         raise ContrastiveError(f"a chain of {draws} draws is too short to judge; take 4 or more, or 1 of each chain")
     array = values.numpy()
-    rhat = float(array_stats.rhat(array, method="rank")) if chains > 1 else 1.0
+    rhat = float(array_stats.rhat(array, method="rank")) if chains > 1 and draws >= _FEWEST_FOR_RHAT else 1.0
     effective = float(array_stats.ess(array, method="mean"))
     return max(1.0, values.numel() / effective), 1.0 if np.isnan(rhat) else rhat

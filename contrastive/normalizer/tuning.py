@@ -125,7 +125,7 @@ def annealing_kernel(estimator: ContrastiveEstimator, z: Float[Tensor, "n *event
         z: draws of the noise, whose spread gives each coordinate its scale.
     """
     noise = estimator.noise
-    if getattr(estimator.energy, "is_discrete", False):
+    if any(getattr(model, "is_discrete", False) for model in (estimator.energy, noise)):
         return IndependenceMetropolis(noise)
     if isinstance(noise, InvertibleNoise):
         return Latent(HMC(steps=_LEAPFROGS, varied=False), noise)

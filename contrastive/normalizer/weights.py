@@ -19,6 +19,7 @@ class OneClass(nn.Module):
     def __init__(self, energy: EnergyModel, index: int) -> None:
         super().__init__()
         self.energy, self.index = energy, index
+        self.is_discrete = getattr(energy, "is_discrete", False)
 
     def forward(self, z: Float[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
         """f_k(z)."""
