@@ -87,9 +87,9 @@ class ContrastiveEstimator(nn.Module):
     With a K-class energy, f and c have K entries and the density is the equal mixture
     log p(x) = logsumexp_k(f_k(x) - c_k) - log K.
 
-    `log_prob`, `unnormalized_log_prob`, `log_ratio`, `value` and `sample_noise` speak the data's ORIGINAL units and
-    count the log-determinant of `scaling`. `contrast` and `contrast_through_noise`, the two lines that a training
-    loop needs, take data in model coordinates, `scaling(x)`; without a scaling they are the same.
+    `log_prob`, `unnormalized_log_prob`, `log_ratio`, `value`, `sample` and `sample_noise` speak the data's ORIGINAL
+    units and count the log-determinant of `scaling`. `contrast` and `contrast_through_noise`, the two lines that a
+    training loop needs, take data in model coordinates, `scaling(x)`; without a scaling they are the same.
 
     Args:
         energy: gives f(x), shape `(batch,)` or `(batch, K)`; its `num_classes` (if any) is K.
@@ -187,6 +187,12 @@ class ContrastiveEstimator(nn.Module):
     def sample_noise(self, n: int) -> Float[Tensor, "n *event"]:
         """`n` draws from the noise."""
         return self.scaling.inverse(self.noise.sample(torch.Size([n])))
+
+    def sample(self, n: int, **settings: Any) -> Float[Tensor, "n *event"]:
+        """`n` draws from p; settings and diagnostics are those of `contrastive.sampling.sample_energy`."""
+        from contrastive.sampling import sample_energy
+
+        return sample_energy(self, n, **settings).x
 
     def fit(self, x: Any, **settings: Any) -> "ContrastiveEstimator":
         """Fit to an array, tensor, map-style `Dataset` or density; see `contrastive.training.fit_estimator`."""

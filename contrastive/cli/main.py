@@ -24,7 +24,10 @@ _EXAMPLES = {
   contrastive evaluate runs/table-nce-gaussian --data new.csv --json""",
     "sample": """examples:
   contrastive sample runs/8gaussians-fce-glow --from noise -n 1000 --out samples.npy
-  contrastive sample runs/8gaussians-fce-glow --from energy -n 1000 --out samples.csv""",
+  contrastive sample runs/8gaussians-fce-glow --from energy -n 1000 --out samples.csv
+  contrastive sample runs/8gaussians-fce-glow --sampler hmc --chains 100 --warmup 200 --thin 5 --out samples.npy
+  contrastive sample runs/8gaussians-fce-glow --sampler resampling --out preview.npy     # fast, approximate
+  contrastive sample runs/8gaussians-fce-glow --out samples.npy --json > diagnostics.json""",
     "normalizer": """examples:
   contrastive normalizer runs/8gaussians-fce-glow
   contrastive normalizer runs/8gaussians-fce-glow --method annealing --draws 20000
@@ -101,6 +104,17 @@ def build_parser() -> argparse.ArgumentParser:
     sample.add_argument("--out", required=True, metavar="FILE", help=".npy or .csv")
     sample.add_argument("--seed", type=int, default=0)
     sample.add_argument("--overwrite", action="store_true", help="replace FILE")
+    chains = sample.add_argument_group("draws from the energy (docs/sampling.md)")
+    chains.add_argument(
+        "--sampler",
+        metavar="NAME",
+        help="mixed, imh, mala, hmc, latent-hmc, resampling [auto: mixed, imh if discrete]",
+    )
+    chains.add_argument("--chains", type=int, metavar="N", help="chains at once [20]")
+    chains.add_argument("--warmup", type=int, metavar="N", help="transitions thrown away, step sizes adapted [100]")
+    chains.add_argument("--thin", type=int, metavar="N", help="transitions from one kept draw to the next [1]")
+    chains.add_argument("--label", type=int, metavar="K", help="one class of an energy of several [all]")
+    chains.add_argument("--json", action="store_true", help="print the diagnostics as JSON")
 
     normalizer = command("normalizer", "estimate log Z of a finished run, with an interval and a verdict")
     normalizer.add_argument("run", metavar="RUN")

@@ -1,48 +1,52 @@
 """`contrastive sample`."""
 
 import io
+import json as _json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from contrastive.errors import ContrastiveError
-from contrastive.sampling import resample
+from contrastive.sampling import sample_energy
 from contrastive.training.api import load
-from contrastive.training.files import write_atomically
+from contrastive.training.files import finite_or_none, write_atomically
 from contrastive.training.run_directory import RunDirectory
 
-_LOW_EFFECTIVE_SHARE = 0.05
 
-
-def run(*, run: str, model: str, n: int, out: str, seed: int, overwrite: bool) -> None:
-    """Write `n` draws to `out`, in original units."""
+def run(*, run: str, model: str, n: int, out: str, seed: int, overwrite: bool, json: bool, **given: Any) -> None:
+    """Write `n` draws to `out`, in original units, and say how far to trust them."""
     path = Path(out)
+    settings = {name: value for name, value in given.items() if value is not None}
     if path.suffix not in (".npy", ".csv"):
         raise ContrastiveError(f"--out {out}: expected a .npy or .csv file")
     if path.exists() and not overwrite:
         raise ContrastiveError(f"{out} exists already; replace it with --overwrite or choose another --out")
     if n < 1:
         raise ContrastiveError(f"-n must be at least 1, got {n}")
+    if model == "noise" and (settings or json):
+        others = [f"--{name}" for name in settings] + ["--json"] * json
+        raise ContrastiveError(f"draws of the noise are exact and need no sampler: leave out {', '.join(others)}")
     estimator = load(run)
     torch.manual_seed(seed)
     if model == "noise":
         x = estimator.sample_noise(n)
     else:
-        drawn = resample(estimator, n)
-        x = drawn.x
-        share = drawn.effective_sample_size / drawn.proposals
-        if share < _LOW_EFFECTIVE_SHARE:
-            print(
-                f"contrastive: warning: the noise is far from the energy: {drawn.proposals} proposals count as "
-                f"{drawn.effective_sample_size:.0f}; expect repeated draws",
-                file=sys.stderr,
-            )
-    values = x.cpu().numpy()
+        samples = sample_energy(estimator, n, progress=not json, **settings)
+        x = samples.x
+        if json:
+            print(_json.dumps(finite_or_none(samples.diagnostics()), indent=2))
+        else:
+            print(samples, file=sys.stderr)
+        if samples.warnings:
+            advice = "take more draws (-n, --thin), another --sampler, or a noise nearer to the energy"
+            print(f"contrastive: warning: {' and '.join(samples.warnings)}; {advice}", file=sys.stderr)
     columns = RunDirectory(run).read_summary()["columns"]
-    write_atomically(path, lambda part: _write(part, path.suffix, values, columns))
-    print(f"{n} draws from the {model}: {path}")
+    write_atomically(path, lambda part: _write(part, path.suffix, x.cpu().numpy(), columns))
+    if not json:
+        print(f"{n} draws from the {model}: {path}")
 
 
 def _write(part: Path, suffix: str, values: np.ndarray, columns: list[str]) -> None:

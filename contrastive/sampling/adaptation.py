@@ -1,12 +1,64 @@
 """Step sizes that give a wanted acceptance, found during warm-up and held afterwards."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple, Self
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from contrastive.sampling.kernels import Alternating, Kernel, State, TunableKernel
+
 _SHRINKAGE, _DELAY, _DECAY = 0.05, 10.0, 0.75  # gamma, t0 and kappa of Hoffman & Gelman
+
+
+class Adaptation(NamedTuple):
+    """The search for the step size of each kind of local move in a kernel; nothing to do for one that has none.
+
+    Attributes:
+        kernel: as it was given.
+        searches: one for each of its local kernels.
+    """
+
+    kernel: Kernel
+    searches: tuple["DualAveraging", ...]
+
+    @classmethod
+    def start(cls, kernel: Kernel, device: torch.device) -> Self:
+        """Searches that begin at the kernel's own step sizes."""
+        return cls(
+            kernel,
+            tuple(DualAveraging.start(k.step_size, k.target_acceptance, device) for k in local_kernels(kernel)),
+        )
+
+    def trial(self) -> Kernel:
+        """The kernel to take the next step with."""
+        return _with_step_sizes(self.kernel, (search.trial_step for search in self.searches))
+
+    def update(self, state: State) -> Self:
+        """Learn from the acceptance of that step."""
+        kinds = (kernel.kind for kernel in local_kernels(self.kernel))
+        pairs = zip(self.searches, kinds)
+        return self._replace(searches=tuple(search.update(state.acceptance[kind]) for search, kind in pairs))
+
+    def frozen(self) -> Kernel:
+        """The kernel to keep."""
+        return _with_step_sizes(self.kernel, (search.step_size for search in self.searches))
+
+
+def local_kernels(kernel: Kernel) -> tuple[TunableKernel, ...]:
+    """The parts of a kernel that have a step size."""
+    if isinstance(kernel, Alternating):
+        return kernel.nearby
+    return (kernel,) if isinstance(kernel, TunableKernel) else ()
+
+
+def _with_step_sizes(kernel: Kernel, sizes: Iterable[Tensor]) -> Kernel:
+    tuned = tuple(part.with_step_size(size) for part, size in zip(local_kernels(kernel), sizes))
+    if isinstance(kernel, Alternating):
+        return replace(kernel, nearby=tuned)
+    return tuned[0] if tuned else kernel
 
 
 class DualAveraging(NamedTuple):
@@ -33,7 +85,7 @@ class DualAveraging(NamedTuple):
     updates: int = 0
 
     @classmethod
-    def start(cls, step_size: float | Tensor, target: float, *, device: torch.device | None = None) -> Self:
+    def start(cls, step_size: float | Tensor, target: float, device: torch.device) -> Self:
         """A search that begins at `step_size`."""
         log_step = torch.as_tensor(step_size, dtype=torch.float32, device=device).log()
         return cls(target, log_step, torch.zeros_like(log_step), log_step, log_step)

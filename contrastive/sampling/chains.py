@@ -1,6 +1,7 @@
-"""Many chains at once: warm-up, in which the step size is found, then draws."""
+"""Many chains at once: warm-up, in which step sizes are found, then draws."""
 
 import sys
+import time
 from dataclasses import dataclass
 
 import torch
@@ -8,10 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from contrastive.sampling.adaptation import DualAveraging
-from contrastive.sampling.kernels import LOCAL, Kernel, LogDensity, State, TunableKernel
+from contrastive.sampling.adaptation import Adaptation
+from contrastive.sampling.kernels import Kernel, LogDensity, State
 
-_LINES = 4  # of progress, where there is no terminal for a bar
+_SECONDS = 10.0  # between lines of progress, where there is no terminal for a bar
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Chains:
         log_density: of the target there, shape `(chains, draws)`.
         acceptance: mean acceptance probability of each kind of move.
         longest_rejection: most transitions in a row that left a chain where it was.
-        kernel: the kernel with its adapted step size.
+        kernel: the kernel with its step sizes, frozen.
     """
 
     z: Float[Tensor, "chains draws *event"]
@@ -47,14 +48,14 @@ def run_chains(
     """Run chains from `z`: `warmup` transitions that are thrown away, then `draws` times `thin` that are not.
 
     Args:
-        kernel: its step size, if it has one, is adapted in warm-up and held afterwards, so that the kept transitions
+        kernel: its step sizes, if it has any, are adapted in warm-up and held afterwards, so that the kept transitions
             leave the target invariant.
         z: where the chains start.
         target: the log-density.
         draws: positions to keep of each chain.
         warmup: transitions before the first of them.
         thin: transitions from one to the next.
-        progress: a bar on a terminal, else a few lines, on standard error.
+        progress: a bar on a terminal, else a line every ten seconds, on standard error.
     """
     bar = _Progress(warmup + draws * thin, shown=progress)
     kernel, state = _warm_up(kernel, kernel.begin(z, target), target, warmup, bar)
@@ -76,32 +77,29 @@ def run_chains(
 
 
 def _warm_up(kernel: Kernel, state: State, target: LogDensity, steps: int, bar: "_Progress") -> tuple[Kernel, State]:
-    """The kernel with the step size that `steps` transitions taught, and where the chains are then."""
-    if not isinstance(kernel, TunableKernel):
-        for _ in range(steps):
-            state, _ = kernel.step(state, target)
-            bar.update()
-        return kernel, state
-    tuning = DualAveraging.start(kernel.step_size, kernel.target_acceptance, device=state.position.device)
+    """The kernel with the step sizes that `steps` transitions taught, and where the chains are then."""
+    adaptation = Adaptation.start(kernel, state.position.device)
     for _ in range(steps):
-        state, _ = kernel.with_step_size(tuning.trial_step).step(state, target)
-        tuning = tuning.update(state.acceptance[LOCAL])
+        state, _ = adaptation.trial().step(state, target)
+        adaptation = adaptation.update(state)
         bar.update()
-    return kernel.with_step_size(tuning.step_size), state
+    return adaptation.frozen() if steps else kernel, state
 
 
 class _Progress:
-    """A bar on a terminal, a few lines elsewhere, nothing if not `shown`; on standard error."""
+    """A bar on a terminal, a line now and then elsewhere, nothing if not `shown`; on standard error."""
 
     def __init__(self, total: int, *, shown: bool) -> None:
         terminal = sys.stderr.isatty()
         self.total, self.done, self.lines = total, 0, shown and not terminal
+        self.last = time.monotonic()
         self.bar = tqdm(total=total, desc="sampling", unit="step", dynamic_ncols=True, disable=not (shown and terminal))
 
     def update(self) -> None:
         self.done += 1
         self.bar.update()
-        if self.lines and self.done % max(1, self.total // _LINES) == 0:
+        if self.lines and time.monotonic() - self.last > _SECONDS:
+            self.last = time.monotonic()
             print(f"sampling {self.done}/{self.total}", file=sys.stderr, flush=True)
 
     def close(self) -> None:

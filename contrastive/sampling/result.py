@@ -10,6 +10,7 @@ from contrastive.sampling.overlap import Overlap
 
 _LARGEST_R_HAT = 1.01
 _LEAST_EFFECTIVE_SIZE = 400  # what R-hat and the error of a mean need to be trusted (Vehtari et al. 2021)
+_LEAST_EFFECTIVE_SHARE = 0.1  # of the draws, where they are few
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class EnergySamples:
             differences matter to the sampler.
         log_weight: `log_density` minus log q(z), the noise's.
         sampler: name.
-        acceptance: mean acceptance probability of each kind of move, "independence" and "local", after warm-up.
-        step_size: of the local moves, as frozen after warm-up; None without such moves.
+        acceptance: mean acceptance probability of each kind of move ("independence", "local", "latent"), after warm-up.
+        step_sizes: of each kind of local move, as frozen after warm-up.
         longest_rejection: most transitions in a row that left a chain where it was.
         r_hat: largest rank-normalised split R-hat over log p, log p - log q and up to 32 coordinates.
         effective_sample_size: least bulk effective sample size over the same, all chains together.
@@ -38,7 +39,7 @@ class EnergySamples:
     log_weight: Float[Tensor, "chains draws"]
     sampler: str
     acceptance: dict[str, float]
-    step_size: float | None
+    step_sizes: dict[str, float]
     longest_rejection: int
     r_hat: float
     effective_sample_size: float
@@ -48,11 +49,11 @@ class EnergySamples:
     @property
     def warnings(self) -> list[str]:
         """What is doubtful about the draws, a sentence each; empty if nothing is."""
-        found = []
+        found, total = [], self.log_density.numel()
         if self.r_hat > _LARGEST_R_HAT:
             found.append(f"the chains disagree (R-hat {self.r_hat:.3f}, above {_LARGEST_R_HAT})")
-        if self.effective_sample_size < _LEAST_EFFECTIVE_SIZE:
-            found.append(f"all draws count for only {self.effective_sample_size:.0f} independent ones")
+        if self.effective_sample_size < min(_LEAST_EFFECTIVE_SIZE, _LEAST_EFFECTIVE_SHARE * total):
+            found.append(f"{total} draws count for only {self.effective_sample_size:.0f} independent ones")
         return found
 
     def diagnostics(self) -> dict[str, Any]:
@@ -65,7 +66,7 @@ class EnergySamples:
             "chains": chains,
             "draws_per_chain": draws,
             "acceptance": self.acceptance,
-            "step_size": self.step_size,
+            "step_sizes": self.step_sizes,
             "longest_rejection": self.longest_rejection,
             "r_hat": self.r_hat,
             "effective_sample_size": self.effective_sample_size,
@@ -79,11 +80,16 @@ class EnergySamples:
     def __str__(self) -> str:
         chains, draws = self.log_density.shape
         low, high = self.overlap.total_variation
+        size = f"effective sample size {self.effective_sample_size:.0f} of {chains * draws}"
+        distance = (
+            f"total variation between noise and energy: {max(low, 0.0):.3f} to {high:.3f} "
+            f"(+- {2 * self.overlap.standard_error:.3f})"
+        )
+        if not self.acceptance:
+            return f"{self.sampler}: {size}\n{distance}"
         moves = ", ".join(f"{kind} {rate:.2f}" for kind, rate in self.acceptance.items())
         return (
-            f"sampler {self.sampler}: {chains} chains of {draws} draws"
-            + (f", accepted {moves}, longest rejection {self.longest_rejection}\n" if moves else "\n")
-            + f"R-hat {self.r_hat:.3f}, effective sample size {self.effective_sample_size:.0f} of {chains * draws}\n"
-            + f"noise to energy: total variation between {max(low, 0.0):.3f} and {high:.3f} "
-            + f"(+- {2 * self.overlap.standard_error:.3f})"
+            f"{self.sampler}: {chains} chains of {draws} draws, R-hat {self.r_hat:.3f}, {size}\n"
+            f"accepted: {moves}; longest run of rejections {self.longest_rejection}\n"
+            f"{distance}"
         )

@@ -7,18 +7,19 @@ from torch import Tensor
 from contrastive.errors import ContrastiveError
 from contrastive.estimator import ContrastiveEstimator
 from contrastive.protocols import NoiseModel, draw
+from contrastive.sampling.adaptation import local_kernels
 from contrastive.sampling.chains import Chains, run_chains
 from contrastive.sampling.diagnostics import effective_size, largest_r_hat, least_effective_size, monitored
-from contrastive.sampling.kernels import LogDensity, TunableKernel
+from contrastive.sampling.kernels import LogDensity
 from contrastive.sampling.overlap import overlap
 from contrastive.sampling.resampling import pick
 from contrastive.sampling.result import EnergySamples
 from contrastive.sampling.samplers import choose_sampler, make_kernel
 from contrastive.sampling.targets import energy_target
 
-_PROPOSALS = 100  # noise draws a chain, from which the starts are picked
+_PROPOSALS = 250  # noise draws a chain, from which the starts are picked
 _OVERSAMPLING = 50  # the same for a draw of `resampling`
-_LEAST_DRAWS = 100  # of a chain, so that its autocorrelation can be judged
+_LEAST_DRAWS = 200  # of a chain, so that its autocorrelation can be judged
 _OVERLAP_DRAWS = 20_000  # of the noise
 _ROWS = 20_000  # scored at once
 
@@ -28,7 +29,7 @@ def sample_energy(
     n: int,
     *,
     sampler: str = "auto",
-    chains: int = 50,
+    chains: int = 20,
     warmup: int = 100,
     thin: int = 1,
     label: int | None = None,
@@ -38,13 +39,14 @@ def sample_energy(
 
     | sampler | transition |
     |---|---|
-    | `mixed` | a draw of the noise is proposed, then two local moves; what "auto" takes |
+    | `mixed` | a draw of the noise is proposed, then local moves in data space, and latent ones where the noise is a \
+    flow; what "auto" takes |
     | `imh` | a draw of the noise is proposed; what "auto" takes where p is discrete |
     | `latent-hmc` | Hamiltonian Monte Carlo in the latent space of a flow noise |
     | `hmc`, `mala` | local moves in data space, scaled by the spread of the noise |
     | `resampling` | no chain: importance resampling, a preview |
 
-    Every kept transition leaves p invariant. Each chain keeps at least 100 draws, so that it can be judged; `x` is
+    Every kept transition leaves p invariant. Each chain keeps at least 200 draws, so that it can be judged; `x` is
     thinned to `n` of all draws where that is more.
 
     Args:
@@ -52,7 +54,7 @@ def sample_energy(
         n: draws in `x`.
         sampler: name.
         chains: how many, all moved at once.
-        warmup: transitions that are thrown away; the step size of local moves is found in them, then held.
+        warmup: transitions that are thrown away; step sizes of local moves are found in them, then held.
         thin: transitions from one kept draw to the next.
         label: sample one class of a K-class energy; their equal mixture unless told.
         progress: show how far it is, on standard error.
@@ -67,7 +69,7 @@ def sample_energy(
         >>> estimator = ContrastiveEstimator(make_energy("gaussian", event_shape=(2,)), noise)
         >>> samples = sample_energy(estimator, 100, warmup=20)
         >>> samples.sampler, samples.x.shape, samples.z.shape
-        ('mixed', torch.Size([100, 2]), torch.Size([50, 100, 2]))
+        ('mixed', torch.Size([100, 2]), torch.Size([20, 200, 2]))
     """
     for name, value, least in [("n", n, 1), ("chains", chains, 1), ("warmup", warmup, 0), ("thin", thin, 1)]:
         if value < least:
@@ -98,7 +100,7 @@ def _judged(estimator: ContrastiveEstimator, target: LogDensity, n: int, name: s
         log_weight=log_weight,
         sampler=name,
         acceptance=run.acceptance,
-        step_size=float(run.kernel.step_size) if isinstance(run.kernel, TunableKernel) else None,
+        step_sizes={part.kind: float(part.step_size) for part in local_kernels(run.kernel)},
         longest_rejection=run.longest_rejection,
         r_hat=largest_r_hat(quantities),
         effective_sample_size=least_effective_size(quantities),
@@ -121,7 +123,7 @@ def _resampled(estimator: ContrastiveEstimator, target: LogDensity, n: int) -> E
         log_weight=log_weight,
         sampler="resampling",
         acceptance={},
-        step_size=None,
+        step_sizes={},
         longest_rejection=0,
         r_hat=float("nan"),
         effective_sample_size=effective,

@@ -1,6 +1,7 @@
 """Samplers by name."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from contrastive.registry import noises
 from contrastive.sampling.kernels import HMC, MALA, Alternating, IndependenceMetropolis, Kernel, Latent
 
 _SCALE_DRAWS = 1000
+_MIXED_STEPS = 4  # leapfrog steps of a local move, at most
 
 
 def _imh(noise: NoiseModel) -> Kernel:
@@ -36,8 +38,15 @@ def _latent_hmc(noise: NoiseModel) -> Latent:
 
 
 def _mixed(noise: NoiseModel) -> Kernel:
-    local = _latent_hmc(noise) if isinstance(noise, InvertibleNoise) else _hmc(noise)
-    return Alternating(IndependenceMetropolis(noise), local)
+    """Local moves of both kinds where there are both: each is at home where the other is slow.
+
+    Latent moves follow a flow's own geometry, but creep where a flow with one mode reaches for several and is
+    stretched thin between them; moves in data space do not feel that.
+    """
+    local = replace(_hmc(noise), steps=_MIXED_STEPS)
+    if isinstance(noise, InvertibleNoise):
+        return Alternating(IndependenceMetropolis(noise), (local, Latent(HMC(steps=_MIXED_STEPS), noise)))
+    return Alternating(IndependenceMetropolis(noise), (local,), moves=2)
 
 
 #: Chains by name. `resampling` is no chain and has its own function, `resample`.

@@ -1,33 +1,31 @@
 """Global moves between modes, local ones within."""
 
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from contrastive.sampling.kernels.base import LOCAL, Kernel, LogDensity, State, TunableKernel
+from contrastive.sampling.kernels.base import Kernel, LogDensity, State, TunableKernel
 
 
 @dataclass(frozen=True)
 class Alternating:
-    """One global move, then `moves` local ones: a cycle of kernels, each of which leaves the target invariant.
+    """One global move, then `moves` of each local kind: a cycle of kernels, each of which leaves the target invariant.
 
-    Where the noise is near p the global move makes draws nearly independent; where it is too thin for a global move to
-    leave, the local ones still move.
+    Where the noise is near p the global move makes draws nearly independent; where the noise is too thin for a global
+    move to leave, the local ones still move.
 
     Args:
         everywhere: makes the global move.
-        nearby: makes the local moves.
-        moves: how many of them.
+        nearby: make the local moves, each of another kind.
+        moves: how many of each.
 
     Reference: Tierney (1994), section 2.4, on cycles of kernels.
     """
 
     everywhere: Kernel
-    nearby: TunableKernel
-    moves: int = 2
+    nearby: tuple[TunableKernel, ...]
+    moves: int = 1
 
     def begin(self, z: Float[Tensor, "chains *event"], target: LogDensity) -> State:
         """The state of chains that stand at `z`, as the global kernel has it."""
@@ -35,25 +33,13 @@ class Alternating:
 
     def step(self, state: State, target: LogDensity) -> tuple[State, Bool[Tensor, " chains"]]:
         """One cycle; a chain moved if any of its moves was accepted."""
-        jumped, moved = self.everywhere.step(state, target)
-        local, probabilities = self.nearby.begin(jumped.position, target), []
-        for _ in range(self.moves):
-            local, accepted = self.nearby.step(local, target)
-            moved = moved | accepted
-            probabilities.append(local.acceptance[LOCAL])
-        acceptance = {**jumped.acceptance, LOCAL: torch.stack(probabilities).mean(0)}
-        return self.everywhere.begin(local.position, target)._replace(acceptance=acceptance), moved
-
-    @property
-    def step_size(self) -> float | Tensor:
-        """The local kernel's."""
-        return self.nearby.step_size
-
-    @property
-    def target_acceptance(self) -> float:
-        """The local kernel's."""
-        return self.nearby.target_acceptance
-
-    def with_step_size(self, step_size: float | Tensor) -> Self:
-        """The same kernel with another step size of the local moves."""
-        return replace(self, nearby=self.nearby.with_step_size(step_size))
+        current, moved = self.everywhere.step(state, target)
+        acceptance = dict(current.acceptance)
+        for kernel in self.nearby:
+            current = kernel.begin(current.position, target)
+            for turn in range(self.moves):
+                current, accepted = kernel.step(current, target)
+                moved = moved | accepted
+                share = current.acceptance[kernel.kind] / self.moves
+                acceptance[kernel.kind] = acceptance[kernel.kind] + share if turn else share
+        return self.everywhere.begin(current.position, target)._replace(acceptance=acceptance), moved

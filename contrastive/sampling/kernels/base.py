@@ -15,7 +15,7 @@ from torch import Tensor
 LogDensity = Callable[[Tensor], Tensor]
 
 #: Kinds of moves, as `State.acceptance` names them.
-INDEPENDENCE, LOCAL = "independence", "local"
+INDEPENDENCE, LOCAL, LATENT = "independence", "local", "latent"
 
 
 class State(NamedTuple):
@@ -48,7 +48,12 @@ class Kernel(Protocol):
 
 @runtime_checkable
 class TunableKernel(Kernel, Protocol):
-    """A kernel whose local moves have a step size, to be chosen so that they are accepted at a wanted rate."""
+    """A kernel of local moves whose step size is to be chosen so that they are accepted at a wanted rate."""
+
+    @property
+    def kind(self) -> str:
+        """Its moves' name in `State.acceptance`."""
+        ...
 
     @property
     def step_size(self) -> float | Tensor:
@@ -57,7 +62,7 @@ class TunableKernel(Kernel, Protocol):
 
     @property
     def target_acceptance(self) -> float:
-        """The mean acceptance of local moves at which the kernel is most efficient."""
+        """The mean acceptance at which the kernel is most efficient."""
         ...
 
     def with_step_size(self, step_size: float | Tensor, /) -> Self:

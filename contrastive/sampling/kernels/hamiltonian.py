@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from jaxtyping import Bool, Float
@@ -24,11 +24,13 @@ class HMC:
         varied: False takes `steps` always. One number is drawn for all chains, so where many chains stand for one
             law, as in annealing, it must not be random.
         scale: a length for each coordinate, broadcast to the event: the moves are those over z / scale.
-        target_acceptance: what `step_size` is tuned to; 0.651 is optimal in many dimensions (Beskos et al. 2013), a
+        target_acceptance: what `step_size` is adapted to; 0.651 is optimal in many dimensions (Beskos et al. 2013), a
             little more is safer in few.
 
     Reference: Duane et al. (1987); Neal (2011), "MCMC using Hamiltonian dynamics".
     """
+
+    kind: ClassVar[str] = LOCAL
 
     step_size: float | Tensor = 0.5
     steps: int = 8

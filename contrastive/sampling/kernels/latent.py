@@ -1,14 +1,14 @@
 """A local kernel in the latent space of a flow."""
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from contrastive.protocols import InvertibleNoise
-from contrastive.sampling.kernels.base import LogDensity, State, TunableKernel, select
+from contrastive.sampling.kernels.base import LATENT, LogDensity, State, TunableKernel, select
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Latent:
 
     Reference: Hoffman et al. (2019), "NeuTra-lizing bad geometry in Hamiltonian Monte Carlo using neural transport".
     """
+
+    kind: ClassVar[str] = LATENT
 
     kernel: TunableKernel
     noise: InvertibleNoise
@@ -52,7 +54,7 @@ class Latent:
         # A chain that stays keeps its z to the last bit, not g(g^-1(z)).
         position = select(accepted, z, state.position)
         log_density = select(accepted, inner.log_density - log_det, state.log_density)
-        return State(position, log_density, inner.acceptance, inner), accepted
+        return State(position, log_density, {LATENT: inner.acceptance[self.kernel.kind]}, inner), accepted
 
     @property
     def step_size(self) -> float | Tensor:
