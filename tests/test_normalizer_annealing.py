@@ -9,14 +9,15 @@ import math
 import pytest
 import torch
 from scipy.stats import binom
+from torch.distributions import Independent, Normal
 
 from contrastive import ContrastiveEstimator, make_noise
 from contrastive.normalizer.annealing import anneal, annealed_partition, annealing_estimate
 from contrastive.normalizer.bridge import bridge_estimate
-from contrastive.normalizer.tuning import Schedule, Tuning, annealing_kernel, tune
+from contrastive.normalizer.tuning import Schedule, Tuning, annealing_kernels, tune
 from contrastive.normalizer.weights import log_weight
 from contrastive.sampling.kernels import HMC, IndependenceMetropolis, Latent
-from contrastive.testing.oracles import IsingTorus, constant_oracle, gaussian_oracle
+from contrastive.testing.oracles import IsingTorus, ShearFlow, constant_oracle, density_oracle, gaussian_oracle
 
 SIGMAS = 4.5
 NARROW = gaussian_oracle("narrow", 2, scale=0.3, shift=0.7)
@@ -105,9 +106,21 @@ def test_temperatures_are_evenly_spaced_in_the_fisher_metric():
     betas = torch.linspace(0, 1, 400, dtype=torch.float64)
     precision = 1 + betas * (target - 1)
     spread = (target - 1) / (math.sqrt(2) * precision)
-    tuning = Tuning(HMC(), betas, spread, torch.zeros_like(betas), torch.zeros(1, 1))
+    tuning = Tuning((HMC(),), betas, spread, torch.zeros(400, 1, dtype=torch.float64), torch.zeros(1, 1))
     found = 1 + tuning.schedule(6).betas * (target - 1)
     torch.testing.assert_close(found, target ** (torch.arange(7, dtype=torch.float64) / 6), rtol=2e-3, atol=0)
+
+
+def test_along_a_flow_kernels_take_turns_and_the_work_is_right():
+    flow = ShearFlow(2)
+    target = Independent(Normal(torch.tensor([1.0, 2.0]), 0.3 * torch.ones(2)), 1)
+    oracle = density_oracle("off the flow", target, flow, 1.5)
+    plan = tune(oracle.estimator, 500).schedule(12)
+    assert [type(kernel) for kernel in plan.kernels[:3]] == [Latent, HMC, Latent]
+    forward, reverse = works(oracle, plan, 2_000)
+    estimate = annealing_estimate(forward, reverse[:, None])
+    assert abs(estimate.log_z - 1.5) < SIGMAS * estimate.standard_error
+    assert estimate.standard_error < 0.05
 
 
 def test_tuning_ends_at_the_ebm_with_accepted_steps():
@@ -139,10 +152,12 @@ def test_paths_are_doubled_until_forward_and_reverse_agree():
     assert abs(long.log_z - oracle.log_z) < SIGMAS * long.standard_error
 
 
-def test_kernel_suits_the_noise():
-    flow = constant_oracle("flow", 4, 1.0).estimator
-    assert isinstance(annealing_kernel(flow, start(flow, 10)), Latent)
-    assert isinstance(annealing_kernel(NARROW.estimator, start(NARROW.estimator, 10)), HMC)
+def test_kernels_suit_the_noise():
+    def kinds(estimator):
+        return [type(kernel) for kernel in annealing_kernels(estimator, start(estimator, 10))]
+
+    assert kinds(constant_oracle("flow", 4, 1.0).estimator) == [Latent, HMC]
+    assert kinds(NARROW.estimator) == [HMC]
     spins = ContrastiveEstimator(IsingTorus(3, 0.2), make_noise("bernoulli-spins", event_shape=(9,), probability=0.5))
-    assert isinstance(annealing_kernel(spins, start(spins, 10)), IndependenceMetropolis)
+    assert kinds(spins) == [IndependenceMetropolis]
     assert tune(spins, 200).particles.abs().eq(1).all()

@@ -25,7 +25,8 @@ _LARGEST_K = 0.7
 _LEAST_OVERLAP = 0.05
 _SETTLED = 1.05  # R-hat
 _FEWEST_DRAWS = 1_000
-_FEWEST_PATHS = 200
+_CHAINS = 100
+_FEWEST_OF_A_CHAIN = 4  # samples that annealed paths go back from
 _FEWEST_BEYOND = 10
 _ALMOST_ALL = 0.99  # of the EBM's samples lie below where data count as beyond them
 
@@ -98,7 +99,7 @@ class _Search:
         importance = importance_estimate(WeightSummary.of(noise), level=self.level)
         if method == "importance":
             return self._checked(importance, estimator, noise.max())
-        samples = sample_energy(estimator, max(_FEWEST_DRAWS, self.draws // 5), progress=self.progress)
+        samples = sample_energy(estimator, max(_FEWEST_DRAWS, self.draws // 5), chains=_CHAINS, progress=self.progress)
         model = log_weight(estimator, samples.z.flatten(0, 1)).reshape(samples.z.shape[:2])
         bridge = estimate = bridge_estimate(model, noise, level=self.level)
         if method == "annealing" or (method == "auto" and _needs_annealing(importance, bridge)):
@@ -112,11 +113,11 @@ class _Search:
 
     def _annealed(self, estimator: ContrastiveEstimator, samples: EnergySamples) -> LogPartition:
         """Annealing back from the chains' samples, or, where the chains disagree, from what tempering arrived at."""
-        paths = max(_FEWEST_PATHS, self.draws // 100)
+        paths = max(_CHAINS * _FEWEST_OF_A_CHAIN, self.draws // 100)
         tuning = tune(estimator, paths)
         settled = samples.r_hat <= _SETTLED
         chains, draws = samples.z.shape[:2]
-        start = samples.z[:, :: -(-chains * draws // paths)] if settled else tuning.particles[:, None]
+        start = samples.z[:, :: draws * chains // paths] if settled else tuning.particles[:, None]
         estimate = annealed_partition(
             estimator, tuning, start, longest=self.longest, level=self.level, progress=self.progress
         )

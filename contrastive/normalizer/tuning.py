@@ -9,10 +9,10 @@ from torch import Tensor
 from contrastive.estimator import ContrastiveEstimator
 from contrastive.normalizer.weights import log_weight, path_density
 from contrastive.protocols import InvertibleNoise, draw
-from contrastive.sampling.kernels import HMC, IndependenceMetropolis, Kernel, Latent, TunableKernel
+from contrastive.sampling.kernels import HMC, IndependenceMetropolis, Kernel, Latent, LogDensity, TunableKernel
 
 _EFFECTIVE_SHARE = 0.7  # of the particles, after each increment
-_MOVES = 4  # at each temperature
+_ROUNDS = 4  # of moves at each temperature
 _MOST_TEMPERATURES = 200
 _LEAPFROGS = 3
 _GOLDEN = (5**0.5 - 1) / 2
@@ -36,17 +36,17 @@ class Tuning:
     """What a run along the path has shown.
 
     Attributes:
-        kernel: the transition, its step size still to be set.
-        betas: temperatures that the run passed, from 0 to 1.
+        kernels: the transitions that take turns, their step sizes still to be set.
+        betas: the K temperatures that the run passed, from 0 to 1.
         spread: standard deviation of f - log q at each, nats.
-        log_step_size: tuned at each; zeros for a kernel that has none.
+        log_step_sizes: tuned at each, one column a kernel; zeros for a kernel that has none.
         particles: where the run ended: approximate samples of the EBM, in model coordinates.
     """
 
-    kernel: Kernel
+    kernels: tuple[Kernel, ...]
     betas: Float[Tensor, " K"]
     spread: Float[Tensor, " K"]
-    log_step_size: Float[Tensor, " K"]
+    log_step_sizes: Float[Tensor, "K kernels"]
     particles: Float[Tensor, "n *event"]
 
     def schedule(self, length: int) -> Schedule:
@@ -60,18 +60,18 @@ class Tuning:
         even = torch.linspace(0, 1, length + 1, dtype=torch.float64) * distance[-1]
         betas = _interpolated(even, distance, self.betas)
         betas[0], betas[-1] = 0.0, 1.0
-        kernel = self.kernel
-        if not isinstance(kernel, TunableKernel):
-            return Schedule(betas, (kernel,) * (length - 1))
-        sizes = _interpolated(betas[1:-1], self.betas, self.log_step_size).exp()
-        # Trajectories of many lengths, so that no orbit's period is met: 0.4 to 1 of the tuned step, by multiples of
-        # the golden ratio, which never repeat. Not random: forward and reverse must take the same.
-        sizes = sizes * (0.4 + 0.6 * (torch.arange(length - 1) * _GOLDEN % 1))
-        return Schedule(betas, tuple(kernel.with_step_size(size) for size in sizes.tolist()))
+        kernels = []
+        for t in range(length - 1):
+            turn = t % len(self.kernels)
+            log_size = _interpolated(betas[t + 1 : t + 2], self.betas, self.log_step_sizes[:, turn])
+            # Trajectories of many lengths, so that no orbit's period is met: 0.4 to 1 of the tuned step, by multiples
+            # of the golden ratio, which never repeat. Not random: forward and reverse must take the same.
+            kernels.append(_sized(self.kernels[turn], float(log_size.exp()) * (0.4 + 0.6 * (t * _GOLDEN % 1))))
+        return Schedule(betas, tuple(kernels))
 
 
 @torch.no_grad()
-def tune(estimator: ContrastiveEstimator, particles: int, kernel: Kernel | None = None) -> Tuning:
+def tune(estimator: ContrastiveEstimator, particles: int) -> Tuning:
     """Carry draws of the noise to the EBM by tempering, reweighting, resampling and moving; note what is met.
 
     Each increment of beta is the largest that leaves 70 % of the particles effective. Step sizes go after their target
@@ -80,15 +80,14 @@ def tune(estimator: ContrastiveEstimator, particles: int, kernel: Kernel | None 
     Args:
         estimator: f and q.
         particles: how many.
-        kernel: the transition [see `annealing_kernel`].
 
     Reference: Del Moral, Doucet & Jasra (2006), "Sequential Monte Carlo samplers"; (2012), "An adaptive sequential
     Monte Carlo method", for the choice of temperatures.
     """
     z = draw(estimator.noise, particles)[0].detach()
-    kernel = kernel or annealing_kernel(estimator, z)
-    beta, betas, spreads, log_sizes = 0.0, [0.0], [], [0.0]
-    log_size = torch.as_tensor(kernel.step_size).log() if isinstance(kernel, TunableKernel) else torch.zeros(())
+    kernels = annealing_kernels(estimator, z)
+    sizes = torch.tensor([float(k.step_size) if isinstance(k, TunableKernel) else 1.0 for k in kernels]).log()
+    beta, betas, spreads, log_sizes = 0.0, [0.0], [], [sizes]
     while True:
         weights = log_weight(estimator, z)
         finite = weights[weights.isfinite()]
@@ -98,27 +97,20 @@ def tune(estimator: ContrastiveEstimator, particles: int, kernel: Kernel | None 
         step = _increment(weights, 1.0 - beta) if len(betas) < _MOST_TEMPERATURES else 1.0 - beta
         beta = 1.0 if step >= 1.0 - beta else beta + step
         z = z[_resampled(step * weights)]
-        target = path_density(estimator, beta)
-        for _ in range(_MOVES):
-            tuned = kernel.with_step_size(log_size.exp()) if isinstance(kernel, TunableKernel) else kernel
-            state, _ = tuned.step(tuned.begin(z, target), target)
-            z = state.position
-            if isinstance(kernel, TunableKernel):
-                accepted = torch.stack(list(state.acceptance.values())).mean()
-                log_size = log_size + accepted.cpu() - kernel.target_acceptance
+        z, sizes = _move_and_adapt(kernels, sizes, z, path_density(estimator, beta))
         betas.append(beta)
-        log_sizes.append(float(log_size))
+        log_sizes.append(sizes)
     log_sizes[0] = log_sizes[1]
-    table = [torch.tensor(values, dtype=torch.float64) for values in (betas, spreads, log_sizes)]
-    return Tuning(kernel, table[0], table[1], table[2], z)
+    passed, spread = (torch.tensor(values, dtype=torch.float64) for values in (betas, spreads))
+    return Tuning(kernels, passed, spread, torch.stack(log_sizes).double(), z)
 
 
-def annealing_kernel(estimator: ContrastiveEstimator, z: Float[Tensor, "n *event"]) -> Kernel:
-    """A reversible transition for the path.
+def annealing_kernels(estimator: ContrastiveEstimator, z: Float[Tensor, "n *event"]) -> tuple[Kernel, ...]:
+    """The transitions that take turns along the path, each reversible.
 
-    HMC, in the latent space where the noise is a flow; for discrete events independence Metropolis, which needs no
-    gradient. The number of leapfrog steps is fixed: one drawn for all chains would break the identity between forward
-    and reverse work, by an error that no number of chains makes smaller.
+    HMC, and where the noise is a flow HMC in its latent space too; for discrete events independence Metropolis, which
+    needs no gradient. The number of leapfrog steps is fixed: one drawn for all chains would break the identity between
+    forward and reverse work, by an error that no number of chains makes smaller.
 
     Args:
         estimator: f and q.
@@ -126,10 +118,30 @@ def annealing_kernel(estimator: ContrastiveEstimator, z: Float[Tensor, "n *event
     """
     noise = estimator.noise
     if any(getattr(model, "is_discrete", False) for model in (estimator.energy, noise)):
-        return IndependenceMetropolis(noise)
+        return (IndependenceMetropolis(noise),)
+    local = HMC(steps=_LEAPFROGS, varied=False, scale=z.std(0).clamp_min(1e-12))
     if isinstance(noise, InvertibleNoise):
-        return Latent(HMC(steps=_LEAPFROGS, varied=False), noise)
-    return HMC(steps=_LEAPFROGS, varied=False, scale=z.std(0).clamp_min(1e-12))
+        return Latent(HMC(steps=_LEAPFROGS, varied=False), noise), local
+    return (local,)
+
+
+def _move_and_adapt(
+    kernels: tuple[Kernel, ...], log_sizes: Float[Tensor, " kernels"], z: Float[Tensor, "n *event"], target: LogDensity
+) -> tuple[Tensor, Tensor]:
+    """A few turns of every kernel, each step size moved by how far its acceptance was off."""
+    log_sizes = log_sizes.clone()
+    for _ in range(_ROUNDS):
+        for turn, kernel in enumerate(kernels):
+            sized = _sized(kernel, float(log_sizes[turn].exp()))
+            state, _ = sized.step(sized.begin(z, target), target)
+            z = state.position
+            if isinstance(kernel, TunableKernel):
+                log_sizes[turn] += float(state.acceptance[kernel.kind].mean()) - kernel.target_acceptance
+    return z, log_sizes
+
+
+def _sized(kernel: Kernel, step_size: float) -> Kernel:
+    return kernel.with_step_size(step_size) if isinstance(kernel, TunableKernel) else kernel
 
 
 def _increment(log_weights: Float[Tensor, " n"], most: float) -> float:
