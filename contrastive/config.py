@@ -67,7 +67,7 @@ class FitConfig:
     early_stopping: int = option(0, "stop after this many evaluations without gain on held-out data; 0 is never")
     evaluate_every: int | None = option(None, "updates between evaluations [a fortieth of the steps, at least 50]")
     checkpoint_every: int | None = option(None, "updates between checkpoints [as evaluate_every]")
-    log_partition_draws: int = option(20_000, "noise draws for log Z with its interval at the end; 0 leaves it out")
+    log_partition_draws: int = option(20_000, "noise draws for the interval of log Z at the end; 0 leaves it out")
     out: str | None = option(None, "run directory [runs/DATA-METHOD-NOISE]")
 
     energy_options: Options = option({}, "")

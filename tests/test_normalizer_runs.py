@@ -10,6 +10,7 @@ import torch
 from contrastive import ContrastiveError, load
 from contrastive.cli.main import build_parser, main
 from contrastive.cli.reports import write_run_report
+from contrastive.metrics import mean_log_prob
 from contrastive.training.api import fit
 from contrastive.training.run_directory import RunDirectory
 
@@ -35,19 +36,21 @@ def test_command_prints_the_learned_c_beside_the_estimate_and_keeps_both(run, ca
     kept = json.loads((run / "normalizer.json").read_text())
     assert printed.startswith(f"log Z = {kept['log_partition']:.4f} +- ")
     assert f"learned c = {kept['log_normalizer']:.4f}" in printed
-    assert kept["difference"] == pytest.approx(kept["log_normalizer"] - kept["log_partition"])
+    assert f"log Z {kept['log_normalizer'] - kept['log_partition']:+.4f}" in printed
+    assert f"upper end: {kept['test_log_prob_energy_normalized']:.4f}" in printed
     assert kept["log_normalizer"] == pytest.approx(float(load(run).log_normalizer))
-    assert kept["verdict"] in printed
-    assert kept["method"] == "bridge"
-    assert {"pareto_k", "relative_ess", "overlap", "data_beyond_the_draws"} <= set(kept["diagnostics"])
+    assert kept["log_partition_verdict"] in printed
+    assert kept["log_partition_method"] in ("bridge", "annealing")
+    assert {"pareto_k", "relative_ess", "overlap", "data_beyond_the_draws"} <= set(kept["estimates"][0]["diagnostics"])
     assert not list(run.glob(".*.tmp"))
 
 
 def test_command_in_json_with_a_level_and_a_method(run, capsys):
     printed = json.loads(said(capsys, "normalizer", run, "--method", "importance", "--level", 0.5, "--json"))
-    assert printed["method"] == "importance"
-    assert printed["asked"] == {"method": "importance", "draws": 100_000, "seed": 0}
-    assert printed["high"] - printed["low"] == pytest.approx(2 * 0.6745 * printed["standard_error"], rel=1e-3)
+    (estimate,) = printed["estimates"]
+    assert estimate["method"] == "importance"
+    assert printed["asked"] == {"method": "importance", "draws": 100_000, "longest": 512, "seed": 0}
+    assert estimate["high"] - estimate["low"] == pytest.approx(2 * 0.6745 * estimate["standard_error"], rel=1e-3)
 
 
 def test_same_seed_same_figures(run, capsys):
@@ -100,7 +103,8 @@ def test_summary_has_log_z_its_interval_and_the_conservative_likelihood(run):
     summary = json.loads((run / "summary.json").read_text())
     low, high = summary["log_partition_low"], summary["log_partition_high"]
     assert low < summary["log_partition"] < high
-    assert summary["log_partition_verdict"] == "reliable"
+    assert summary["log_partition_method"] == "importance"
+    assert summary["log_partition_verdict"].startswith(("reliable", "doubtful because"))
     # mean f = mean log p + c, with either normaliser.
     shift = summary["log_normalizer"] - high
     assert summary["test_log_prob_energy_normalized"] == pytest.approx(
@@ -110,22 +114,24 @@ def test_summary_has_log_z_its_interval_and_the_conservative_likelihood(run):
 
 def test_evaluate_takes_the_upper_end_of_the_newest_interval(run, capsys):
     said(capsys, "normalizer", run, "--method", "importance", "--draws", 1000, "--level", 0.999)
-    upper = json.loads((run / "normalizer.json").read_text())["high"]
+    upper = json.loads((run / "normalizer.json").read_text())["log_partition_high"]
     figures = json.loads(said(capsys, "evaluate", run, "--json"))
-    assert figures["log_partition_high"] == [upper]
+    assert figures["log_partition_high"] == upper
     shift = figures["log_normalizer"] - upper
     assert figures["test_log_prob_energy_normalized"] == pytest.approx(
         figures["test_log_prob_energy"] + shift, abs=1e-4
     )
 
 
-def test_report_shows_the_interval_and_the_verdict(run):
-    write_run_report(RunDirectory(run))
-    text = (run / "report.html").read_text()
-    summary = json.loads((run / "summary.json").read_text())
-    assert f"[{summary['log_partition_low']:.4f}, {summary['log_partition_high']:.4f}]" in text
-    assert f"log Z = {summary['log_partition']:.4f} by " in text
-    assert ": reliable." in text
+def test_report_shows_the_newest_interval_and_its_verdict(run, capsys):
+    (run / "normalizer.json").unlink(missing_ok=True)
+    for make in (lambda: None, lambda: said(capsys, "normalizer", run, "--method", "bridge", "--draws", 1000)):
+        make()
+        write_run_report(RunDirectory(run))
+        text, newest = (run / "report.html").read_text(), RunDirectory(run).read_newest_summary()
+        assert f"[{newest['log_partition_low']:.4f}, {newest['log_partition_high']:.4f}]" in text
+        assert f"log Z = {newest['log_partition']:.4f} by {newest['log_partition_method']}" in text
+    assert newest["log_partition_method"] == "bridge"
 
 
 def test_classes_have_an_interval_each(tmp_path):
@@ -138,8 +144,6 @@ def test_classes_have_an_interval_each(tmp_path):
     estimator, x = load(out), torch.randn(50, 2)
     high = torch.tensor(summary["log_partition_high"])
     by_hand = (estimator.unnormalized_log_prob(x) - high).exp().mean(1).log()
-    from contrastive.metrics import mean_log_prob
-
     assert mean_log_prob(estimator, x, high.double()) == pytest.approx(float(by_hand.mean()), abs=1e-5)
     write_run_report(RunDirectory(out))
     assert "log Z of class 1" in (out / "report.html").read_text()

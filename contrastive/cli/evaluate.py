@@ -23,9 +23,9 @@ def run(*, run: str, data: str | None, columns: str | None, json: bool) -> None:
     name = data or config.data
     truth = make_density(name) if name in available_densities() else None
     metrics = evaluate(estimator, x, truth)
-    upper = directory.read_upper_log_partition()
+    upper = directory.read_newest_summary().get("log_partition_high")
     if upper is not None:
-        high = torch.tensor(upper, dtype=torch.float64)
+        high = torch.tensor(upper, dtype=torch.float64).reshape(-1)
         metrics |= {"log_partition_high": upper, "test_log_prob_energy_normalized": mean_log_prob(estimator, x, high)}
     metrics = finite_or_none(metrics) | {"rows": len(x)}
     if json:

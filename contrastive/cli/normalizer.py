@@ -2,12 +2,11 @@
 
 import json as _json
 import sys
-from typing import Any
 
 import torch
 
 from contrastive.errors import ContrastiveError
-from contrastive.estimator import ContrastiveEstimator
+from contrastive.metrics import partition_figures
 from contrastive.normalizer import LogPartition, log_partitions
 from contrastive.training.api import load
 from contrastive.training.files import finite_or_none, write_json
@@ -18,17 +17,16 @@ from contrastive.training.run_directory import RunDirectory
 def run(*, run: str, method: str, draws: int, level: float, longest: int, seed: int, json: bool) -> None:
     """Estimate log Z of a finished run, keep it in the run, and print it beside the learned c."""
     estimator, directory = load(run), RunDirectory(run)
+    test = _held_out(directory)
     torch.manual_seed(seed)
     estimates = log_partitions(
-        estimator,
-        method,
-        draws=draws,
-        level=level,
-        longest=longest,
-        data=_held_out(directory),
-        progress=sys.stderr.isatty(),
+        estimator, method, draws=draws, level=level, longest=longest, data=test, progress=sys.stderr.isatty()
     )
-    report = _report(estimator, estimates) | {"asked": {"method": method, "draws": draws, "seed": seed}}
+    report = partition_figures(estimator, estimates, test) | {
+        "log_normalizer": estimator.log_normalizer.tolist(),
+        "estimates": [estimate.to_dict() for estimate in estimates],
+        "asked": {"method": method, "draws": draws, "longest": longest, "seed": seed},
+    }
     write_json(directory.normalizer_path, report)
     if json:
         print(_json.dumps(finite_or_none(report)))
@@ -37,7 +35,9 @@ def run(*, run: str, method: str, draws: int, level: float, longest: int, seed: 
         if len(estimates) > 1:
             print(f"class {k}")
         _show(estimate, learned)
-    print(f"kept: {directory.path / 'normalizer.json'}")
+    if test is not None:
+        print(f"mean log p of the test rows, by the upper end: {report['test_log_prob_energy_normalized']:.4f}")
+    print(f"kept: {directory.normalizer_path}")
 
 
 def _held_out(directory: RunDirectory) -> torch.Tensor | None:
@@ -51,16 +51,6 @@ def _held_out(directory: RunDirectory) -> torch.Tensor | None:
             file=sys.stderr,
         )
         return None
-
-
-def _report(estimator: ContrastiveEstimator, estimates: list[LogPartition]) -> dict[str, Any]:
-    """One estimate flat; those of classes as a list."""
-    learned = estimator.log_normalizer.reshape(-1).tolist()
-    entries = [
-        {**estimate.to_dict(), "log_normalizer": c, "difference": c - estimate.log_z}
-        for estimate, c in zip(estimates, learned)
-    ]
-    return entries[0] if estimator.num_classes is None else {"classes": entries}
 
 
 def _show(estimate: LogPartition, learned: float) -> None:

@@ -1,6 +1,5 @@
 """Log-densities, the value function and, where the truth is known, the error of the estimate."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -53,21 +52,6 @@ def evaluate(
         "value_noise": -float(contrast.noise_loss),
         "accuracy": float(contrast.accuracy),
     }
-
-
-@torch.no_grad()
-def mean_log_prob(
-    estimator: ContrastiveEstimator, x: Float[Tensor, "n *event"], log_normalizer: Float[Tensor, " classes"]
-) -> float:
-    """Mean of f - log Z at `x` in original units, with log Z given in the place of the learned c.
-
-    Args:
-        estimator: what is judged.
-        x: held-out data.
-        log_normalizer: log Z, one entry; or one for each class, whose densities are mixed equally.
-    """
-    f = _in_parts(estimator.unnormalized_log_prob, x).double().reshape(len(x), -1)
-    return float((torch.logsumexp(f - log_normalizer, 1) - math.log(f.shape[1])).mean())
 
 
 def _in_parts(log_prob: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

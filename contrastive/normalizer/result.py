@@ -79,7 +79,7 @@ class LogPartition:
     def to_dict(self) -> dict[str, Any]:
         """Every field, the verdict included, for JSON."""
         return {
-            "log_partition": self.log_z,
+            "log_z": self.log_z,
             "standard_error": self.standard_error,
             "low": self.low,
             "high": self.high,

@@ -120,13 +120,13 @@ class RunDirectory:
         """Write summary.json."""
         write_json(self.summary_path, summary)
 
-    def read_upper_log_partition(self) -> list[float] | None:
-        """The upper end of log Z's interval, one entry a class: from normalizer.json, else the summary, else None."""
-        if self.normalizer_path.exists():
-            kept = json.loads(self.normalizer_path.read_text(encoding="utf-8"))
-            return [entry["high"] for entry in kept.get("classes", [kept])]
-        high = self.read_summary().get("log_partition_high")
-        return high if isinstance(high, list | None) else [high]
+    def read_newest_summary(self) -> dict[str, Any]:
+        """summary.json, its figures of log Z replaced by those of normalizer.json where that was made later."""
+        summary = self.read_summary()
+        if not self.normalizer_path.exists():
+            return summary
+        kept: dict[str, Any] = json.loads(self.normalizer_path.read_text(encoding="utf-8"))
+        return {**summary, **{key: value for key, value in kept.items() if key.startswith(("log_partition", "test_"))}}
 
     def write_model(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Write the finished estimator."""

@@ -2,7 +2,6 @@
 
 import copy
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -13,8 +12,8 @@ from torch import Tensor
 from contrastive.config import FitConfig
 from contrastive.errors import ContrastiveError
 from contrastive.estimator import ContrastiveEstimator
-from contrastive.metrics import evaluate, mean_log_prob
-from contrastive.normalizer import LogPartition, log_partitions
+from contrastive.metrics import evaluate, partition_figures
+from contrastive.normalizer import log_partitions
 from contrastive.protocols import FittableNoise, InitializableNoise, trainable_parameters
 from contrastive.registry import available_noises, make_energy, make_noise
 from contrastive.training.players import Player
@@ -114,7 +113,7 @@ def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, 
     estimator, at = trainer.estimator, trainer.position
     started = time.monotonic()
     metrics = evaluate(estimator, data.test, data.truth)
-    metrics |= _partition_figures(config, estimator, data.test)
+    metrics |= _partition(config, estimator, data.test)
     return {
         "data": config.data,
         "method": config.method,
@@ -140,11 +139,10 @@ def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, 
     }
 
 
-def _partition_figures(config: FitConfig, estimator: ContrastiveEstimator, test: Tensor) -> dict[str, Any]:
-    """log Z with its interval beside the learned c, and the held-out log-density at the interval's upper end.
+def _partition(config: FitConfig, estimator: ContrastiveEstimator, test: Tensor) -> dict[str, Any]:
+    """log Z with its interval beside the learned c, by importance sampling: the method that takes but a moment.
 
-    By importance sampling where that is reliable, which takes a moment, else by the bridge; `contrastive normalizer`
-    goes further. A K-class energy has lists. A model that gives no estimate still gets its summary.
+    `contrastive normalizer` goes on where that is doubtful. A model that gives no estimate still gets its summary.
     """
     if not config.log_partition_draws:
         return {}
@@ -153,24 +151,9 @@ def _partition_figures(config: FitConfig, estimator: ContrastiveEstimator, test:
         torch.manual_seed(config.seed)
         try:
             settings: dict[str, Any] = {"draws": config.log_partition_draws, "data": test[:_CURVE_ROWS]}
-            estimates = log_partitions(estimator, "importance", **settings)
-            if not all(estimate.is_reliable for estimate in estimates):
-                estimates = log_partitions(estimator, "bridge", **settings)
+            return partition_figures(estimator, log_partitions(estimator, "importance", **settings), test)
         except ContrastiveError as error:
             return {"log_partition_verdict": f"doubtful because {error}"}
-    high = torch.tensor([estimate.high for estimate in estimates], dtype=torch.float64)
-
-    def figure(of: Callable[[LogPartition], Any]) -> Any:
-        return of(estimates[0]) if estimator.num_classes is None else [of(estimate) for estimate in estimates]
-
-    return {
-        "log_partition": figure(lambda e: e.log_z),
-        "log_partition_low": figure(lambda e: e.low),
-        "log_partition_high": figure(lambda e: e.high),
-        "log_partition_method": figure(lambda e: e.method),
-        "log_partition_verdict": figure(lambda e: e.verdict_with_reasons),
-        "test_log_prob_energy_normalized": mean_log_prob(estimator, test, high),
-    }
 
 
 def _introduce(estimator: ContrastiveEstimator, data: Prepared, seed: int) -> None:
