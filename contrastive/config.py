@@ -71,6 +71,7 @@ class FitConfig:
     early_stopping: int = option(0, "stop after this many evaluations without gain on held-out data; 0 is never")
     evaluate_every: int | None = option(None, "updates between evaluations [a fortieth of the steps, at least 50]")
     checkpoint_every: int | None = option(None, "updates between checkpoints [as evaluate_every]")
+    log_partition_draws: int = option(20_000, "noise draws for the interval of log Z at the end; 0 leaves it out")
     out: str | None = option(None, "run directory [runs/DATA-METHOD-NOISE]")
 
     energy_options: Options = option({}, "")
@@ -90,6 +91,7 @@ class FitConfig:
         for name in ("ema", "noise_ema", "validation", "test"):
             _require(self, name, lambda v: 0 <= v < 1, "in [0, 1)")
         _require(self, "hold_noise_after", lambda v: 0 < v <= 1, "in (0, 1]")
+        _require(self, "log_partition_draws", lambda v: v == 0 or v >= 1000, "0, or at least 1000")
         _require(self, "gate_accuracy", lambda v: 0.5 <= v < 1, "in [0.5, 1)")
         if self.validation + self.test >= 1:
             raise ContrastiveError(f"validation + test is {self.validation + self.test:g}, nothing is left to fit")

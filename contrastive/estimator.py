@@ -15,7 +15,7 @@ a plain density is NCE, a flow fitted first and held is fixed-flow NCE, a flow t
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -26,8 +26,12 @@ from contrastive.data.scaling import Scaling
 from contrastive.errors import ContrastiveError
 from contrastive.noises.distribution import DistributionNoise
 from contrastive.objectives import Objective, make_objective
+from contrastive.optimal_normalizer import optimal_log_normalizer
 from contrastive.protocols import AdaptiveNoise, EnergyModel, NoiseAwareEnergy, NoiseModel, draw, trainable_parameters
 from contrastive.score_function import score_function_mean
+
+if TYPE_CHECKING:
+    from contrastive.normalizer import LogPartition
 
 
 class Value(NamedTuple):
@@ -197,6 +201,32 @@ class ContrastiveEstimator(nn.Module):
         fit_estimator(self, x, **settings)
         return self
 
+    def log_partition(self, method: str = "auto", **settings: Any) -> "LogPartition":
+        """log Z of the energy with an interval and a verdict: how far to trust the learned c.
+
+        Args:
+            method: "auto", "importance", "bridge", "annealing" or "certified".
+            **settings: `draws`, `level`, `data` and more: see `contrastive.normalizer.log_partitions`.
+
+        Raises:
+            ContrastiveError: for an energy with classes, which has one log Z each: `class_log_partitions`.
+        """
+        if self.num_classes is not None:
+            raise ContrastiveError(
+                f"this energy has {self.num_classes} classes, each with its own log Z; call class_log_partitions()"
+            )
+        from contrastive.normalizer import log_partitions
+
+        return log_partitions(self, method, **settings)[0]
+
+    def class_log_partitions(self, method: str = "auto", **settings: Any) -> "list[LogPartition]":
+        """log Z of each class of a K-class energy; see `log_partition`."""
+        if self.num_classes is None:
+            raise ContrastiveError("this energy has no classes; call log_partition()")
+        from contrastive.normalizer import log_partitions
+
+        return log_partitions(self, method, **settings)
+
     # The game, in model coordinates ----------------------------------------------------------------------------
 
     def contrast(self, z: Float[Tensor, "n *event"], log_q: Float[Tensor, " n"] | None = None) -> Contrast:
@@ -308,27 +338,3 @@ class ContrastiveEstimator(nn.Module):
         if x.ndim != len(event) + 1 or tuple(x.shape[1:]) != event:
             raise ContrastiveError(f"expected a batch of events, shape (n, {str(event)[1:]}, got {tuple(x.shape)}")
         return x.to(self.log_normalizer.device)
-
-
-def optimal_log_normalizer(
-    r_data: Float[Tensor, " n"], r_noise: Float[Tensor, " m"], noise_ratio: float, iterations: int = 100
-) -> float:
-    """The c that solves mean sigmoid(-(r_data - c)) = nu mean sigmoid(r_noise - c), by bisection.
-
-    This is the optimum of the logistic objective in c alone; the difference of both sides rises in c.
-
-    Args:
-        r_data: log-ratios at the data for c = 0.
-        r_noise: log-ratios at the noise for c = 0.
-        noise_ratio: nu.
-        iterations: halvings of the bracket.
-    """
-    r_data, r_noise = r_data.double(), r_noise.double()
-    both = torch.cat([r_data, r_noise])
-    both = both[both.isfinite()]
-    low, high = float(both.min()) - 50.0, float(both.max()) + 50.0
-    for _ in range(iterations):
-        middle = (low + high) / 2
-        missed = torch.sigmoid(middle - r_data).mean() - noise_ratio * torch.sigmoid(r_noise - middle).mean()
-        low, high = (low, middle) if missed > 0 else (middle, high)
-    return (low + high) / 2

@@ -2,8 +2,10 @@
 
 import json as _json
 
+import torch
+
 from contrastive.data.densities import available_densities, make_density
-from contrastive.metrics import evaluate
+from contrastive.metrics import evaluate, mean_log_prob
 from contrastive.training.api import load
 from contrastive.training.files import finite_or_none
 from contrastive.training.preparation import prepare, read_rows
@@ -12,15 +14,20 @@ from contrastive.training.run_directory import RunDirectory
 
 def run(*, run: str, data: str | None, columns: str | None, json: bool) -> None:
     """Print the metrics of a finished run at data."""
-    estimator = load(run)
-    config = RunDirectory(run).read_config()
+    estimator, directory = load(run), RunDirectory(run)
+    config = directory.read_config()
     if data is None and config.data not in available_densities():
         x = prepare(config.data, config).test
     else:
         x = read_rows(data or config.data, columns or config.columns, tuple(estimator.noise.event_shape))
     name = data or config.data
     truth = make_density(name) if name in available_densities() else None
-    metrics = finite_or_none(evaluate(estimator, x, truth)) | {"rows": len(x)}
+    metrics = evaluate(estimator, x, truth)
+    upper = directory.read_newest_summary().get("log_partition_high")
+    if upper is not None:
+        high = torch.tensor(upper, dtype=torch.float64).reshape(-1)
+        metrics |= {"log_partition_high": upper, "test_log_prob_energy_normalized": mean_log_prob(estimator, x, high)}
+    metrics = finite_or_none(metrics) | {"rows": len(x)}
     if json:
         print(_json.dumps(metrics))
         return

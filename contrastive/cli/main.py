@@ -28,6 +28,13 @@ _EXAMPLES = {
   contrastive sample runs/8gaussians-fce-glow --sampler hmc --chains 100 --warmup 200 --thin 5 --out samples.npy
   contrastive sample runs/8gaussians-fce-glow --sampler resampling --out preview.npy     # fast, approximate
   contrastive sample runs/8gaussians-fce-glow --out samples.npy --json > diagnostics.json""",
+    "normalizer": """examples:
+  contrastive normalizer runs/8gaussians-fce-glow
+  contrastive normalizer runs/8gaussians-fce-glow --method annealing --draws 20000
+  contrastive normalizer runs/8gaussians-nce-gaussian --level 0.99 --json
+
+The learned c is a parameter; this is an estimate of log Z with an interval, and a verdict: reliable, or doubtful with
+the reasons. What they mean and what to do: docs/normalizer.md""",
     "plot": """examples:
   contrastive plot runs/8gaussians-fce-glow
   contrastive plot runs/8gaussians-nce-gaussian runs/8gaussians-fce-glow --out report.html""",
@@ -108,6 +115,17 @@ def build_parser() -> argparse.ArgumentParser:
     chains.add_argument("--thin", type=int, metavar="N", help="transitions from one kept draw to the next [1]")
     chains.add_argument("--label", type=int, metavar="K", help="one class of an energy of several [all]")
     chains.add_argument("--json", action="store_true", help="print the diagnostics as JSON")
+
+    normalizer = command("normalizer", "estimate log Z of a finished run, with an interval and a verdict")
+    normalizer.add_argument("run", metavar="RUN")
+    normalizer.add_argument(
+        "--method", choices=("auto", "importance", "bridge", "annealing", "certified"), default="auto", help="[auto]"
+    )
+    normalizer.add_argument("--draws", type=int, default=100_000, help="draws of the noise [100000]")
+    normalizer.add_argument("--level", type=float, default=0.95, help="of the interval [0.95]")
+    normalizer.add_argument("--longest", type=int, default=512, help="most temperatures of an annealed path [512]")
+    normalizer.add_argument("--seed", type=int, default=0)
+    normalizer.add_argument("--json", action="store_true", help="print JSON")
 
     plot = command("plot", "write the report of finished runs")
     plot.add_argument("runs", metavar="RUN", nargs="+")

@@ -20,7 +20,7 @@ def finished_run(directory: RunDirectory) -> FinishedRun:
     Raises:
         ContrastiveError: if the run is not finished or its data are gone.
     """
-    summary, config = directory.read_summary(), directory.read_config()
+    summary, config = directory.read_newest_summary(), directory.read_config()
     truth = make_density(config.data) if config.data in available_densities() else None
     return FinishedRun(
         path=directory.path,

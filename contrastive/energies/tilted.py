@@ -85,8 +85,10 @@ class Tilted(nn.Module):
                 "the energy 'tilted' has no noise to start from: give it to a ContrastiveEstimator, or call "
                 "start_from(noise)"
             )
-        h = self.strength * self.correction(x)
-        if self.bound is not None:
-            h = self.bound * h.tanh()
         log_q0 = self.base.log_prob(x)
-        return h + (log_q0 if self.num_classes is None else log_q0[:, None])
+        return self.tilt(x) + (log_q0 if self.num_classes is None else log_q0[:, None])
+
+    def tilt(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *classes"]:
+        """f(x) - log q0(x), within +-bound where there is one."""
+        h = self.strength * self.correction(x)
+        return h if self.bound is None else self.bound * h.tanh()

@@ -29,6 +29,8 @@ _COLUMNS = [
     ("kl_energy", "KL, energy", "{:.5f}"),
     ("kl_noise", "KL, noise", "{:.4f}"),
     ("log_normalizer", "learned c", "{:.4f}"),
+    ("log_partition_interval", "log Z, 95 %", "{}"),
+    ("test_log_prob_energy_normalized", "log p, energy, by the upper log Z", "{:.4f}"),
     ("value", "value V", "{:.4f}"),
     ("accuracy", "accuracy", "{:.3f}"),
     ("skipped_steps", "skipped", "{:,}"),
@@ -41,7 +43,7 @@ def render_report(runs: Sequence[FinishedRun]) -> str:
     template = Environment(autoescape=True).from_string(
         files("contrastive.plots").joinpath("report.html").read_text(encoding="utf-8")
     )
-    columns = [column for column in _COLUMNS if any(run.summary.get(column[0]) is not None for run in runs)]
+    columns = [column for column in _COLUMNS if any(_figures(run).get(column[0]) is not None for run in runs)]
     groups: dict[str, list[FinishedRun]] = {}
     for run in runs:
         groups.setdefault(str(run.summary["data"]), []).append(run)
@@ -65,11 +67,37 @@ def _shown(run: FinishedRun, columns: list[tuple[str, str, str]]) -> dict[str, A
         "title": run.title,
         "method": run.method,
         "sentence": _sentence(run),
-        "cells": [_cell(run.summary.get(key), form) for key, _, form in columns],
+        "cells": [_cell(_figures(run).get(key), form) for key, _, form in columns],
+        "normalizer": _normalizer_sentence(run.summary),
         "densities": _embedded(density_figure(run)),
         "config": yaml.safe_dump(run.config, sort_keys=False),
         "command": f"contrastive fit --config {run.path}/config.yaml --out NEW",
     }
+
+
+def _figures(run: FinishedRun) -> dict[str, Any]:
+    """The summary, and the interval of log Z as one figure."""
+    low, high = run.summary.get("log_partition_low"), run.summary.get("log_partition_high")
+    if low is None or high is None:
+        return run.summary
+    pairs = zip(low, high) if isinstance(low, list) else [(low, high)]
+    return {**run.summary, "log_partition_interval": ", ".join(f"[{a:.4f}, {b:.4f}]" for a, b in pairs)}
+
+
+def _normalizer_sentence(summary: dict[str, Any]) -> str:
+    """What is known of log Z; empty for a run without it."""
+    verdicts = summary.get("log_partition_verdict")
+    if verdicts is None:
+        return ""
+    if summary.get("log_partition") is None:
+        return f"log Z has no estimate: {verdicts}."
+    keys = ("log_partition", "log_partition_method", "log_normalizer", "log_partition_verdict")
+    columns = [summary[key] if isinstance(verdicts, list) else [summary[key]] for key in keys]
+    sentences = []
+    for k, (log_z, method, c, verdict) in enumerate(zip(*columns)):
+        label = f" of class {k}" if len(columns[0]) > 1 else ""
+        sentences.append(f"log Z{label} = {log_z:.4f} by {method} (learned c: {c:.4f}): {verdict}.")
+    return " ".join(sentences)
 
 
 def _sentence(run: FinishedRun) -> str:

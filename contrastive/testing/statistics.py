@@ -1,4 +1,4 @@
-"""Tests with a false-alarm rate that holds at every sample size, for bounded quantities."""
+"""Test functions for comparing samples with a density, and the statistics that the checks rest on."""
 
 import math
 
@@ -6,37 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from contrastive.statistics import bernstein_radius, dkw_radius, normal_threshold
 
-def bernstein_radius(
-    values: Float[Tensor, "n j"], *, width: float, false_alarm: float
-) -> tuple[Float[Tensor, " j"], Float[Tensor, " j"]]:
-    """Means of each column and a radius within which all the expectations lie.
-
-    Args:
-        values: independent rows, each entry within an interval of length `width`.
-        width: that length.
-        false_alarm: probability that any expectation lies outside, over all columns and both sides.
-
-    Reference: Maurer & Pontil (2009), "Empirical Bernstein bounds", theorem 4.
-    """
-    n, j = values.shape
-    log_term = math.log(4 * j / false_alarm)
-    radius = (2 * values.var(0) * log_term / n).sqrt() + 7 * width * log_term / (3 * (n - 1))
-    return values.mean(0), radius
-
-
-def dkw_radius(n: int, false_alarm: float) -> float:
-    """Largest distance between an empirical and the true distribution function of `n` draws.
-
-    Reference: Massart (1990), the tight constant in the Dvoretzky-Kiefer-Wolfowitz inequality.
-    """
-    return math.sqrt(math.log(2 / false_alarm) / (2 * n))
-
-
-def normal_threshold(false_alarm: float, tests: int = 1) -> float:
-    """|z| that a standard normal exceeds with probability `false_alarm` in any of `tests` tests."""
-    p = torch.tensor(1 - false_alarm / (2 * tests), dtype=torch.float64)
-    return float(torch.special.ndtri(p))
+__all__ = ["bernstein_radius", "dkw_radius", "features", "normal_threshold"]
 
 
 def features(x: Float[Tensor, "n d"], centre: Tensor, scale: Tensor, count: int) -> Float[Tensor, "n features"]:

@@ -6,6 +6,7 @@ checkpoint.safetensors   everything that training needs to go on, newest
 best.safetensors         the estimator with the best held-out score (early stopping only)
 model.safetensors        the finished estimator
 summary.json             the figures of the finished run
+normalizer.json          log Z with its interval (`contrastive normalizer`)
 """
 
 import json
@@ -43,6 +44,7 @@ class RunDirectory:
         self.best_path = self.path / "best.safetensors"
         self.model_path = self.path / "model.safetensors"
         self.summary_path = self.path / "summary.json"
+        self.normalizer_path = self.path / "normalizer.json"
         self.metrics: list[dict[str, Any]] = []
 
     @property
@@ -117,6 +119,14 @@ class RunDirectory:
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write summary.json."""
         write_json(self.summary_path, summary)
+
+    def read_newest_summary(self) -> dict[str, Any]:
+        """summary.json, its figures of log Z replaced by those of normalizer.json where that was made later."""
+        summary = self.read_summary()
+        if not self.normalizer_path.exists():
+            return summary
+        kept: dict[str, Any] = json.loads(self.normalizer_path.read_text(encoding="utf-8"))
+        return {**summary, **{key: value for key, value in kept.items() if key.startswith(("log_partition", "test_"))}}
 
     def write_model(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Write the finished estimator."""

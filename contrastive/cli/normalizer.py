@@ -1,0 +1,62 @@
+"""`contrastive normalizer`."""
+
+import json as _json
+import sys
+
+import torch
+
+from contrastive.errors import ContrastiveError
+from contrastive.metrics import partition_figures
+from contrastive.normalizer import LogPartition, log_partitions
+from contrastive.training.api import load
+from contrastive.training.files import finite_or_none, write_json
+from contrastive.training.preparation import prepare
+from contrastive.training.run_directory import RunDirectory
+
+
+def run(*, run: str, method: str, draws: int, level: float, longest: int, seed: int, json: bool) -> None:
+    """Estimate log Z of a finished run, keep it in the run, and print it beside the learned c."""
+    estimator, directory = load(run), RunDirectory(run)
+    test = _held_out(directory)
+    torch.manual_seed(seed)
+    estimates = log_partitions(
+        estimator, method, draws=draws, level=level, longest=longest, data=test, progress=sys.stderr.isatty()
+    )
+    report = partition_figures(estimator, estimates, test) | {
+        "log_normalizer": estimator.log_normalizer.tolist(),
+        "estimates": [estimate.to_dict() for estimate in estimates],
+        "asked": {"method": method, "draws": draws, "longest": longest, "seed": seed},
+    }
+    write_json(directory.normalizer_path, report)
+    if json:
+        print(_json.dumps(finite_or_none(report)))
+        return
+    for k, (estimate, learned) in enumerate(zip(estimates, estimator.log_normalizer.reshape(-1).tolist())):
+        if len(estimates) > 1:
+            print(f"class {k}")
+        _show(estimate, learned)
+    if test is not None:
+        print(f"mean log p of the test rows, by the upper end: {report['test_log_prob_energy_normalized']:.4f}")
+    print(f"kept: {directory.normalizer_path}")
+
+
+def _held_out(directory: RunDirectory) -> torch.Tensor | None:
+    """The run's test rows, by which a mode that no draw reaches is noticed."""
+    config = directory.read_config()
+    try:
+        return prepare(config.data, config).test
+    except ContrastiveError as error:
+        print(
+            f"contrastive: warning: a missing mode would go unnoticed, the run's data are gone: {error}",
+            file=sys.stderr,
+        )
+        return None
+
+
+def _show(estimate: LogPartition, learned: float) -> None:
+    print(estimate)
+    inside = "inside" if estimate.low <= learned <= estimate.high else "outside"
+    print(f"learned c = {learned:.4f}, log Z {learned - estimate.log_z:+.4f}: {inside} the interval")
+    width = max(map(len, estimate.diagnostics))
+    for name, value in estimate.diagnostics.items():
+        print(f"  {name:{width}}  {value:.6g}" if isinstance(value, float) else f"  {name:{width}}  {value}")

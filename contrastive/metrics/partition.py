@@ -1,0 +1,58 @@
+"""Figures of a run that rest on log Z."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from contrastive.estimator import ContrastiveEstimator
+from contrastive.normalizer import LogPartition
+
+_ROWS = 10_000  # at once
+
+
+def partition_figures(
+    estimator: ContrastiveEstimator, estimates: Sequence[LogPartition], x: Float[Tensor, "n *event"] | None = None
+) -> dict[str, Any]:
+    """log Z with its interval, and held-out log-densities by it; lists for a K-class energy.
+
+    Args:
+        estimator: what was judged.
+        estimates: of `log_partitions`.
+        x: held-out data in original units.
+
+    Returns:
+        `log_partition`, `log_partition_low`, `log_partition_high`, `log_partition_method`, `log_partition_verdict`
+        and, with `x`, `test_log_prob_energy_normalized`: the mean of log p with log Z at its upper, conservative end.
+    """
+    columns: dict[str, list[Any]] = {
+        "log_partition": [estimate.log_z for estimate in estimates],
+        "log_partition_low": [estimate.low for estimate in estimates],
+        "log_partition_high": [estimate.high for estimate in estimates],
+        "log_partition_method": [estimate.method for estimate in estimates],
+        "log_partition_verdict": [estimate.verdict_with_reasons for estimate in estimates],
+    }
+    figures = {key: column[0] if estimator.num_classes is None else column for key, column in columns.items()}
+    if x is None:
+        return figures
+    high = torch.tensor(columns["log_partition_high"], dtype=torch.float64)
+    return {**figures, "test_log_prob_energy_normalized": mean_log_prob(estimator, x, high)}
+
+
+@torch.no_grad()
+def mean_log_prob(
+    estimator: ContrastiveEstimator, x: Float[Tensor, "n *event"], log_normalizer: Float[Tensor, " classes"]
+) -> float:
+    """Mean log p at `x` in original units, with log Z given in the place of the learned c.
+
+    Args:
+        estimator: what is judged.
+        x: held-out data.
+        log_normalizer: log Z, one entry; or one for each class, whose densities are mixed equally.
+    """
+    f = torch.cat([estimator.unnormalized_log_prob(part).cpu() for part in x.split(_ROWS)]).double()
+    log_p = f.reshape(len(x), -1) - log_normalizer.double()
+    return float((log_p.logsumexp(1) - math.log(log_p.shape[1])).mean())

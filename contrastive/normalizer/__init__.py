@@ -1,0 +1,20 @@
+"""How far to trust c: estimates of log Z with error bars and a verdict."""
+
+from contrastive.normalizer.annealing import anneal, annealing_estimate
+from contrastive.normalizer.automatic import METHODS, log_partitions
+from contrastive.normalizer.bridge import bridge_estimate
+from contrastive.normalizer.certified import certified_interval
+from contrastive.normalizer.importance import WeightSummary, importance_estimate
+from contrastive.normalizer.result import LogPartition
+
+__all__ = [
+    "METHODS",
+    "LogPartition",
+    "WeightSummary",
+    "anneal",
+    "annealing_estimate",
+    "bridge_estimate",
+    "certified_interval",
+    "importance_estimate",
+    "log_partitions",
+]
