@@ -19,10 +19,8 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "elu": nn.ELU,
 }
 #: Arguments that the plugin or the class before in the chain decides, or that only Python can give.
-_DECIDED = {
-    *("self", "features", "context", "in_features", "out_features", "args", "kwargs"),
-    *("univariate", "shapes", "order", "adjacency", "mask"),
-}
+_DECIDED = {"self", "features", "context", "in_features", "out_features", "args", "kwargs"}
+_DECIDED |= {"univariate", "shapes", "order", "adjacency", "mask"}
 
 
 def options_of(chain: Iterable[type]) -> dict[str, Any]:
@@ -66,7 +64,8 @@ def one_of(option: str, value: str, known: Iterable[str]) -> str:
 def _fits(value: Any, annotation: Any) -> bool:
     """Whether a value is of the annotated type, and positive where it is a number."""
     if _is_activation(annotation):
-        return value in ACTIVATIONS or (isinstance(value, type) and issubclass(value, nn.Module))
+        by_name = isinstance(value, str) and value in ACTIVATIONS
+        return by_name or (isinstance(value, type) and issubclass(value, nn.Module))
     if typing.get_origin(annotation) is typing.Literal:
         return value in typing.get_args(annotation)
     if _is_sizes(annotation):
@@ -96,7 +95,7 @@ def _kind(annotation: Any) -> str:
 
 def _as_zuko_wants(value: Any, annotation: Any) -> Any:
     if _is_activation(annotation):
-        return ACTIVATIONS.get(value, value)
+        return ACTIVATIONS[value] if isinstance(value, str) else value
     if _is_sizes(annotation):
         return tuple(value) if isinstance(value, list | tuple) else (value,)
     return value

@@ -206,6 +206,7 @@ def test_options_reach_zuko_by_name():
         ("zuko/nsf", {"randperm": 1}, "true or false for randperm"),
         ("zuko/maf", {"hidden_features": [8, 0]}, "positive whole numbers such as 64,64 for hidden_features"),
         ("zuko/maf", {"activation": "sine"}, "one of silu, relu"),
+        ("zuko/maf", {"activation": [1]}, "one of silu, relu"),
         ("zuko/naf", {"network": 3}, "a mapping such as"),
         ("zuko/naf", {"network": {"depth": 3}}, "network has no option 'depth'; it has hidden_features"),
         ("zuko/gmm", {"covariance_type": "round"}, "one of full, diagonal, spherical"),
