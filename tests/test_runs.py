@@ -13,7 +13,9 @@ import yaml
 
 import contrastive
 from contrastive import ContrastiveError, ContrastiveEstimator, fit, load, make_energy, make_noise
+from contrastive.cli.main import main
 from contrastive.config import FitConfig, read_config
+from contrastive.training.files import read_checkpoint, write_checkpoint
 from contrastive.training.run_directory import RunDirectory
 from contrastive.training.trainer import Trainer
 
@@ -128,6 +130,17 @@ def test_ctrl_c_saves_and_says_how_to_resume(tmp_path):
     assert process.returncode == 130
     assert f"contrastive fit --resume {out}" in errors
     assert (out / "checkpoint.safetensors").exists()
+
+
+def test_a_checkpoint_of_another_version_is_refused_in_a_sentence(tmp_path, capsys):
+    out = tmp_path / "run"
+    fit("moons", steps=60, evaluate_every=50, checkpoint_every=50, log_partition_draws=0, quiet=True, out=str(out))
+    (out / "summary.json").unlink()
+    tensors, state = read_checkpoint(out / "checkpoint.safetensors")
+    del state["stage"]["noise_is_held"]
+    write_checkpoint(out / "checkpoint.safetensors", tensors, state)
+    assert main(["fit", "--resume", str(out), "--quiet"]) == 2
+    assert "written by another version" in capsys.readouterr().err
 
 
 def test_a_loaded_run_is_the_fitted_one(tmp_path):

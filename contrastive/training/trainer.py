@@ -214,7 +214,13 @@ class Trainer:
                 self.directory.rewind(-1)
             return
         tensors, state = read_checkpoint(self.directory.checkpoint_path)
-        self._load(tensors, state)
+        try:
+            self._load(tensors, state)
+        except (KeyError, TypeError) as error:
+            raise ContrastiveError(
+                f"{self.directory.checkpoint_path} was written by another version ({error}): fit again, with "
+                f"--config {self.directory.config_path} --out NEW"
+            ) from error
         self.directory.rewind(self.position.updates)
 
     def _load(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
