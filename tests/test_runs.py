@@ -55,8 +55,9 @@ def test_fce_brings_the_noise_to_the_data():
     truth = torch.distributions.MultivariateNormal(torch.tensor([1.0, -0.5]), torch.tensor([[1.0, 0.5], [0.5, 0.7]]))
     noise = make_noise("gaussian", event_shape=(2,), loc=[0.0, 0.0], covariance=2 * torch.eye(2))
     estimator = ContrastiveEstimator(make_energy("mlp", event_shape=(2,), widths=(32,)), noise, adapt_noise=True)
-    turns = {"schedule": "alternate", "energy_updates": 2, "noise_updates": 1}
-    estimator.fit(truth, steps=2000, batch_size=500, noise_learning_rate=5e-3, quiet=True, **turns)
+    game = {"schedule": "alternate", "energy_updates": 2, "noise_updates": 1}
+    alone = {"noise_likelihood_weight": 0.0, "hold_noise_after": 1.0}
+    estimator.fit(truth, steps=2000, batch_size=500, noise_learning_rate=5e-3, quiet=True, **game, **alone)
     points = truth.sample((2000,))
     kl = (truth.log_prob(points) - noise.log_prob(points)).mean()
     assert float(kl) < 0.02
