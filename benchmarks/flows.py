@@ -112,11 +112,11 @@ def main() -> None:
     settings = {"steps": arguments.steps, "batch_size": arguments.batch_size, "seed": arguments.seed}
     arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / "flows.json"
-    rows = kept(path, settings)
+    rows, source = kept(path, settings), provenance()
     for label in FLOWS:
         if label not in rows and label.startswith(tuple(arguments.only)):
-            rows[label] = measure(label, **settings)
-            path.write_text(json.dumps({**provenance(), **settings, "rows": rows}, indent=2) + "\n")
+            rows[label] = {**measure(label, **settings), "commit": source["commit"]}
+            path.write_text(json.dumps({**source, **settings, "rows": rows}, indent=2) + "\n")
             plot(rows, arguments.out / "flows.png")
         if label in rows:
             print(line(label, rows[label]), flush=True)
