@@ -41,6 +41,8 @@ class FitConfig:
     noise_ratio: float = option(1.0, "nu, the weight of the noise in the loss")
     noise_per_data: float | None = option(None, "noise draws a data point [noise_ratio]")
 
+    defensive_share: float | None = option(None, "of the energy's noise, from a Gaussian [learned noise: 0.1; else 0]")
+
     recipe: Literal["default", "paper"] = option("default", "default: measures best; paper: Gao et al. 2020")
     steps: int = option(10_000, "updates of both players together")
     pretrain_steps: int | None = option(None, "maximum-likelihood updates of the noise before [nce with a flow: 5000]")
@@ -91,6 +93,7 @@ class FitConfig:
         for name in ("ema", "noise_ema", "validation", "test"):
             _require(self, name, lambda v: 0 <= v < 1, "in [0, 1)")
         _require(self, "hold_noise_after", lambda v: 0 < v <= 1, "in (0, 1]")
+        _require(self, "defensive_share", lambda v: 0 <= v < 1, "in [0, 1)")
         _require(self, "log_partition_draws", lambda v: v == 0 or v >= 1000, "0, or at least 1000")
         _require(self, "gate_accuracy", lambda v: 0.5 <= v < 1, "in [0.5, 1)")
         if self.validation + self.test >= 1:

@@ -24,6 +24,7 @@ from torch.distributions import Distribution
 
 from contrastive.data.scaling import Scaling
 from contrastive.errors import ContrastiveError
+from contrastive.noises.defensive import DefensiveMixture
 from contrastive.noises.distribution import DistributionNoise
 from contrastive.objectives import Objective, make_objective
 from contrastive.optimal_normalizer import optimal_log_normalizer
@@ -99,6 +100,9 @@ class ContrastiveEstimator(nn.Module):
         noise_per_data: kappa > 0, noise draws a data point; nu unless told.
         adapt_noise: the noise learns too (FCE); it must have trainable parameters.
         scaling: from original units to model coordinates; the identity unless told.
+        defence: a wide noise that shares the energy's draws with `noise` while it learns (`DefensiveMixture`): a flow
+            has light tails, and where it never comes f is free to be too high.
+        defensive_share: of those draws.
 
     Raises:
         ContrastiveError: if the noise is not one, cannot adapt where it should, or a number is out of range.
@@ -122,6 +126,8 @@ class ContrastiveEstimator(nn.Module):
         noise_per_data: float | None = None,
         adapt_noise: bool = False,
         scaling: Scaling | None = None,
+        defence: NoiseModel | None = None,
+        defensive_share: float = 0.1,
     ) -> None:
         super().__init__()
         if isinstance(noise, Distribution):
@@ -146,6 +152,7 @@ class ContrastiveEstimator(nn.Module):
         self.num_classes: int | None = getattr(energy, "num_classes", None)
         self.log_normalizer = nn.Parameter(torch.zeros(() if self.num_classes is None else (self.num_classes,)))
         self.scaling = scaling or Scaling.identity(tuple(noise.event_shape))
+        self.defence, self.defensive_share = defence, defensive_share
         self.introduce_noise()
 
     # The model, in original units ------------------------------------------------------------------------------
@@ -236,10 +243,23 @@ class ContrastiveEstimator(nn.Module):
             z: data in model coordinates.
             log_q: the noise's log-density at `z` where it is known already.
         """
-        with torch.no_grad():
-            z_noise, log_q_noise = self.draw_noise(self._draws_for(len(z)))
-            log_q = self.noise.log_prob(z) if log_q is None else log_q
-        return self._contrast(z, log_q, z_noise, log_q_noise)
+        return self._against(self.noise, z, log_q)
+
+    def contrast_defended(self, z: Float[Tensor, "n *event"], log_q: Float[Tensor, " n"] | None = None) -> Contrast:
+        """As `contrast`, against `defended_noise`: what the energy learns from. Its optimum is the same p.
+
+        Args:
+            z: data in model coordinates.
+            log_q: the log-density of `defended_noise` at `z` where it is known already.
+        """
+        return self._against(self.defended_noise, z, log_q)
+
+    @property
+    def defended_noise(self) -> NoiseModel:
+        """The noise mixed with its defence; the noise itself where it has none."""
+        if self.defence is None:
+            return self.noise
+        return DefensiveMixture(self.noise, self.defence, self.defensive_share)
 
     def contrast_through_noise(self, z: Float[Tensor, "n *event"]) -> Contrast:
         """Data against noise with the noise in the graph: V is differentiable in q's parameters.
@@ -299,6 +319,13 @@ class ContrastiveEstimator(nn.Module):
         self.log_normalizer.fill_(optimal_log_normalizer(contrast.r_data, contrast.r_noise, self.noise_ratio))
 
     # One formula each ------------------------------------------------------------------------------------------
+
+    def _against(self, noise: NoiseModel, z: Tensor, log_q: Tensor | None) -> Contrast:
+        with torch.no_grad():
+            n = self._draws_for(len(z))
+            z_noise, log_q_noise = noise.draw(n) if isinstance(noise, DefensiveMixture) else draw(noise, n)
+            log_q = noise.log_prob(z) if log_q is None else log_q
+        return self._contrast(z, log_q, z_noise, log_q_noise)
 
     def _contrast(self, z: Tensor, log_q: Tensor, z_noise: Tensor, log_q_noise: Tensor) -> Contrast:
         # One pass over data and noise: twice the rows cost less than two calls.

@@ -526,7 +526,7 @@ NOISE_DEFECTS = [
     Defect(OffByOneMask, "normalization"),
     Defect(UnnormalisedWeights, "normalization"),
     Defect(OtherLabel, "draws-match-density"),
-    Defect(MarginalInsteadOfConditional, "score-identity"),
+    Defect(MarginalInsteadOfConditional, "probability-integral-transform"),
     Defect(NarrowConditional, "probability-integral-transform"),
     Defect(DetachedWeights, "gradient-of-log-prob"),
     Defect(Float32Inside, "float64"),

@@ -13,7 +13,7 @@ from contrastive.training import api
 from contrastive.training.preparation import prepare
 from contrastive.training.progress import Progress, describe
 from contrastive.training.run_directory import RunDirectory
-from contrastive.training.session import make_estimator, with_pretraining
+from contrastive.training.session import decided, make_estimator
 
 
 def run(
@@ -42,7 +42,7 @@ def run(
     data = prepare(settings.data, settings)
     estimator = make_estimator(settings, data)
     if not resume:
-        settings = with_pretraining(settings, estimator)
+        settings = decided(settings, estimator)
         directory.create(settings, overwrite=overwrite)
     try:
         summary = api.run(settings, estimator, data, directory, Progress(quiet=quiet), resume=bool(resume))

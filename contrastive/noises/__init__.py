@@ -1,5 +1,6 @@
 """Built-in noises: normalised densities with closed forms. Flows are plugins."""
 
+from contrastive.noises.defensive import DefensiveMixture
 from contrastive.noises.distribution import DistributionNoise
 from contrastive.noises.gaussian import DiagonalGaussian, Gaussian
 from contrastive.noises.gaussian_mixture import GaussianMixture
@@ -9,6 +10,7 @@ from contrastive.noises.uniform import Uniform
 
 __all__ = [
     "BernoulliSpins",
+    "DefensiveMixture",
     "DiagonalGaussian",
     "DistributionNoise",
     "Gaussian",

@@ -23,6 +23,8 @@ _GRID = 20_001
 _CELLS = 6  # a side, so that no narrow mode falls between the first nodes
 _MOST_SUBDIVISIONS = 60
 _DIRECTIONS = 4
+_WAVES = 8
+_CDF_TOLERANCE = 2e-3  # of an integrated distribution function, or of a cosine of one
 
 
 @collect(DENSITY)
@@ -73,8 +75,10 @@ def _one_pass_draws_match_density(subject: Subject) -> None:
 def _probability_integral_transform(subject: Subject) -> None:
     """Draws through their distribution function are uniform: in 1-D, or each conditional where a noise shows them.
 
-    Dvoretzky-Kiefer-Wolfowitz. In 1-D the distribution function is the integral of exp(log_prob); in more it is the
-    noise's own `conditional_cdf`.
+    In 1-D the distribution function is the integral of exp(log_prob); in more it is the noise's own `conditional_cdf`,
+    whose values are independent too (Rosenblatt 1952). Two looks at them: the largest distance of the distribution
+    functions (Dvoretzky-Kiefer-Wolfowitz), and the means of cosines, of each and of products of neighbours, which are
+    0 (Neyman's smooth test 1937, with Bernstein's bound): these see a wrong width sooner.
     """
     model = subject.model()
     shape = torch.Size([subject.rows])
@@ -84,9 +88,10 @@ def _probability_integral_transform(subject: Subject) -> None:
         columns = _cdf(model, model.sample(shape).flatten(), subject)[None]
     else:
         raise NotApplicable("for continuous noises in 1-D, and those that show conditional_cdf")
-    n = subject.rows
+    n, share = subject.rows, subject.false_alarm / (2 * len(columns))
     expected = torch.arange(n, dtype=columns.dtype) / n
-    allowed = dkw_radius(n, subject.false_alarm / len(columns)) + 2e-3
+    allowed = dkw_radius(n, share) + _CDF_TOLERANCE
+    before: Tensor | None = None
     for i, column in enumerate(columns):
         uniform = column.sort().values
         distance = float(torch.maximum((uniform - expected).abs(), (uniform - expected - 1 / n).abs()).max())
@@ -95,6 +100,18 @@ def _probability_integral_transform(subject: Subject) -> None:
             f"the distribution function of the draws in dimension {i} is {distance:.3g} off the density's (chance "
             f"explains {allowed:.2g})",
         )
+        waves = torch.cos(math.pi * column[:, None] * torch.arange(1, _WAVES + 1))
+        pairs = waves[:, :0] if before is None else (waves[:, :4, None] * before[:, None, :4]).flatten(1)
+        mean, radius = bernstein_radius(torch.cat([waves, pairs], 1), width=2.0, false_alarm=share)
+        excess = mean.abs() - radius - _CDF_TOLERANCE
+        worst = int(excess.argmax())
+        require(
+            float(excess[worst]) <= 0,
+            f"the draws in dimension {i} are not those of the density"
+            f"{' given the dimension before' if worst >= _WAVES else ', too wide, too narrow or shifted'}: a mean that "
+            f"should be 0 is {float(mean[worst]):.3g} (chance explains {float(radius[worst]):.2g})",
+        )
+        before = waves
 
 
 def _cdf(model: NoiseModel, draws: Tensor, subject: Subject) -> Tensor:

@@ -12,7 +12,7 @@ from contrastive.registry import make_energy, make_noise
 from contrastive.training.preparation import Prepared, prepare
 from contrastive.training.progress import Progress
 from contrastive.training.run_directory import RunDirectory
-from contrastive.training.session import make_estimator, make_trainer, summarize, with_pretraining
+from contrastive.training.session import decided, make_defence, make_estimator, make_trainer, summarize
 
 
 def fit(data: Any, *, quiet: bool = False, overwrite: bool = False, **settings: Any) -> ContrastiveEstimator:
@@ -45,7 +45,7 @@ def fit(data: Any, *, quiet: bool = False, overwrite: bool = False, **settings: 
     config = FitConfig(**{"data": name, **settings}).resolved()
     prepared = prepare(data, config)
     estimator = make_estimator(config, prepared)
-    config = with_pretraining(config, estimator)
+    config = decided(config, estimator)
     directory = None
     if config.out is not None:
         directory = RunDirectory(config.out)
@@ -85,7 +85,7 @@ def fit_estimator(estimator: ContrastiveEstimator, x: Any, *, quiet: bool = Fals
         raise ContrastiveError(
             f"data of shape {prepared.event_shape} a point, but the noise is over {tuple(estimator.noise.event_shape)}"
         )
-    return run(with_pretraining(config, estimator), estimator, prepared, None, Progress(quiet=quiet))
+    return run(decided(config, estimator), estimator, prepared, None, Progress(quiet=quiet))
 
 
 def run(
@@ -127,6 +127,8 @@ def load(directory: str | Path) -> ContrastiveEstimator:
         noise_per_data=config.noise_per_data,
         adapt_noise=config.method == "fce",
         scaling=Scaling.identity(event_shape),
+        defence=make_defence(event_shape) if config.defensive_share else None,
+        defensive_share=config.defensive_share or 0.1,
     )
     try:
         estimator.load_state_dict(tensors)

@@ -13,6 +13,7 @@ from contrastive.config import FitConfig
 from contrastive.errors import ContrastiveError
 from contrastive.estimator import ContrastiveEstimator
 from contrastive.metrics import evaluate, partition_figures
+from contrastive.noises import Gaussian
 from contrastive.normalizer import log_partitions
 from contrastive.protocols import FittableNoise, InitializableNoise, NoiseAwareEnergy, trainable_parameters
 from contrastive.registry import available_noises, make_energy, make_noise
@@ -26,6 +27,7 @@ from contrastive.training.trainer import Trainer
 
 _CURVE_ROWS = 10_000  # of the test rows, for the evaluations during training
 _DEFAULT_PRETRAINING = 5_000
+_DEFAULT_SHARE = 0.1  # docs/recipes.md has the figures
 _INITIALIZATION_ROWS = 10_000
 
 
@@ -69,6 +71,7 @@ def make_trainer(
     """The trainer of an estimator, its noise fitted or initialised on `data`."""
     estimator.scaling = data.scaling.to(estimator.log_normalizer.device)
     _introduce(estimator, data, config.seed)
+    _defend(estimator, data, config.defensive_share or 0.0)
     averaged = copy.deepcopy(estimator).requires_grad_(False).eval()
 
     def judge(candidate: ContrastiveEstimator, stage: str) -> dict[str, Any]:
@@ -96,20 +99,30 @@ def make_trainer(
     )
 
 
-def with_pretraining(config: FitConfig, estimator: ContrastiveEstimator) -> FitConfig:
-    """`config` with `pretrain_steps` decided: a flow that is to be held must be fitted first.
+def decided(config: FitConfig, estimator: ContrastiveEstimator) -> FitConfig:
+    """`config` with what depends on the noise decided: `pretrain_steps` and `defensive_share`.
+
+    A flow that is to be held must be fitted first. A noise that is learned by gradient steps has the tails that its
+    layers give it: over vectors it is defended.
 
     Raises:
-        ContrastiveError: if steps were asked for a noise that gradient steps cannot fit.
+        ContrastiveError: if steps were asked for a noise that gradient steps cannot fit, or to defend discrete draws.
     """
-    trainable = bool(trainable_parameters(estimator.noise))
+    noise = estimator.noise
+    trainable = bool(trainable_parameters(noise))
     if config.pretrain_steps and not trainable:
         raise ContrastiveError(f"the noise {config.noise!r} has nothing to pre-train; leave out --pretrain-steps")
-    if config.pretrain_steps is not None:
-        return config
-    needed = trainable and not isinstance(estimator.noise, FittableNoise)
-    held = not estimator.adapt_noise
-    return replace(config, pretrain_steps=_DEFAULT_PRETRAINING if needed and held else 0)
+    discrete = getattr(noise, "is_discrete", False)
+    if config.defensive_share and discrete:
+        raise ContrastiveError(f"the noise {config.noise!r} is discrete, a Gaussian cannot defend it")
+    learned = trainable and (estimator.adapt_noise or not isinstance(noise, FittableNoise))
+    steps, share = config.pretrain_steps, config.defensive_share
+    if steps is None:
+        steps = _DEFAULT_PRETRAINING if learned and not estimator.adapt_noise else 0
+    if share is None:
+        defended = learned and not discrete and len(noise.event_shape) == 1 and config.recipe == "default"
+        share = _DEFAULT_SHARE if defended else 0.0
+    return replace(config, pretrain_steps=steps, defensive_share=share)
 
 
 def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, Any]:
@@ -170,6 +183,22 @@ def _introduce(estimator: ContrastiveEstimator, data: Prepared, seed: int) -> No
             torch.manual_seed(seed)
             noise.initialize(data.fitting[:_INITIALIZATION_ROWS])
     estimator.introduce_noise()
+
+
+def _defend(estimator: ContrastiveEstimator, data: Prepared, share: float) -> None:
+    if estimator.defence is not None or not share:
+        return
+    defence = make_defence(data.event_shape)
+    try:
+        defence.fit(data.fitting)
+    except ContrastiveError as error:
+        raise ContrastiveError(f"the noise has no Gaussian defence: {error}; or take --defensive-share 0") from error
+    estimator.defence, estimator.defensive_share = defence.to(estimator.log_normalizer.device), share
+
+
+def make_defence(event_shape: tuple[int, ...]) -> Gaussian:
+    """The wide noise that defends a learned one, not yet fitted, held."""
+    return Gaussian(event_shape).requires_grad_(False)
 
 
 def _stages(config: FitConfig, estimator: ContrastiveEstimator, averaged: ContrastiveEstimator) -> list[Stage]:

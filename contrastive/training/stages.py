@@ -118,7 +118,7 @@ class Game:
         """Score rows that come again only once, where the noise is held."""
         self._source = source
         if self.noise_is_held:
-            source.score_once(self.estimator.noise)
+            source.score_once(self.estimator.defended_noise)
 
     def update(self, batch: Batch, progress: float) -> str:
         """One move of the player whose turn it is."""
@@ -127,7 +127,7 @@ class Game:
             self._hold_noise()
         mover = "energy" if self.noise_is_held else self.schedule.mover
         if mover == "energy":
-            contrast = self.estimator.contrast(batch.z, batch.log_q)
+            contrast = self.estimator.contrast_defended(batch.z, batch.log_q)
             self.players["energy"].step(contrast.loss, progress)
         else:
             contrast = self.estimator.contrast_through_noise(batch.z)
@@ -142,7 +142,7 @@ class Game:
         self.players["noise"].adopt_average()
         self.noise_is_held = True
         if self._source is not None:
-            self._source.score_once(self.estimator.noise)
+            self._source.score_once(self.estimator.defended_noise)
 
     def _restart_energy(self, step: int) -> None:
         every = self.restart_energy_every

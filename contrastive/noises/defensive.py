@@ -1,0 +1,73 @@
+"""A noise whose tails are covered by another: Hesterberg (1995), "Weighted average importance sampling and defensive
+mixture distributions", Technometrics 37.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from contrastive.errors import ContrastiveError
+from contrastive.protocols import NoiseModel, draw
+
+
+@dataclass(frozen=True)
+class DefensiveMixture:
+    """(1 - w) q + w h, a noise: no point of h's lacks noise, however light q's tails are.
+
+    Args:
+        noise: q.
+        defence: h, with wide tails, over the same events.
+        share: w in (0, 1).
+
+    Raises:
+        ContrastiveError: if the share is out of range, or the event shapes differ.
+    """
+
+    noise: NoiseModel
+    defence: NoiseModel
+    share: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise ContrastiveError(f"the defensive share must be in (0, 1), got {self.share:g}")
+        if tuple(self.noise.event_shape) != tuple(self.defence.event_shape):
+            raise ContrastiveError(
+                f"the defence is over {tuple(self.defence.event_shape)}, the noise over {tuple(self.noise.event_shape)}"
+            )
+
+    @property
+    def event_shape(self) -> torch.Size:
+        """Shape of one draw."""
+        return self.noise.event_shape
+
+    def log_prob(self, value: Float[Tensor, "*shape"]) -> Float[Tensor, "*batch"]:
+        """log of the mixture's density, nats."""
+        return self._mixed(self.noise.log_prob(value), value)
+
+    def sample(self, sample_shape: torch.Size = torch.Size()) -> Float[Tensor, "*shape"]:
+        """Draws of shape `sample_shape + event_shape`, in random order."""
+        shape = torch.Size(sample_shape)
+        x, _ = self.draw(shape.numel())
+        return x[torch.randperm(len(x), device=x.device)].reshape(*shape, *self.event_shape)
+
+    @torch.no_grad()
+    def draw(self, n: int) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
+        """`n` draws and the mixture's log-density there; those of q come first.
+
+        How many are h's is not left to chance: w n, rounded up or down at random, so that means stay unbiased.
+        """
+        of_defence = math.floor(self.share * n + float(torch.rand(())))
+        parts = []
+        if of_defence < n:
+            parts.append(draw(self.noise, n - of_defence))
+        if of_defence:
+            y = self.defence.sample(torch.Size([of_defence]))
+            parts.append((y, self.noise.log_prob(y)))
+        x, log_q = (torch.cat(part) for part in zip(*parts))
+        return x, self._mixed(log_q, x)
+
+    def _mixed(self, log_q: Tensor, x: Tensor) -> Tensor:
+        return torch.logaddexp(log_q + math.log1p(-self.share), self.defence.log_prob(x) + math.log(self.share))
