@@ -68,7 +68,7 @@ def _fit(fields: dict[str, Any], path: Path) -> None:
     from contrastive.training.preparation import prepare
     from contrastive.training.progress import Progress
     from contrastive.training.run_directory import RunDirectory
-    from contrastive.training.session import make_estimator, with_pretraining
+    from contrastive.training.session import decided, make_estimator
 
     directory = RunDirectory(path)
     if directory.is_finished:
@@ -78,7 +78,7 @@ def _fit(fields: dict[str, Any], path: Path) -> None:
     data = prepare(config.data, config)
     estimator = make_estimator(config, data)
     if not resume:
-        config = with_pretraining(config, estimator)
+        config = decided(config, estimator)
         directory.create(config)
     api.run(config, estimator, data, directory, Progress(quiet=True), resume=resume)
 
