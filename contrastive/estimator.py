@@ -27,6 +27,7 @@ from contrastive.errors import ContrastiveError
 from contrastive.noises.defensive import DefensiveMixture
 from contrastive.noises.distribution import DistributionNoise
 from contrastive.objectives import Objective, make_objective
+from contrastive.objectives.protocol import allows_adaptive_noise
 from contrastive.optimal_normalizer import optimal_log_normalizer
 from contrastive.protocols import AdaptiveNoise, EnergyModel, NoiseAwareEnergy, NoiseModel, draw, trainable_parameters
 from contrastive.score_function import score_function_mean
@@ -147,6 +148,11 @@ class ContrastiveEstimator(nn.Module):
                 raise ContrastiveError(f"{name} must be a positive number, got {number}")
         self.energy, self.noise = energy, noise
         self.objective = make_objective(objective) if isinstance(objective, str) else objective
+        if adapt_noise and not allows_adaptive_noise(self.objective):
+            raise ContrastiveError(
+                "this objective cannot adapt the noise: minus its loss is no divergence for the noise to minimise; "
+                "take 'nce', 'is-mle', 'exponential' or 'least-squares', or adapt_noise=False"
+            )
         self.noise_ratio, self.noise_per_data = float(noise_ratio), float(noise_per_data)
         self.adapt_noise = adapt_noise
         self.num_classes: int | None = getattr(energy, "num_classes", None)
@@ -159,6 +165,8 @@ class ContrastiveEstimator(nn.Module):
 
     def log_prob(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
         """log p(x) = f(x) - c in nats, with the learned c: a parameter, not a proven log Z.
+
+        Where the objective does not learn c (`ranking`, `mc-mle`) training ends by setting it to the optimum of NCE.
 
         Raises:
             ContrastiveError: if `x` is not a batch of events.

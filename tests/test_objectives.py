@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from contrastive.errors import ContrastiveError
 from contrastive.objectives import make_objective
-from contrastive.objectives.logistic import logistic
+from contrastive.objectives.bregman import LOGISTIC as logistic
 
 ratios = st.lists(st.floats(-20, 20), min_size=1, max_size=8).map(lambda r: torch.tensor(r, dtype=torch.float64))
 

@@ -8,6 +8,8 @@ from typing import Any
 from contrastive.errors import ContrastiveError
 from contrastive.statistics import normal_threshold
 
+_ROUNDING = 1e-12  # relative; equal densities leave nothing else
+
 
 @dataclass(frozen=True)
 class LogPartition:
@@ -48,7 +50,8 @@ class LogPartition:
         reasons: Sequence[str] = (),
         diagnostics: dict[str, Any] | None = None,
     ) -> "LogPartition":
-        """An estimate whose error is taken to be normal."""
+        """An estimate whose error is taken to be normal, and no smaller than float64's rounding."""
+        standard_error = max(standard_error, _ROUNDING * (1 + abs(log_z)))
         radius = normal_threshold(1 - level) * standard_error
         return cls(
             log_z,

@@ -2,21 +2,24 @@
 
 An objective takes the log-ratios r = f - c - log q - log nu at the data, those at the noise draws, and nu, and returns
 one loss a row for both, nu counted in the noise's. Minimising the sum of their means over (f, c) estimates the
-density. A new objective is one file here and one line in `OBJECTIVES`.
+density. A new objective is a `Bregman` of two functions or one class here, and one line in `OBJECTIVES`.
 """
 
-from collections.abc import Callable
-from typing import TypeAlias
-
-from jaxtyping import Float
-from torch import Tensor
-
 from contrastive.errors import ContrastiveError, did_you_mean
-from contrastive.objectives.logistic import logistic
+from contrastive.objectives.bregman import EXPONENTIAL, IMPORTANCE, LEAST_SQUARES, LOGISTIC, Bregman
+from contrastive.objectives.protocol import Objective
+from contrastive.objectives.ranking import MonteCarloLikelihood, Ranking
 
-Objective: TypeAlias = Callable[[Float[Tensor, " data"], Float[Tensor, " noise"], float], tuple[Tensor, Tensor]]
+__all__ = ["OBJECTIVES", "Bregman", "MonteCarloLikelihood", "Objective", "Ranking", "make_objective"]
 
-OBJECTIVES: dict[str, Objective] = {"nce": logistic}
+OBJECTIVES: dict[str, Objective] = {
+    "nce": LOGISTIC,
+    "is-mle": IMPORTANCE,
+    "exponential": EXPONENTIAL,
+    "least-squares": LEAST_SQUARES,
+    "ranking": Ranking(),
+    "mc-mle": MonteCarloLikelihood(),
+}
 
 
 def make_objective(name: str) -> Objective:

@@ -12,7 +12,7 @@ from contrastive.registry import make_energy, make_noise
 from contrastive.training.preparation import Prepared, prepare
 from contrastive.training.progress import Progress
 from contrastive.training.run_directory import RunDirectory
-from contrastive.training.session import decided, make_defence, make_estimator, make_trainer, summarize
+from contrastive.training.session import decided, make_defence, make_estimator, make_trainer, settle, summarize
 
 
 def fit(data: Any, *, quiet: bool = False, overwrite: bool = False, **settings: Any) -> ContrastiveEstimator:
@@ -102,6 +102,7 @@ def run(
     if resume:
         trainer.load()
     trainer.run()
+    settle(estimator, prepared)
     summary = summarize(config, trainer, prepared)
     if directory is not None:
         directory.write_model(estimator.state_dict(), {"config": config.to_flat(), "summary": summary})

@@ -15,6 +15,7 @@ from contrastive.estimator import ContrastiveEstimator
 from contrastive.metrics import evaluate, partition_figures
 from contrastive.noises import Gaussian
 from contrastive.normalizer import log_partitions
+from contrastive.objectives.protocol import learns_normalizer
 from contrastive.protocols import FittableNoise, InitializableNoise, NoiseAwareEnergy, trainable_parameters
 from contrastive.registry import available_noises, make_energy, make_noise
 from contrastive.training.players import Player
@@ -76,6 +77,8 @@ def make_trainer(
 
     def judge(candidate: ContrastiveEstimator, stage: str) -> dict[str, Any]:
         started = stage == "contrast"
+        if started:
+            settle(candidate, data)
         metrics = evaluate(candidate, data.test[:_CURVE_ROWS], data.truth, energy=started)
         if config.early_stopping and started:
             # V judges f and c against a held noise; against a moving one it says nothing, log p does.
@@ -123,6 +126,16 @@ def decided(config: FitConfig, estimator: ContrastiveEstimator) -> FitConfig:
         defended = learned and not discrete and len(noise.event_shape) == 1 and config.recipe == "default"
         share = _DEFAULT_SHARE if defended else 0.0
     return replace(config, pretrain_steps=steps, defensive_share=share)
+
+
+def settle(estimator: ContrastiveEstimator, data: Prepared) -> None:
+    """Where the objective leaves c open, set it to NCE's optimum for f as it is. Leaves the random state as it was."""
+    if learns_normalizer(estimator.objective):
+        return
+    device = estimator.log_normalizer.device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(0)
+        estimator.balance(data.fitting[:_INITIALIZATION_ROWS])
 
 
 def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, Any]:
@@ -215,11 +228,14 @@ def _stages(config: FitConfig, estimator: ContrastiveEstimator, averaged: Contra
             **common,
         )
         stages.append(MaximumLikelihood(estimator, pupil, config.pretrain_steps))
-    own = [estimator.log_normalizer, *trainable_parameters(estimator.energy)]
+    own = trainable_parameters(estimator.energy)
+    own_averages = _twins(averaged.energy, estimator.energy)
+    if learns_normalizer(estimator.objective):
+        own, own_averages = [estimator.log_normalizer, *own], [averaged.log_normalizer, *own_averages]
     players = {
         "energy": Player(
             own,
-            [averaged.log_normalizer, *_twins(averaged.energy, estimator.energy)],
+            own_averages,
             optimizer=config.optimizer or "adam",
             learning_rate=config.learning_rate or 1e-3,
             ema=config.ema or 0.0,

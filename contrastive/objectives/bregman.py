@@ -1,0 +1,99 @@
+"""The Bregman family: one consistent loss for every convex function.
+
+With rho = e^r = p / (nu q) and a convex f, the loss
+
+    mean_data[-f'(rho)] + nu mean_noise[rho f'(rho) - f(rho)]
+
+is smallest where rho is the true ratio, c included. How f bends decides where the estimate looks: w(r) = rho f''(rho)
+is the weight of a point (`contrastive.asymptotics`).
+
+References: Gutmann & Hirayama (2011), "Bregman divergence as general framework to estimate unnormalized statistical
+models"; Uehara, Matsuda & Komaki (2018), "Analysis of noise contrastive estimation from the perspective of asymptotic
+variance", arXiv 1808.07983.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import softplus
+
+
+@dataclass(frozen=True)
+class Bregman:
+    """The objective of a convex f, given by two functions of r, so that they can be stable where rho is not.
+
+    Args:
+        slope: r -> f'(e^r), up to a constant.
+        dual: r -> e^r f'(e^r) - f(e^r), up to a constant.
+
+    Example:
+        >>> objective = Bregman(lambda r: -torch.nn.functional.softplus(-r), torch.nn.functional.softplus)  # NCE's
+        >>> objective(torch.zeros(1), torch.zeros(1), 2.0)
+        (tensor([0.6931]), tensor([1.3863]))
+    """
+
+    slope: Callable[[Tensor], Tensor]
+    dual: Callable[[Tensor], Tensor]
+
+    learns_normalizer = True
+    allows_adaptive_noise = True
+
+    def __call__(
+        self, r_data: Float[Tensor, " data"], r_noise: Float[Tensor, " noise"], noise_ratio: float
+    ) -> tuple[Float[Tensor, " data"], Float[Tensor, " noise"]]:
+        """`-f'(rho)` at the data, and nu times `rho f'(rho) - f(rho)` at the noise."""
+        return -self.slope(r_data), noise_ratio * self.dual(r_noise)
+
+    def weight(self, r: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """w = rho f''(rho), the slope's derivative in r."""
+        with torch.enable_grad():
+            r = r.detach().requires_grad_()
+            (weight,) = torch.autograd.grad(self.slope(r).sum(), r)
+        return weight
+
+    @classmethod
+    def of(cls, f: Callable[[Tensor], Tensor]) -> "Bregman":
+        """The objective of any convex f of rho, by autograd: not protected from a rho that overflows.
+
+        Example:
+            >>> squares = Bregman.of(lambda rho: rho.square() / 2)
+            >>> squares(torch.zeros(1), torch.zeros(1), 1.0)
+            (tensor([-1.]), tensor([0.5000]))
+        """
+
+        def slope(r: Tensor) -> Tensor:
+            return _derivative(f, r.exp())
+
+        def dual(r: Tensor) -> Tensor:
+            rho = r.exp()
+            return rho * _derivative(f, rho) - f(rho)
+
+        return cls(slope, dual)
+
+
+def _derivative(f: Callable[[Tensor], Tensor], rho: Tensor) -> Tensor:
+    with torch.enable_grad():
+        rho = rho if rho.requires_grad else rho.requires_grad_()
+        (derivative,) = torch.autograd.grad(f(rho).sum(), rho, create_graph=True)
+    return derivative
+
+
+#: f = rho log rho - (1 + rho) log(1 + rho): `softplus(-r)` and `nu softplus(r)`, finite with a bounded gradient for
+#: every finite r; the sum of both means is -V of FCE. Gutmann & Hyvarinen (2012), "Noise-contrastive estimation of
+#: unnormalized statistical models", eq. 8.
+LOGISTIC = Bregman(lambda r: -softplus(-r), softplus)
+
+#: f = rho log rho: `-r` and `nu e^r`. Maximum likelihood with Z by importance sampling, in one loss: KALE, or Nguyen,
+#: Wainwright & Jordan's bound. Self-normalised: arXiv 2503.07021.
+IMPORTANCE = Bregman(lambda r: r, torch.exp)
+
+#: f = -2 sqrt(rho): `e^(-r/2)` and `nu e^(r/2)`, Hellinger's. Liu, Rosenfeld, Ravikumar & Risteski (2021), "Analyzing
+#: and improving the optimization landscape of noise-contrastive estimation", arXiv 2110.11271.
+EXPONENTIAL = Bregman(lambda r: -(-r / 2).exp(), lambda r: (r / 2).exp())
+
+#: f = rho^2 / 2: `-rho` and `nu rho^2 / 2`. Kanamori, Hido & Sugiyama (2009), "A least-squares approach to direct
+#: importance estimation".
+LEAST_SQUARES = Bregman(torch.exp, lambda r: (2 * r).exp() / 2)
