@@ -33,6 +33,7 @@ from contrastive.protocols import AdaptiveNoise, EnergyModel, NoiseAwareEnergy, 
 from contrastive.score_function import score_function_mean
 
 if TYPE_CHECKING:
+    from contrastive.asymptotics import StandardErrors
     from contrastive.normalizer import LogPartition
 
 
@@ -241,6 +242,12 @@ class ContrastiveEstimator(nn.Module):
         from contrastive.normalizer import log_partitions
 
         return log_partitions(self, method, **settings)
+
+    def standard_errors(self, x: Float[Tensor, "n *event"], **settings: Any) -> "StandardErrors":
+        """Standard errors of a parametric energy's parameters and of c; see `contrastive.asymptotics`."""
+        from contrastive.asymptotics import standard_errors
+
+        return standard_errors(self, x, **settings)
 
     # The game, in model coordinates ----------------------------------------------------------------------------
 
