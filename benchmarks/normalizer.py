@@ -1,6 +1,7 @@
 """Do the intervals of log Z cover the truth? Oracles with an exact log Z, from 1 to 3,072 dimensions.
 
     python benchmarks/normalizer.py             # 500 repetitions of each method on each oracle, about 20 minutes
+    python benchmarks/normalizer.py --run runs/figure2/FCE*/8gaussians-seed0   # and a fit's c and log Z by quadrature
     python benchmarks/normalizer.py --quick
 
 Four tables: coverage of the 95 % intervals where the verdict is "reliable"; cases whose interval misses by
@@ -25,7 +26,7 @@ from torch import Tensor, nn
 from torch.distributions import Independent, MultivariateNormal, Normal
 from tqdm import tqdm
 
-from contrastive import ContrastiveEstimator, make_density, make_energy, make_noise
+from contrastive import ContrastiveEstimator, fit, load, make_density, make_energy, make_noise
 from contrastive.normalizer import (
     LogPartition,
     WeightSummary,
@@ -302,6 +303,42 @@ def bridge_gain(family: str, parameter: float, count: int, draws: int = 2000) ->
     }
 
 
+# A fitted run -------------------------------------------------------------------------------------------------
+
+
+def fitted(run: Path, draws: int) -> list[dict[str, Any]]:
+    """Rows: log Z of a run on the plane by each method, and the learned c, against quadrature on a grid."""
+    estimator = load(run)
+    width = 12.0  # of a square that holds all the mass: checked below
+    nodes = torch.linspace(-width / 2, width / 2, 2401)
+    rows = torch.cartesian_prod(nodes, nodes).split(100_000)
+    f = torch.cat([estimator.unnormalized_log_prob(x).double() for x in rows]).reshape(len(nodes), -1)
+    edge = torch.cat([f[0], f[-1], f[:, 0], f[:, -1]])
+    cell = 2 * math.log(float(nodes[1] - nodes[0]))
+    log_z, outside = float(f.flatten().logsumexp(0)) + cell, float(edge.logsumexp(0)) + cell
+    coarse = float(f[::2, ::2].flatten().logsumexp(0)) + cell + 2 * math.log(2)
+    x = make_density("8gaussians").sample(torch.Size([10_000]))
+    c, edge_mass = float(estimator.log_normalizer), math.exp(outside - log_z)
+    table: list[dict[str, Any]] = [
+        {"by": "quadrature", "log_z": log_z, "error": abs(log_z - coarse), "mass_at_the_edge": edge_mass},
+        {"by": "learned c", "log_z": c, "error": c - log_z},
+    ]
+    for method in ("importance", "bridge", "auto"):
+        torch.manual_seed(0)
+        e = estimator.log_partition(method, draws=draws, data=x)
+        table.append(
+            {
+                "by": method,
+                "log_z": e.log_z,
+                "error": e.log_z - log_z,
+                "standard_error": e.standard_error,
+                "covers": e.low <= log_z <= e.high,
+                "verdict": e.verdict_with_reasons,
+            }
+        )
+    return table
+
+
 # The peer -----------------------------------------------------------------------------------------------------
 
 
@@ -395,6 +432,7 @@ def main() -> None:
     """Estimate, count, write tables and plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=500)
+    parser.add_argument("--run", type=Path, help="a finished run on 8gaussians, its log Z checked by quadrature")
     parser.add_argument("--whole", type=int, default=10, help="repetitions of log_partition() as a whole [10]")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--quick", action="store_true", help="few repetitions, few dimensions")
@@ -404,6 +442,8 @@ def main() -> None:
     if arguments.quick:
         count, wholes, draws = 4, 1, 1000
         tried = [plan for plan in tried if plan.oracle.name in ("two modes", "Ising torus", "narrow Gaussian")][:3]
+        arguments.run = arguments.out / "run"
+        fit("8gaussians", steps=20, out=str(arguments.run), overwrite=True, quiet=True)
     begun = time.process_time()
     jobs: list[Callable[[], dict[str, Any]]] = [
         lambda plan=plan, method=method: coverage(plan, method, count) for plan in tried for method in plan.methods
@@ -419,14 +459,17 @@ def main() -> None:
     pairs = [("shifted", shift) for shift in (0.5, 1.0, 1.5, 1.85, 2.0, 2.5, 3.0, 4.0)]
     pairs += [("narrow", dim) for dim in (1, 2, 3, 4, 6, 8)]
     gains = [bridge_gain(*pair, count) for pair in tqdm(pairs[::7] if arguments.quick else pairs, desc="bridge")]
+    of_run = fitted(arguments.run, 1000 if arguments.quick else 1_000_000) if arguments.run else []
     found = [row for row in peers if row is not None]
     show("Coverage of the 95 % intervals", rows)
     show("ebmkit on the same energies and noises", found or [{"ebmkit": "not installed"}])
     show("Intervals that miss by construction", verdicts)
     show("log_partition() as a whole", wholly)
     show("The bridge against importance sampling", gains)
+    if of_run:
+        show(f"The run {arguments.run}", of_run)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    tables = {"coverage": rows, "ebmkit": found, "verdicts": verdicts, "whole": wholly, "bridge": gains}
+    tables = {"coverage": rows, "ebmkit": found, "verdicts": verdicts, "whole": wholly, "bridge": gains, "run": of_run}
     seconds = {"cpu_seconds": round(time.process_time() - begun)}
     (arguments.out / "normalizer.json").write_text(json.dumps({**provenance(), **seconds, **tables}, indent=2) + "\n")
     figure(rows, gains).savefig(arguments.out / "normalizer.png", dpi=130)

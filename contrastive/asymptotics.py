@@ -74,6 +74,14 @@ class StandardErrors:
         gap = self.estimates - truth.to(self.estimates)
         return float(gap @ torch.linalg.solve(self.covariance, gap))
 
+    def to_dict(self) -> dict[str, dict[str, float]]:
+        """Estimate, standard error and efficiency of each parameter by name, for JSON."""
+        columns = zip(self.names, self.estimates.tolist(), self.standard_errors.tolist(), self.efficiency.tolist())
+        return {
+            name: {"estimate": estimate, "standard_error": error, "efficiency": efficiency}
+            for name, estimate, error, efficiency in columns
+        }
+
     def __str__(self) -> str:
         low, high = self.interval()
         width = max(map(len, self.names))

@@ -3,8 +3,12 @@
 import json as _json
 
 import torch
+from torch import Tensor
 
+from contrastive.config import FitConfig
 from contrastive.data.densities import available_densities, make_density
+from contrastive.data.sources import ArraySource
+from contrastive.errors import ContrastiveError
 from contrastive.metrics import evaluate, mean_log_prob
 from contrastive.training.api import load
 from contrastive.training.files import finite_or_none
@@ -12,7 +16,7 @@ from contrastive.training.preparation import prepare, read_rows
 from contrastive.training.run_directory import RunDirectory
 
 
-def run(*, run: str, data: str | None, columns: str | None, json: bool) -> None:
+def run(*, run: str, data: str | None, columns: str | None, standard_errors: bool, json: bool) -> None:
     """Print the metrics of a finished run at data."""
     estimator, directory = load(run), RunDirectory(run)
     config = directory.read_config()
@@ -28,9 +32,28 @@ def run(*, run: str, data: str | None, columns: str | None, json: bool) -> None:
         high = torch.tensor(upper, dtype=torch.float64).reshape(-1)
         metrics |= {"log_partition_high": upper, "test_log_prob_energy_normalized": mean_log_prob(estimator, x, high)}
     metrics = finite_or_none(metrics) | {"rows": len(x)}
+    errors = None
+    if standard_errors:
+        rows = x if data is not None else _training_rows(config)
+        errors = load(run, trainable=True).standard_errors(rows)
+        metrics["parameters"] = errors.to_dict()
     if json:
         print(_json.dumps(metrics))
         return
+    metrics.pop("parameters", None)
     width = max(map(len, metrics))
     for key, value in metrics.items():
         print(f"{key:{width}}  {value:.6g}" if isinstance(value, float) else f"{key:{width}}  {value}")
+    if errors is not None:
+        print(f"\n{errors}\n({errors.n:,} rows; efficiency: the variance of maximum likelihood over this one)")
+
+
+def _training_rows(config: FitConfig) -> Tensor:
+    """What the run was fitted to, in original units."""
+    prepared = prepare(config.data, config)
+    if not isinstance(prepared.source, ArraySource):
+        raise ContrastiveError(
+            f"{config.data} gives fresh draws at every step, so there is no number of rows that the errors are for; "
+            "name a file with --data"
+        )
+    return prepared.scaling.inverse(prepared.source.z)

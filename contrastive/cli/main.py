@@ -21,7 +21,8 @@ _EXAMPLES = {
   contrastive fit --config runs/8gaussians-fce-glow/config.yaml --seed 1 --out runs/seed1""",
     "evaluate": """examples:
   contrastive evaluate runs/8gaussians-fce-glow
-  contrastive evaluate runs/table-nce-gaussian --data new.csv --json""",
+  contrastive evaluate runs/table-nce-gaussian --data new.csv --json
+  contrastive evaluate runs/table-nce-gaussian --standard-errors""",
     "sample": """examples:
   contrastive sample runs/8gaussians-fce-glow --from noise -n 1000 --out samples.npy
   contrastive sample runs/8gaussians-fce-glow --from energy -n 1000 --out samples.csv
@@ -95,6 +96,9 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("run", metavar="RUN")
     evaluate.add_argument("--data", help="a density or a file [the run's own test rows]")
     evaluate.add_argument("--columns", help="columns of a table [the run's]")
+    evaluate.add_argument(
+        "--standard-errors", action="store_true", help="of the parameters of an energy such as gaussian, ica, rbm"
+    )
     evaluate.add_argument("--json", action="store_true", help="print JSON")
 
     sample = command("sample", "draw from the noise or the energy of a finished run")

@@ -1,16 +1,19 @@
 """Log-densities, the value function and, where the truth is known, the error of the estimate."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import softplus
 
-from contrastive.estimator import ContrastiveEstimator
+from contrastive.estimator import Contrast, ContrastiveEstimator
 from contrastive.protocols import NoiseModel
 
 _ROWS = 10_000  # at once
+_TOLD_APART = 0.95
 
 
 @torch.no_grad()
@@ -31,8 +34,8 @@ def evaluate(
 
     Returns:
         `test_log_prob_noise`; with `energy` also `test_log_prob_energy`, `log_normalizer`, `value`, `value_data`,
-        `value_noise`, `accuracy`; with `truth`, for each model, `mse_log_prob_*` = mean (log p_true - log p)^2 and
-        `kl_*` = mean (log p_true - log p). Those of the energy use the learned c.
+        `value_noise`, `accuracy` and what `noise_quality` gives; with `truth`, for each model, `mse_log_prob_*` = mean
+        (log p_true - log p)^2 and `kl_*` = mean (log p_true - log p). Those of the energy use the learned c.
     """
     log_true = None if truth is None else _in_parts(truth.log_prob, x).double()
     log_q = _in_parts(estimator.noise_log_prob, x).double()
@@ -51,7 +54,37 @@ def evaluate(
         "value_data": -float(contrast.data_loss),
         "value_noise": -float(contrast.noise_loss),
         "accuracy": float(contrast.accuracy),
+        **noise_quality(contrast),
     }
+
+
+@torch.no_grad()
+def noise_quality(contrast: Contrast) -> dict[str, float]:
+    """How much there is to learn from a noise, if the learned density is right.
+
+    Returns:
+        `overlap`: E_p[q / (p + q)], 1/2 for equal densities, 0 for disjoint ones. `data_share`: (E_p w)^2 / E_p[w^2]
+        with w = 1 / (1 + p / (nu q)), NCE's weight of a data point: for how many of n points n count. `twice_jsd`: two
+        times the Jensen-Shannon divergence of p and q, nats, from 0 to log 4: V + log 4 at nu = 1.
+    """
+    log_nu = contrast.log_noise_ratio
+    of_data, of_noise = (r.double() + log_nu for r in (contrast.r_data, contrast.r_noise))
+    weight = torch.sigmoid(-contrast.r_data.double())
+    return {
+        "overlap": float(torch.sigmoid(-of_data).mean()),
+        "data_share": float(weight.mean().square() / weight.square().mean()),
+        "twice_jsd": float(math.log(4) - softplus(-of_data).mean() - softplus(of_noise).mean()),
+    }
+
+
+def noise_warning(accuracy: float) -> str | None:
+    """What to do where data and noise are told apart nearly always; None where they are not."""
+    if accuracy <= _TOLD_APART:
+        return None
+    return (
+        f"data and noise are told apart with an accuracy of {accuracy:.3f}: they hardly overlap, so log p is mostly a "
+        "guess, and adapting the noise cannot cure that; take a nearer one, or fit it first (--pretrain-steps)"
+    )
 
 
 def _in_parts(log_prob: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

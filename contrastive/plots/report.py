@@ -33,6 +33,9 @@ _COLUMNS = [
     ("test_log_prob_energy_normalized", "log p, energy, by the upper log Z", "{:.4f}"),
     ("value", "value V", "{:.4f}"),
     ("accuracy", "accuracy", "{:.3f}"),
+    ("overlap", "overlap of noise and energy", "{:.3f}"),
+    ("data_share", "share of the data that counts", "{:.3f}"),
+    ("twice_jsd", "2 JSD, nats", "{:.3f}"),
     ("skipped_steps", "skipped", "{:,}"),
     ("seconds", "seconds", "{:.0f}"),
 ]
@@ -110,6 +113,7 @@ def _sentence(run: FinishedRun) -> str:
     return (
         f"A density on {where}, estimated by {run.method} in {summary['steps']:,} updates: on {summary['test_rows']:,} "
         f"held-out points the energy's mean log-density is {abs(gain):.3f} nats {better} the noise's."
+        + (f" Beware: {warning}." if (warning := summary.get("noise_warning")) else "")
     )
 
 

@@ -110,8 +110,12 @@ def run(
     return summary
 
 
-def load(directory: str | Path) -> ContrastiveEstimator:
+def load(directory: str | Path, *, trainable: bool = False) -> ContrastiveEstimator:
     """The estimator of a finished run, on the CPU.
+
+    Args:
+        directory: of the run.
+        trainable: leave the parameters so that they can learn on; else every one is frozen.
 
     Raises:
         ContrastiveError: if the directory is no finished run, or its files are damaged.
@@ -136,4 +140,4 @@ def load(directory: str | Path) -> ContrastiveEstimator:
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise ContrastiveError(f"{directory} does not fit its own config.yaml: {reason}") from error
-    return estimator.requires_grad_(False).eval()
+    return (estimator if trainable else estimator.requires_grad_(False)).eval()

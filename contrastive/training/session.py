@@ -12,7 +12,7 @@ from torch import Tensor
 from contrastive.config import FitConfig
 from contrastive.errors import ContrastiveError
 from contrastive.estimator import ContrastiveEstimator
-from contrastive.metrics import evaluate, partition_figures
+from contrastive.metrics import evaluate, noise_warning, partition_figures
 from contrastive.noises import Gaussian
 from contrastive.normalizer import log_partitions
 from contrastive.objectives.protocol import learns_normalizer
@@ -166,6 +166,7 @@ def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, 
         "columns": data.columns,
         "test_rows": len(data.test),
         **metrics,
+        "noise_warning": noise_warning(metrics["accuracy"]),
     }
 
 
