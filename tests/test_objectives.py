@@ -1,4 +1,4 @@
-"""The logistic objective against its definition, in places where the definition itself is safe."""
+"""Objectives against their definitions, in places where the definition itself is safe."""
 
 import math
 
@@ -6,12 +6,24 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.distributions import Independent, Normal
 
-from contrastive.errors import ContrastiveError
-from contrastive.objectives import make_objective
-from contrastive.objectives.bregman import LOGISTIC as logistic
+from contrastive import ContrastiveError, ContrastiveEstimator, fit, make_energy
+from contrastive.objectives import OBJECTIVES, Bregman, make_objective
+
+BREGMAN = [name for name, objective in OBJECTIVES.items() if isinstance(objective, Bregman)]
+WITHOUT_C = [name for name in OBJECTIVES if name not in BREGMAN]
+logistic = OBJECTIVES["nce"]
 
 ratios = st.lists(st.floats(-20, 20), min_size=1, max_size=8).map(lambda r: torch.tensor(r, dtype=torch.float64))
+
+#: f of each name, as a plain function of rho.
+CONVEX = {
+    "nce": lambda rho: rho * rho.log() - (1 + rho) * (1 + rho).log(),
+    "is-mle": lambda rho: rho * rho.log(),
+    "exponential": lambda rho: -2 * rho.sqrt(),
+    "least-squares": lambda rho: rho.square() / 2,
+}
 
 
 @given(ratios, ratios, st.floats(0.05, 50))
@@ -32,17 +44,112 @@ def test_logistic_is_finite_with_bounded_gradient_where_the_ratio_is_extreme_but
     assert r_noise.grad.abs().max() <= 2
 
 
-@given(st.floats(0.2, 5), st.integers(0, 1000))
-def test_minimum_over_all_functions_is_the_normalised_density(nu, seed):
-    """On a finite space the minimiser of the exact loss is f - c = log p: the loss normalises by itself."""
+@pytest.mark.parametrize("name", CONVEX)
+@given(ratios.map(lambda r: r / 4), st.floats(0.05, 50))
+def test_named_objectives_are_the_bregman_losses_of_their_convex_functions(name, r, nu):
+    """Up to a constant, which the derivative in r does not see."""
+    f = CONVEX[name]
+    for side in (0, 1):
+        gradients = []
+        for objective in (OBJECTIVES[name], Bregman.of(f)):
+            x = r.clone().requires_grad_()
+            (gradient,) = torch.autograd.grad(objective(x, x, nu)[side].sum(), x)
+            gradients.append(gradient)
+        torch.testing.assert_close(*gradients, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", CONVEX)
+@given(ratios.map(lambda r: r / 4))
+def test_weight_is_rho_times_the_second_derivative(name, r):
+    rho = r.exp().requires_grad_()
+    (slope,) = torch.autograd.grad(CONVEX[name](rho).sum(), rho, create_graph=True)
+    (bend,) = torch.autograd.grad(slope.sum(), rho)
+    torch.testing.assert_close(OBJECTIVES[name].weight(r), (rho * bend).detach(), rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", BREGMAN)
+@given(nu=st.floats(0.2, 5), seed=st.integers(0, 1000))
+def test_minimum_over_all_functions_is_the_normalised_density(name, nu, seed):
+    """On a finite space the exact loss is stationary at f - c = log p: the loss normalises by itself."""
     generator = torch.Generator().manual_seed(seed)
     p, q = (torch.rand(5, generator=generator, dtype=torch.float64).softmax(0) for _ in range(2))
     log_p = p.log().clone().requires_grad_()
     r = log_p - q.log() - math.log(nu)
-    # mean over data and noise as exact expectations: weights p and q, times 5 for the mean over 5 points
-    loss = (p * torch.nn.functional.softplus(-r)).sum() + nu * (q * torch.nn.functional.softplus(r)).sum()
-    (gradient,) = torch.autograd.grad(loss, log_p)
+    data, noise = OBJECTIVES[name](r, r, nu)
+    (gradient,) = torch.autograd.grad((p * data).sum() + (q * noise).sum(), log_p)
     assert gradient.abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("name", WITHOUT_C)
+@given(shift=st.floats(-30, 30), nu=st.floats(0.2, 5))
+def test_c_cancels_where_it_is_said_to(name, shift, nu):
+    torch.manual_seed(0)
+    r_data, r_noise = torch.randn(6, dtype=torch.float64), torch.randn(18, dtype=torch.float64)
+    plain = sum(losses.mean() for losses in OBJECTIVES[name](r_data, r_noise, nu))
+    shifted = sum(losses.mean() for losses in OBJECTIVES[name](r_data - shift, r_noise - shift, nu))
+    assert float(plain) == pytest.approx(float(shifted), abs=1e-10)
+
+
+def test_ranking_is_the_cross_entropy_of_picking_the_data_point():
+    torch.manual_seed(1)
+    r_data, r_noise = torch.randn(4), torch.randn(12)
+    logits = torch.cat([r_data[:, None], r_noise.reshape(4, 3)], 1)
+    expected = torch.nn.functional.cross_entropy(logits, torch.zeros(4, dtype=torch.long), reduction="none")
+    data, noise = make_objective("ranking")(r_data, r_noise, 3.0)
+    torch.testing.assert_close(data, expected)
+    assert not noise.any()
+    with pytest.raises(ContrastiveError, match="whole number of noise draws"):
+        make_objective("ranking")(r_data, r_noise[:10], 1.0)
+
+
+def test_monte_carlo_likelihood_is_importance_at_its_best_c():
+    torch.manual_seed(2)
+    r_data, r_noise = torch.randn(50).double(), torch.randn(80).double()
+    c = torch.linspace(-3, 3, 100_001).double()
+    losses = (-(r_data.mean() - c)) + (r_noise[:, None] - c).exp().mean(0)
+    data, noise = make_objective("mc-mle")(r_data, r_noise, 1.0)
+    assert float(losses.min()) == pytest.approx(float(data.mean() + noise.mean()) + 1, abs=1e-8)
+
+
+@pytest.mark.parametrize("name", sorted(OBJECTIVES))
+def test_every_objective_finds_a_gaussian(name):
+    """Mean 1 and standard deviation 0.7, with c: 0.05 nats of log p, some five standard errors of 20,000 rows."""
+    torch.manual_seed(3)
+    x = 1 + 0.7 * torch.randn(20_000, 1)
+    estimator = fit(
+        x,
+        energy="gaussian",
+        noise="student-t",
+        objective=name,
+        standardize=False,
+        steps=1_500,
+        learning_rate=1e-2,
+        quiet=True,
+    )
+    points = torch.linspace(-1, 3, 41)[:, None]
+    truth = Normal(1.0, 0.7).log_prob(points)[:, 0]
+    with torch.no_grad():
+        gap = (estimator.log_prob(points) - truth).abs()
+    assert float(gap[10:31].max()) < 0.05
+
+
+@pytest.mark.parametrize("name", WITHOUT_C)
+def test_objectives_that_are_no_divergence_refuse_to_adapt_the_noise(name):
+    with pytest.raises(ContrastiveError, match="cannot adapt the noise"):
+        fit("8gaussians", noise="gaussian", method="fce", objective=name, steps=5, quiet=True)
+
+
+def test_an_objective_of_ones_own_is_a_function():
+    def squared(r_data, r_noise, nu):
+        return -r_data.exp(), nu * (2 * r_noise).exp() / 2
+
+    noise = Independent(Normal(torch.zeros(2), torch.ones(2)), 1)
+    estimator = ContrastiveEstimator(make_energy("mlp", event_shape=(2,)), noise, objective=squared)
+    torch.manual_seed(0)
+    own = estimator.contrast(torch.zeros(4, 2)).loss
+    torch.manual_seed(0)
+    named = ContrastiveEstimator(estimator.energy, noise, objective="least-squares").contrast(torch.zeros(4, 2)).loss
+    assert torch.equal(own, named)
 
 
 def test_unknown_objective_names_the_known():
