@@ -57,6 +57,7 @@ class FitConfig:
     energy_updates: int = option(5, "alternate: updates of the energy in a turn")
     noise_updates: int = option(1, "alternate: updates of the noise in a turn")
     hold_noise_after: float | None = option(None, "fce: share of the steps after which the noise is held; 1 is never")
+    noise_gradient: Literal["full", "path"] = option("full", "of V; path: less noise, biased while f is wrong")
     restart_energy_every: int = option(0, "updates after which a tilted energy begins again from the noise; 0 is never")
 
     optimizer: Literal["adam", "adamax"] | None = option(None, "optimiser of the energy")

@@ -29,7 +29,15 @@ from contrastive.noises.distribution import DistributionNoise
 from contrastive.objectives import Objective, make_objective
 from contrastive.objectives.protocol import allows_adaptive_noise
 from contrastive.optimal_normalizer import optimal_log_normalizer
-from contrastive.protocols import AdaptiveNoise, EnergyModel, NoiseAwareEnergy, NoiseModel, draw, trainable_parameters
+from contrastive.protocols import (
+    AdaptiveNoise,
+    EnergyModel,
+    NoiseAwareEnergy,
+    NoiseModel,
+    draw,
+    log_prob_of_point,
+    trainable_parameters,
+)
 from contrastive.score_function import score_function_mean
 
 if TYPE_CHECKING:
@@ -276,18 +284,33 @@ class ContrastiveEstimator(nn.Module):
             return self.noise
         return DefensiveMixture(self.noise, self.defence, self.defensive_share)
 
-    def contrast_through_noise(self, z: Float[Tensor, "n *event"]) -> Contrast:
+    def contrast_through_noise(self, z: Float[Tensor, "n *event"], *, path_only: bool = False) -> Contrast:
         """Data against noise with the noise in the graph: V is differentiable in q's parameters.
 
         For an `AdaptiveNoise` the gradient is pathwise, through x = g(z) in f and in log q, and through log q at the
         data. For every other noise it is the score function's, unbiased too but noisier: see `score_function_mean`.
         Back-propagate `value` into the noise's parameters only:
         `contrast.value.backward(inputs=list(noise.parameters()))`.
+
+        Args:
+            z: data in model coordinates.
+            path_only: leave in the gradient only what reaches the noise's draws through x: q's parameters are held
+                inside log q, and the data have no part. That is the gradient of 2 JSD(q, p) for the energy's p, without
+                the score's noise, which vanishes where q = p (Roeder, Wu & Duvenaud 2017, "Sticking the landing"). It
+                differs from V's by the integral of d_alpha q (p - p_data) / (p + q): biased while the energy is wrong.
+
+        Raises:
+            ContrastiveError: if `path_only` is asked of a noise that is no `AdaptiveNoise`.
         """
         count = torch.Size([self._draws_for(len(z))])
         if isinstance(self.noise, AdaptiveNoise):
             z_noise, log_q_noise = self.noise.rsample_and_log_prob(count)
-            return self._contrast(z, self.noise.log_prob(z), z_noise, log_q_noise)
+            if path_only:
+                log_q_noise = log_prob_of_point(self.noise, z_noise)
+            contrast = self._contrast(z, self.noise.log_prob(z), z_noise, log_q_noise)
+            return replace(contrast, data_loss=contrast.data_loss.detach()) if path_only else contrast
+        if path_only:
+            raise ContrastiveError(f"the draws of {type(self.noise).__name__} have no path; leave out path_only")
         with torch.no_grad():
             z_noise = self.noise.sample(count)
         log_q, log_q_noise = self.noise.log_prob(z), self.noise.log_prob(z_noise)

@@ -134,6 +134,18 @@ def draw(noise: NoiseModel, n: int) -> tuple[Float[Tensor, "n *event"], Float[Te
     return x, noise.log_prob(x)
 
 
+def log_prob_of_point(noise: NoiseModel, x: Tensor) -> Tensor:
+    """log q(x) as a function of x alone: the noise's parameters have no part in its graph."""
+    parameters = trainable_parameters(noise)
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        return noise.log_prob(x)
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+
+
 def trainable_parameters(model: object) -> list[nn.Parameter]:
     """The parameters that gradient steps may move; none for what is no module, or is frozen."""
     parameters = getattr(model, "parameters", None)

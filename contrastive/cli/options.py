@@ -51,7 +51,11 @@ def build_config(given: dict[str, Any], dotted: list[str], config: str | None) -
     return FitConfig.from_flat(flat | dict(dotted_options(dotted)))
 
 
-_TEXT = ("data", "columns", "energy", "noise", "method", "objective", "recipe", "device", "out", "schedule")
+_TEXT = {
+    name
+    for name, hint in typing.get_type_hints(FitConfig).items()
+    if str in (hint, *typing.get_args(hint)) or choices(hint)
+}
 
 
 def dotted_options(arguments: list[str]) -> typing.Iterator[tuple[str, Any]]:

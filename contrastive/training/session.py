@@ -16,7 +16,13 @@ from contrastive.metrics import evaluate, noise_warning, partition_figures
 from contrastive.noises import Gaussian
 from contrastive.normalizer import log_partitions
 from contrastive.objectives.protocol import learns_normalizer
-from contrastive.protocols import FittableNoise, InitializableNoise, NoiseAwareEnergy, trainable_parameters
+from contrastive.protocols import (
+    AdaptiveNoise,
+    FittableNoise,
+    InitializableNoise,
+    NoiseAwareEnergy,
+    trainable_parameters,
+)
 from contrastive.registry import available_noises, make_energy, make_noise
 from contrastive.training.players import Player
 from contrastive.training.preparation import Prepared
@@ -46,6 +52,10 @@ def make_estimator(config: FitConfig, data: Prepared) -> ContrastiveEstimator:
         raise ContrastiveError(
             f"method fce needs a noise that can adapt, {config.noise!r} cannot; of the installed ones "
             f"{', '.join(_adaptive_names(data.event_shape))} can"
+        )
+    if config.method == "fce" and config.noise_gradient == "path" and not isinstance(noise, AdaptiveNoise):
+        raise ContrastiveError(
+            f"the draws of the noise {config.noise!r} have no path to follow; leave out --noise-gradient path"
         )
     if config.restart_energy_every and not (config.method == "fce" and isinstance(energy, NoiseAwareEnergy)):
         raise ContrastiveError(
@@ -266,6 +276,7 @@ def _stages(config: FitConfig, estimator: ContrastiveEstimator, averaged: Contra
         averaged=averaged,
         likelihood_weight=config.noise_likelihood_weight or 0.0,
         hold_noise_after=config.hold_noise_after or 1.0,
+        path_only=config.noise_gradient == "path",
         restart_energy_every=config.restart_energy_every,
     )
     stages.append(game)

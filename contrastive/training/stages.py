@@ -84,6 +84,7 @@ class Game:
             left: where q << p its gradient in log q is gone. The same hybrid: Grover et al. (2018), "Flow-GAN", eq. 4.
         hold_noise_after: share of the game after which the noise is held, as its moving average: f then settles against
             a noise that no longer moves.
+        path_only: of the noise's gradient, see `ContrastiveEstimator.contrast_through_noise`.
         restart_energy_every: updates after which an energy that is built on the noise begins again from it, in the
             first half of the game; 0 is never.
     """
@@ -100,11 +101,13 @@ class Game:
         averaged: ContrastiveEstimator | None = None,
         likelihood_weight: float = 0.0,
         hold_noise_after: float = 1.0,
+        path_only: bool = False,
         restart_energy_every: int = 0,
     ) -> None:
         self.estimator, self.players, self.schedule, self.steps = estimator, players, schedule, steps
         self.averaged, self.likelihood_weight = averaged, likelihood_weight
         self.hold_noise_after, self.restart_energy_every = hold_noise_after, restart_energy_every
+        self.path_only = path_only
         self.noise_is_held = "noise" not in players
         self._source: Source | None = None
 
@@ -130,7 +133,7 @@ class Game:
             contrast = self.estimator.contrast_defended(batch.z, batch.log_q)
             self.players["energy"].step(contrast.loss, progress)
         else:
-            contrast = self.estimator.contrast_through_noise(batch.z)
+            contrast = self.estimator.contrast_through_noise(batch.z, path_only=self.path_only)
             # In q's parameters, r at the data is minus log q at the data.
             loss = contrast.value + self.likelihood_weight * contrast.r_data.mean()
             self.players["noise"].step(loss, progress / self.hold_noise_after)
