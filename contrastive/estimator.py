@@ -27,7 +27,7 @@ from contrastive.errors import ContrastiveError
 from contrastive.noises.defensive import DefensiveMixture
 from contrastive.noises.distribution import DistributionNoise
 from contrastive.objectives import Objective, make_objective
-from contrastive.objectives.protocol import allows_adaptive_noise
+from contrastive.objectives.protocol import BalancingObjective, SamplingObjective, allows_adaptive_noise
 from contrastive.optimal_normalizer import optimal_log_normalizer
 from contrastive.protocols import (
     AdaptiveNoise,
@@ -157,6 +157,8 @@ class ContrastiveEstimator(nn.Module):
                 raise ContrastiveError(f"{name} must be a positive number, got {number}")
         self.energy, self.noise = energy, noise
         self.objective = make_objective(objective) if isinstance(objective, str) else objective
+        if check := getattr(self.objective, "check", None):
+            check(energy)
         if adapt_noise and not allows_adaptive_noise(self.objective):
             raise ContrastiveError(
                 "this objective cannot adapt the noise: minus its loss is no divergence for the noise to minimise; "
@@ -268,14 +270,21 @@ class ContrastiveEstimator(nn.Module):
         """
         return self._against(self.noise, z, log_q)
 
-    def contrast_defended(self, z: Float[Tensor, "n *event"], log_q: Float[Tensor, " n"] | None = None) -> Contrast:
-        """As `contrast`, against `defended_noise`: what the energy learns from. Its optimum is the same p.
+    def contrast_for_energy(self, z: Float[Tensor, "n *event"], log_q: Float[Tensor, " n"] | None = None) -> Contrast:
+        """What the energy learns from: as `contrast`, but against `defended_noise`; its optimum is the same p.
+
+        An objective that looks at points of its own (`telescoping`, `conditional`) chooses them here.
 
         Args:
             z: data in model coordinates.
             log_q: the log-density of `defended_noise` at `z` where it is known already.
         """
-        return self._against(self.defended_noise, z, log_q)
+        if not isinstance(self.objective, SamplingObjective):
+            return self._against(self.defended_noise, z, log_q)
+        with torch.no_grad():
+            z_noise = self.noise.sample(torch.Size([len(z)])).to(z.dtype)
+        losses = self.objective.contrast(self.energy, z, z_noise)
+        return Contrast(losses.r_data, losses.r_noise, losses.data.mean(), losses.noise.mean(), 0.0)
 
     @property
     def defended_noise(self) -> NoiseModel:
@@ -353,6 +362,9 @@ class ContrastiveEstimator(nn.Module):
         An untrained f is off by a constant that may be tens of nats, which gradient steps on c take long to cross.
         """
         self.log_normalizer.zero_()
+        if isinstance(self.objective, BalancingObjective):
+            self.objective.balance(self.energy, z, self.noise.sample(torch.Size([len(z)])).to(z.dtype))
+            return
         contrast = self.contrast(z)
         self.log_normalizer.fill_(optimal_log_normalizer(contrast.r_data, contrast.r_noise, self.noise_ratio))
 

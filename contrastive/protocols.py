@@ -115,6 +115,17 @@ class NoiseAwareEnergy(Protocol):
         ...
 
 
+@runtime_checkable
+class BridgedEnergy(Protocol):
+    """An energy that is log q plus a sum of log-ratios, each learned for itself (`bridges`)."""
+
+    bridge_log_normalizers: nn.Parameter
+
+    def log_ratios(self, x: Tensor) -> Tensor:
+        """The log-ratio of each bridge at `x`, shape `(batch, K)`, its normaliser subtracted."""
+        ...
+
+
 class EnergyModel(Protocol):
     """A module whose call gives f(x), the UNNORMALISED LOG-DENSITY: high = likely, as in p(x) = exp(f(x) - c).
 

@@ -48,7 +48,7 @@ def test_the_energy_is_told_from_the_mixture_and_the_noise_plays_alone():
     q, h = noise.log_prob(z).exp(), defence.log_prob(z).exp()
     f = -z.square().sum(-1)
     assert torch.allclose(estimator.contrast(z).r_data, f - q.log())
-    assert torch.allclose(estimator.contrast_defended(z).r_data, f - (0.75 * q + 0.25 * h).log())
+    assert torch.allclose(estimator.contrast_for_energy(z).r_data, f - (0.75 * q + 0.25 * h).log())
     assert torch.allclose(estimator.contrast_through_noise(z).r_data, f - q.log())
 
 

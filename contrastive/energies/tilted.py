@@ -1,18 +1,17 @@
 """The noise, bent towards the data by a correction."""
 
-import copy
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from contrastive.energies.built_on_noise import BuiltOnNoise
 from contrastive.errors import ContrastiveError
-from contrastive.protocols import NoiseModel
 from contrastive.registry import make_energy
 
 
-class Tilted(nn.Module):
+class Tilted(BuiltOnNoise):
     """f(x) = log q0(x) + h(x), or log q0(x) + B tanh(h(x)), with q0 a frozen copy of the noise; high = likely.
 
     h = a g(x), with g another energy and a learned factor a that starts at 0: p starts as the noise, and g learns only
@@ -54,25 +53,14 @@ class Tilted(nn.Module):
             raise ContrastiveError("the correction of a tilted energy cannot be tilted itself; take another energy")
         self.num_classes: int | None = getattr(self.correction, "num_classes", None)
         self.strength = nn.Parameter(torch.zeros(()))  # ReZero: Bachlechner et al. (2021)
-        self.base: NoiseModel | None = None
 
-    def start_from(self, noise: NoiseModel) -> None:
-        """Take a frozen copy of `noise` as q0, unless a correction has been learned already."""
-        if self.base is None or not bool(self.strength != 0):
-            self._take(noise)
+    def has_learned(self) -> bool:
+        """Whether a has moved."""
+        return bool(self.strength != 0)
 
-    @torch.no_grad()
-    def restart_from(self, noise: NoiseModel) -> None:
-        """Take a frozen copy of `noise` as q0 and begin again: the correction is 0, whatever it had learned."""
+    def forget(self) -> None:
+        """Set a to 0: the correction is 0, whatever it had learned."""
         self.strength.zero_()
-        self._take(noise)
-
-    def _take(self, noise: NoiseModel) -> None:
-        base = copy.deepcopy(noise)
-        if isinstance(base, nn.Module):
-            base.requires_grad_(False)
-        del self.base  # a module cannot be replaced by a noise that is none
-        self.base = base
 
     def forward(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *classes"]:
         """f(x), shape `(batch,)`, or `(batch, K)` if the correction has K classes.
@@ -80,12 +68,7 @@ class Tilted(nn.Module):
         Raises:
             ContrastiveError: before `start_from`.
         """
-        if self.base is None:
-            raise ContrastiveError(
-                "the energy 'tilted' has no noise to start from: give it to a ContrastiveEstimator, or call "
-                "start_from(noise)"
-            )
-        log_q0 = self.base.log_prob(x)
+        log_q0 = self.log_base(x)
         return self.tilt(x) + (log_q0 if self.num_classes is None else log_q0[:, None])
 
     def tilt(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *classes"]:

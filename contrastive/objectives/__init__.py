@@ -2,15 +2,29 @@
 
 An objective takes the log-ratios r = f - c - log q - log nu at the data, those at the noise draws, and nu, and returns
 one loss a row for both, nu counted in the noise's. Minimising the sum of their means over (f, c) estimates the
-density. A new objective is a `Bregman` of two functions or one class here, and one line in `OBJECTIVES`.
+density. One that looks at points of its own has a method `contrast` (`SamplingObjective`). A new objective is a
+`Bregman` of two functions or one class here, and one line in `OBJECTIVES`.
 """
 
 from contrastive.errors import ContrastiveError, did_you_mean
 from contrastive.objectives.bregman import EXPONENTIAL, IMPORTANCE, LEAST_SQUARES, LOGISTIC, Bregman
-from contrastive.objectives.protocol import Objective
+from contrastive.objectives.conditional import Conditional
+from contrastive.objectives.protocol import Losses, Objective
 from contrastive.objectives.ranking import MonteCarloLikelihood, Ranking
+from contrastive.objectives.telescoping import Multinomial, Telescoping
 
-__all__ = ["OBJECTIVES", "Bregman", "MonteCarloLikelihood", "Objective", "Ranking", "make_objective"]
+__all__ = [
+    "OBJECTIVES",
+    "Bregman",
+    "Conditional",
+    "Losses",
+    "MonteCarloLikelihood",
+    "Multinomial",
+    "Objective",
+    "Ranking",
+    "Telescoping",
+    "make_objective",
+]
 
 OBJECTIVES: dict[str, Objective] = {
     "nce": LOGISTIC,
@@ -19,6 +33,9 @@ OBJECTIVES: dict[str, Objective] = {
     "least-squares": LEAST_SQUARES,
     "ranking": Ranking(),
     "mc-mle": MonteCarloLikelihood(),
+    "conditional": Conditional(),
+    "telescoping": Telescoping(),
+    "multinomial": Multinomial(),
 }
 
 

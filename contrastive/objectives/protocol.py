@@ -1,9 +1,18 @@
 """What an objective is."""
 
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
+
+
+class Losses(NamedTuple):
+    """Log-ratios and losses, one a row: of the data, and of the noise with nu counted."""
+
+    r_data: Float[Tensor, " n"]
+    r_noise: Float[Tensor, " m"]
+    data: Float[Tensor, " n"]
+    noise: Float[Tensor, " m"]
 
 
 class Objective(Protocol):
@@ -11,12 +20,34 @@ class Objective(Protocol):
 
     A plain function will do; what it does not say of itself is taken to be so. `learns_normalizer = False` says that c
     cancels in the loss, `allows_adaptive_noise = False` that minus the loss is no divergence for a noise to minimise.
+    `check(energy)` may refuse an energy.
     """
 
     def __call__(
         self, r_data: Float[Tensor, " data"], r_noise: Float[Tensor, " noise"], noise_ratio: float, /
     ) -> tuple[Float[Tensor, " data"], Float[Tensor, " noise"]]:
         """One loss a row: of the data, and of the noise with nu counted."""
+        ...
+
+
+@runtime_checkable
+class SamplingObjective(Protocol):
+    """An objective that looks at points of its own, between data and noise or beside the data.
+
+    The energy then learns from `contrast`; the call, as of every objective, is what a report calls V.
+    """
+
+    def contrast(self, energy: Any, z: Tensor, z_noise: Tensor, /) -> Losses:
+        """From data and as many noise draws."""
+        ...
+
+
+@runtime_checkable
+class BalancingObjective(Protocol):
+    """An objective that knows better than NCE's optimum which constants to start from."""
+
+    def balance(self, energy: Any, z: Tensor, z_noise: Tensor, /) -> None:
+        """Set them in the energy; the estimator's c is 0."""
         ...
 
 

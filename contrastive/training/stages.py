@@ -130,7 +130,7 @@ class Game:
             self._hold_noise()
         mover = "energy" if self.noise_is_held else self.schedule.mover
         if mover == "energy":
-            contrast = self.estimator.contrast_defended(batch.z, batch.log_q)
+            contrast = self.estimator.contrast_for_energy(batch.z, batch.log_q)
             self.players["energy"].step(contrast.loss, progress)
         else:
             contrast = self.estimator.contrast_through_noise(batch.z, path_only=self.path_only)

@@ -1,0 +1,60 @@
+"""What energies that start from the noise share: a frozen copy of it."""
+
+import copy
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from contrastive.errors import ContrastiveError
+from contrastive.protocols import NoiseModel
+
+
+class BuiltOnNoise(nn.Module):
+    """Holds q0, a frozen copy of the noise, part of the `state_dict` and never trained.
+
+    A subclass says whether it `has_learned` and how to `forget`; its `forward` adds to `log_base`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.base: NoiseModel | None = None
+
+    def has_learned(self) -> bool:
+        """Whether the energy is more than q0 already."""
+        raise NotImplementedError
+
+    def forget(self) -> None:
+        """Make the energy that of q0 again."""
+        raise NotImplementedError
+
+    def start_from(self, noise: NoiseModel) -> None:
+        """Take a frozen copy of `noise` as q0, unless something has been learned already."""
+        if self.base is None or not self.has_learned():
+            self._take(noise)
+
+    @torch.no_grad()
+    def restart_from(self, noise: NoiseModel) -> None:
+        """Take a frozen copy of `noise` as q0 and begin again, whatever had been learned."""
+        self.forget()
+        self._take(noise)
+
+    def log_base(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
+        """log q0(x).
+
+        Raises:
+            ContrastiveError: before `start_from`.
+        """
+        if self.base is None:
+            raise ContrastiveError(
+                f"{type(self).__name__} has no noise to start from: give it to a ContrastiveEstimator, or call "
+                "start_from(noise)"
+            )
+        return self.base.log_prob(x)
+
+    def _take(self, noise: NoiseModel) -> None:
+        base = copy.deepcopy(noise)
+        if isinstance(base, nn.Module):
+            base.requires_grad_(False)
+        del self.base  # a module cannot be replaced by a noise that is none
+        self.base = base

@@ -1,0 +1,42 @@
+"""Contrast of each data point with a perturbed copy of itself."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from contrastive.objectives.bregman import LOGISTIC
+from contrastive.objectives.protocol import Losses
+from contrastive.protocols import EnergyModel
+
+
+class Conditional:
+    """softplus(-(f(x) - f(x'))), x' = x + scale sd(x) e, e standard normal: the noise needs no density of its own.
+
+    The kernel is symmetric, so its density cancels, and c with it. A small scale looks at f's slope, as score matching
+    does; modes that no step of this size joins are weighted arbitrarily.
+
+    Args:
+        scale: of the steps, relative to the standard deviation of each coordinate in the batch.
+
+    Reference: Ceylan & Gutmann (2018), "Conditional noise-contrastive estimation of unnormalised models", ICML, eq. 11.
+    """
+
+    learns_normalizer = False
+    allows_adaptive_noise = False
+
+    def __init__(self, scale: float = 0.5) -> None:
+        self.scale = scale
+
+    def __call__(
+        self, r_data: Float[Tensor, " data"], r_noise: Float[Tensor, " noise"], noise_ratio: float
+    ) -> tuple[Float[Tensor, " data"], Float[Tensor, " noise"]]:
+        """NCE's losses: what a report calls V."""
+        return LOGISTIC(r_data, r_noise, noise_ratio)
+
+    def contrast(self, energy: EnergyModel, z: Tensor, z_noise: Tensor) -> Losses:
+        """The loss of every pair."""
+        step = self.scale * z.std(0, correction=0) * torch.randn_like(z)
+        f, f_moved = energy(torch.cat([z, z + step])).float().chunk(2)
+        gap = f - f_moved
+        return Losses(gap, -gap, softplus(-gap), torch.zeros_like(gap))
