@@ -120,7 +120,7 @@ def standard_errors(
     objective = estimator.objective
     if not isinstance(objective, Bregman | Ranking):
         raise ContrastiveError("standard errors are known for the Bregman family ('nce', 'is-mle', ...) and 'ranking'")
-    z = estimator.scaling(x.to(estimator.log_normalizer.device))
+    z = estimator.model_coordinates(x)
     with torch.no_grad():
         size = draws or max(10_000, len(z))
         z_noise, log_q_noise = draw(estimator.noise, size)

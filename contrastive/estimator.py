@@ -182,7 +182,7 @@ class ContrastiveEstimator(nn.Module):
         Raises:
             ContrastiveError: if `x` is not a batch of events.
         """
-        return self._model_log_prob(self.scaling(self._checked(x))) + self._log_det
+        return self._model_log_prob(self.model_coordinates(x)) + self._log_det
 
     def class_log_prob(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch K"]:
         """log p(x | class k) = f_k(x) - c_k for a K-class energy."""
@@ -192,22 +192,26 @@ class ContrastiveEstimator(nn.Module):
 
     def unnormalized_log_prob(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *classes"]:
         """f(x), c not subtracted: shape `(batch,)`, or `(batch, K)`."""
-        return self._f(self.scaling(self._checked(x))) + self._log_det
+        return self._f(self.model_coordinates(x)) + self._log_det
 
     def noise_log_prob(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
         """log q(x) of the noise."""
-        return self.noise.log_prob(self.scaling(self._checked(x))) + self._log_det
+        return self.noise.log_prob(self.model_coordinates(x)) + self._log_det
 
     def log_ratio(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
         """r(x) = log p(x) - log q(x) - log nu; the log-determinant of the scaling cancels."""
-        z = self.scaling(self._checked(x))
+        z = self.model_coordinates(x)
         return self._r(z, self.noise.log_prob(z))
 
     @torch.no_grad()
     def value(self, x: Float[Tensor, "batch *event"]) -> Value:
         """V and its two parts at data `x`, with fresh noise draws (`noise_per_data` a point)."""
-        contrast = self.contrast(self.scaling(self._checked(x)))
+        contrast = self.contrast(self.model_coordinates(x))
         return Value(float(contrast.value), -float(contrast.data_loss), -float(contrast.noise_loss))
+
+    def model_coordinates(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, "n *event"]:
+        """`x` in the coordinates of energy and noise, in the model's dtype and on its device."""
+        return self.scaling(self._checked(x), self.log_normalizer.dtype)
 
     @torch.no_grad()
     def sample_noise(self, n: int) -> Float[Tensor, "n *event"]:

@@ -32,9 +32,9 @@ class Scaling(nn.Module):
         x = x.double()
         return cls(x.mean(0), x.std(0, correction=0))
 
-    def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """Model coordinates of `x`, in the default dtype unless `x` is float64 and so is the default."""
-        return ((x.double() - self.shift) / self.scale).to(torch.get_default_dtype())
+    def forward(self, x: Float[Tensor, "*shape"], dtype: torch.dtype | None = None) -> Float[Tensor, "*shape"]:
+        """Model coordinates of `x`, in `dtype`, or the default one."""
+        return ((x.double() - self.shift) / self.scale).to(dtype or torch.get_default_dtype())
 
     def inverse(self, z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Original units of `z`, in float64."""

@@ -48,7 +48,7 @@ def evaluate(
     device = estimator.log_normalizer.device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(0)  # the same noise for every evaluation, so that curves are not jagged by it
-        contrast = estimator.contrast(estimator.scaling(x[:_ROWS].to(device)))
+        contrast = estimator.contrast(estimator.model_coordinates(x[:_ROWS]))
     return metrics | {
         "value": float(contrast.value),
         "value_data": -float(contrast.data_loss),

@@ -76,7 +76,7 @@ def log_partitions(
     check_level(level)
     classes = estimator.num_classes
     parts = [estimator] if classes is None else [one_class(estimator, k) for k in range(classes)]
-    z = None if data is None else estimator.scaling(data.to(estimator.log_normalizer.device))
+    z = None if data is None else estimator.model_coordinates(data)
     search = _Search(draws=draws, level=level, longest=longest, data=z, progress=progress)
     return [search.run(part, method) for part in parts]
 
