@@ -14,14 +14,15 @@ a plain density is NCE, a flow fitted first and held is fixed-flow NCE, a flow t
 """
 
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from contrastive.contrast import Contrast, Value
 from contrastive.data.scaling import Scaling
 from contrastive.errors import ContrastiveError
 from contrastive.noises.defensive import DefensiveMixture
@@ -43,53 +44,6 @@ from contrastive.score_function import score_function_mean
 if TYPE_CHECKING:
     from contrastive.asymptotics import StandardErrors
     from contrastive.normalizer import LogPartition
-
-
-class Value(NamedTuple):
-    """V and its two parts, nats: `data` is E_data[log sigmoid(r)], `noise` is nu E_q[log sigmoid(-r)]."""
-
-    total: float
-    data: float
-    noise: float
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """Data held against noise: the log-ratios and what the objective makes of them.
-
-    Attributes:
-        r_data: log-ratios at the data, shape `(n,)`, nats.
-        r_noise: log-ratios at the noise draws, shape `(m,)`.
-        data_loss: the objective's part from the data, shape `()`.
-        noise_loss: its part from the noise, shape `()`.
-        log_noise_ratio: log nu.
-    """
-
-    r_data: Float[Tensor, " n"]
-    r_noise: Float[Tensor, " m"]
-    data_loss: Float[Tensor, ""]
-    noise_loss: Float[Tensor, ""]
-    log_noise_ratio: float
-
-    @property
-    def loss(self) -> Float[Tensor, ""]:
-        """What the energy player minimises."""
-        return self.data_loss + self.noise_loss
-
-    @property
-    def value(self) -> Float[Tensor, ""]:
-        """V = -loss, what the noise player minimises."""
-        return -self.loss
-
-    @property
-    def accuracy(self) -> Float[Tensor, ""]:
-        """Balanced accuracy of telling data from noise by the sign of log p - log q; 1/2 where p = q.
-
-        nu is left out so that the accuracy means the same at every noise ratio.
-        """
-        data_right = (self.r_data > -self.log_noise_ratio).float().mean()
-        noise_right = (self.r_noise < -self.log_noise_ratio).float().mean()
-        return (data_right + noise_right) / 2
 
 
 class ContrastiveEstimator(nn.Module):
@@ -177,7 +131,8 @@ class ContrastiveEstimator(nn.Module):
     def log_prob(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
         """log p(x) = f(x) - c in nats, with the learned c: a parameter, not a proven log Z.
 
-        Where the objective does not learn c (`ranking`, `mc-mle`) training ends by setting it to the optimum of NCE.
+        Where the objective does not learn c (`ranking`, `mc-mle`, `conditional`) training ends by setting it to NCE's
+        optimum.
 
         Raises:
             ContrastiveError: if `x` is not a batch of events.

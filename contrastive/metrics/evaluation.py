@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from contrastive.estimator import Contrast, ContrastiveEstimator
+from contrastive.contrast import Contrast
+from contrastive.estimator import ContrastiveEstimator
 from contrastive.protocols import NoiseModel
 
 _ROWS = 10_000  # at once

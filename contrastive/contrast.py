@@ -1,0 +1,54 @@
+"""What comes of holding data against noise."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+class Value(NamedTuple):
+    """V and its two parts, nats: `data` is E_data[log sigmoid(r)], `noise` is nu E_q[log sigmoid(-r)]."""
+
+    total: float
+    data: float
+    noise: float
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Data held against noise: the log-ratios and what the objective makes of them.
+
+    Attributes:
+        r_data: log-ratios at the data, shape `(n,)`, nats.
+        r_noise: log-ratios at the noise draws, shape `(m,)`.
+        data_loss: the objective's part from the data, shape `()`.
+        noise_loss: its part from the noise, shape `()`.
+        log_noise_ratio: log nu.
+    """
+
+    r_data: Float[Tensor, " n"]
+    r_noise: Float[Tensor, " m"]
+    data_loss: Float[Tensor, ""]
+    noise_loss: Float[Tensor, ""]
+    log_noise_ratio: float
+
+    @property
+    def loss(self) -> Float[Tensor, ""]:
+        """What the energy player minimises."""
+        return self.data_loss + self.noise_loss
+
+    @property
+    def value(self) -> Float[Tensor, ""]:
+        """V = -loss, what the noise player minimises."""
+        return -self.loss
+
+    @property
+    def accuracy(self) -> Float[Tensor, ""]:
+        """Balanced accuracy of telling data from noise by the sign of log p - log q; 1/2 where p = q.
+
+        nu is left out so that the accuracy means the same at every noise ratio.
+        """
+        data_right = (self.r_data > -self.log_noise_ratio).float().mean()
+        noise_right = (self.r_noise < -self.log_noise_ratio).float().mean()
+        return (data_right + noise_right) / 2
