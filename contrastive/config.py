@@ -4,6 +4,7 @@ Imports no torch: `contrastive --help` reads the fields.
 """
 
 import dataclasses
+import math
 import types
 import typing
 from dataclasses import dataclass, field, fields
@@ -51,7 +52,11 @@ class FitConfig:
     device: str = option("cpu", "torch device")
 
     schedule: Literal["gate", "alternate"] = option("gate", "who moves next in fce")
+    gate_on: Literal["accuracy", "divergence"] = option("accuracy", "gate: of telling data from noise; or 2 JSD, nats")
     gate_accuracy: float | None = option(None, "gate: the energy moves until it tells data from noise this well")
+    gate_divergence: float = option(0.1, "gate on divergence: the same, nats")
+    gate_memory: float = option(0.0, "gate: decay of a moving average of what it looks at; 0 is the last batch")
+    gate_margin: float = option(0.0, "gate: the turn changes hands this far above and below the threshold")
     max_noise_run: int | None = option(None, "gate: the noise moves at most this often in a row")
     min_energy_run: int | None = option(None, "gate: the energy moves at least this often in a row")
     energy_updates: int = option(5, "alternate: updates of the energy in a turn")
@@ -91,11 +96,13 @@ class FitConfig:
             _require(self, name, lambda v: 0 < v < float("inf"), "positive")
         for name in ("learning_rate", "noise_learning_rate", "pretrain_learning_rate"):
             _require(self, name, lambda v: 0 < v < float("inf"), "positive")
-        for name in ("ema", "noise_ema", "validation", "test"):
+        for name in ("ema", "noise_ema", "validation", "test", "gate_memory"):
             _require(self, name, lambda v: 0 <= v < 1, "in [0, 1)")
         _require(self, "hold_noise_after", lambda v: 0 < v <= 1, "in (0, 1]")
         _require(self, "defensive_share", lambda v: 0 <= v < 1, "in [0, 1)")
         _require(self, "log_partition_draws", lambda v: v == 0 or v >= 1000, "0, or at least 1000")
+        for name in ("gate_divergence", "gate_margin"):
+            _require(self, name, lambda v: 0 <= v < math.log(4), "in [0, log 4)")
         _require(self, "gate_accuracy", lambda v: 0.5 <= v < 1, "in [0.5, 1)")
         if self.validation + self.test >= 1:
             raise ContrastiveError(f"validation + test is {self.validation + self.test:g}, nothing is left to fit")

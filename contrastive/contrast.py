@@ -1,10 +1,12 @@
 """What comes of holding data against noise."""
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import softplus
 
 
 class Value(NamedTuple):
@@ -52,3 +54,9 @@ class Contrast:
         data_right = (self.r_data > -self.log_noise_ratio).float().mean()
         noise_right = (self.r_noise < -self.log_noise_ratio).float().mean()
         return (data_right + noise_right) / 2
+
+    @property
+    def twice_jsd(self) -> Float[Tensor, ""]:
+        """2 JSD(p, q) as far as the energy is right, nats: V + log 4 at nu = 1, whatever nu and the objective are."""
+        of_data, of_noise = (r.double() + self.log_noise_ratio for r in (self.r_data, self.r_noise))
+        return math.log(4) - softplus(-of_data).mean() - softplus(of_noise).mean()

@@ -1,5 +1,7 @@
 """Who moves next."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hypothesis import given
@@ -8,14 +10,14 @@ from torch import nn
 
 from contrastive.errors import ContrastiveError
 from contrastive.training.players import Player, learning_rate_factor
-from contrastive.training.schedules import AccuracyGate, Alternate, EnergyOnly
+from contrastive.training.schedules import Alternate, EnergyOnly, Gate
 
 
-def moves(schedule, accuracies):
+def moves(schedule, levels):
     made = []
-    for accuracy in accuracies:
+    for level in levels:
         made.append(schedule.mover)
-        schedule.update(accuracy)
+        schedule.update(SimpleNamespace(accuracy=level, twice_jsd=level / 10))
     return "".join(name[0] for name in made)
 
 
@@ -28,21 +30,35 @@ def test_alternate_takes_turns():
 
 
 def test_gate_moves_the_energy_until_accurate_then_the_noise_until_not():
-    gate = AccuracyGate(threshold=0.6)
+    gate = Gate(threshold=0.6)
     assert moves(gate, [0.5, 0.59, 0.61, 0.9, 0.7, 0.6, 0.55, 0.7]) == "eeennnee"
 
 
 def test_gate_lets_a_noise_that_cannot_follow_give_way():
-    assert moves(AccuracyGate(threshold=0.6, max_noise_run=3), [0.9] * 9) == "ennnennne"
+    assert moves(Gate(threshold=0.6, max_noise_run=3), [0.9] * 9) == "ennnennne"
 
 
 def test_gate_leaves_the_energy_its_turn_even_where_it_tells_them_apart_at_once():
-    assert moves(AccuracyGate(threshold=0.6, max_noise_run=2, min_energy_run=3), [0.9] * 12) == "eeenneeennee"
+    assert moves(Gate(threshold=0.6, max_noise_run=2, min_energy_run=3), [0.9] * 12) == "eeenneeennee"
 
 
-@given(st.lists(st.floats(0, 1), min_size=2, max_size=40), st.integers(0, 39))
-def test_a_restored_schedule_goes_on_as_the_first(accuracies, cut):
-    whole, begun, restored = (AccuracyGate(0.6, 4, 2) for _ in range(3))
+def test_gate_on_divergence_looks_at_that():
+    assert moves(Gate(0.06, measure="divergence"), [0.5, 0.59, 0.61, 0.9, 0.7, 0.6, 0.55, 0.7]) == "eeennnee"
+
+
+def test_gate_with_a_margin_wants_more_of_both():
+    assert moves(Gate(0.6, margin=0.05), [0.61, 0.66, 0.61, 0.56, 0.54, 0.64, 0.7, 0.5]) == "eennneen"
+
+
+def test_gate_with_a_memory_does_not_jump_at_one_batch():
+    """0.5, then 0.9 * 0.5 + 0.1 * 0.9 = 0.54, 0.576, 0.608: above 0.6 after the fourth."""
+    assert moves(Gate(0.6, memory=0.9), [0.5, 0.9, 0.9, 0.9, 0.9]) == "eeeen"
+    assert moves(Gate(0.6, memory=0.9), [float("nan"), 0.9, 0.9]) == "een"
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=40), st.integers(0, 39), st.sampled_from([0.0, 0.7]))
+def test_a_restored_schedule_goes_on_as_the_first(accuracies, cut, memory):
+    whole, begun, restored = (Gate(0.6, 4, 2, memory=memory, margin=0.02) for _ in range(3))
     cut = min(cut, len(accuracies))
     first = moves(begun, accuracies[:cut])
     restored.load_state_dict(begun.state_dict())

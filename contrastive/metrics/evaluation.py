@@ -1,13 +1,11 @@
 """Log-densities, the value function and, where the truth is known, the error of the estimate."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import softplus
 
 from contrastive.contrast import Contrast
 from contrastive.estimator import ContrastiveEstimator
@@ -68,13 +66,11 @@ def noise_quality(contrast: Contrast) -> dict[str, float]:
         with w = 1 / (1 + p / (nu q)), NCE's weight of a data point: for how many of n points n count. `twice_jsd`: two
         times the Jensen-Shannon divergence of p and q, nats, from 0 to log 4: V + log 4 at nu = 1.
     """
-    log_nu = contrast.log_noise_ratio
-    of_data, of_noise = (r.double() + log_nu for r in (contrast.r_data, contrast.r_noise))
     weight = torch.sigmoid(-contrast.r_data.double())
     return {
-        "overlap": float(torch.sigmoid(-of_data).mean()),
+        "overlap": float(torch.sigmoid(-contrast.r_data.double() - contrast.log_noise_ratio).mean()),
         "data_share": float(weight.mean().square() / weight.square().mean()),
-        "twice_jsd": float(math.log(4) - softplus(-of_data).mean() - softplus(of_noise).mean()),
+        "twice_jsd": float(contrast.twice_jsd),
     }
 
 

@@ -28,7 +28,7 @@ from contrastive.training.players import Player
 from contrastive.training.preparation import Prepared
 from contrastive.training.progress import Progress
 from contrastive.training.run_directory import RunDirectory
-from contrastive.training.schedules import AccuracyGate, Alternate, EnergyOnly, Schedule
+from contrastive.training.schedules import Alternate, EnergyOnly, Gate, Schedule
 from contrastive.training.stages import Game, MaximumLikelihood, Stage
 from contrastive.training.trainer import Trainer
 
@@ -263,11 +263,7 @@ def _stages(config: FitConfig, estimator: ContrastiveEstimator, averaged: Contra
             ema=config.noise_ema or 0.0,
             **common,
         )
-        schedule = (
-            AccuracyGate(config.gate_accuracy or 0.6, config.max_noise_run or 50, config.min_energy_run or 1)
-            if config.schedule == "gate"
-            else Alternate(config.energy_updates, config.noise_updates)
-        )
+        schedule = _schedule(config)
     game = Game(
         estimator,
         players,
@@ -281,6 +277,19 @@ def _stages(config: FitConfig, estimator: ContrastiveEstimator, averaged: Contra
     )
     stages.append(game)
     return stages
+
+
+def _schedule(config: FitConfig) -> Schedule:
+    if config.schedule == "alternate":
+        return Alternate(config.energy_updates, config.noise_updates)
+    return Gate(
+        (config.gate_accuracy or 0.6) if config.gate_on == "accuracy" else config.gate_divergence,
+        config.max_noise_run or 50,
+        config.min_energy_run or 1,
+        measure=config.gate_on,
+        memory=config.gate_memory,
+        margin=config.gate_margin,
+    )
 
 
 def _twins(averaged: Any, module: Any) -> list[torch.nn.Parameter]:

@@ -138,7 +138,7 @@ class Game:
             loss = contrast.value + self.likelihood_weight * contrast.r_data.mean()
             self.players["noise"].step(loss, progress / self.hold_noise_after)
         if not self.noise_is_held:
-            self.schedule.update(float(contrast.accuracy))
+            self.schedule.update(contrast)
         return mover
 
     def _hold_noise(self) -> None:
