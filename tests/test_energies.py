@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from torch import nn
 from torch.distributions import Categorical, MultivariateNormal
 
 from contrastive import (
@@ -23,7 +24,8 @@ from contrastive.energies import Tilted
 from contrastive.registry import energies
 from contrastive.training.trainer import Trainer
 
-BUILTIN = [name for name in available_energies() if energies.source(name) == "contrastive"]
+#: Of vectors; `conv` is for images, below.
+BUILTIN = [name for name in available_energies() if energies.source(name) == "contrastive" and name != "conv"]
 
 
 def randomized(name, event_shape, **options):
@@ -32,7 +34,7 @@ def randomized(name, event_shape, **options):
     with torch.no_grad():
         for parameter in energy.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
-    if name == "tilted":
+    if name in ("tilted", "bridges"):
         energy.start_from(make_noise("gaussian", event_shape=event_shape, loc=0.5).double())
     return energy
 
@@ -357,3 +359,48 @@ def test_a_log_partition_out_of_reach_is_refused_in_a_sentence(name, d, options,
 def test_a_tilted_energy_without_a_noise_says_so():
     with pytest.raises(ContrastiveError, match="no noise to start from"):
         make_energy("tilted", event_shape=(2,))(torch.zeros(3, 2))
+
+
+# The convolutional energy ----------------------------------------------------------------------------------------
+
+
+def test_the_convolutional_energy_is_the_papers_at_32_by_32():
+    """Table 5, right column: 4x4 convolutions of 64, 128, 256 channels, stride 2, leaky ReLU 0.2, then 4x4 to one."""
+    energy = make_energy("conv", event_shape=(3, 32, 32))
+    lines = [nn.Conv2d(3, 64, 4, 2, 1), nn.Conv2d(64, 128, 4, 2, 1), nn.Conv2d(128, 256, 4, 2, 1), nn.Conv2d(256, 1, 4)]
+    by_hand = nn.Sequential(*[m for line in lines[:-1] for m in (line, nn.LeakyReLU(0.2))], lines[-1], nn.Flatten(0))
+    by_hand.load_state_dict({key.replace("layers.", ""): value for key, value in energy.state_dict().items()})
+    x = torch.randn(5, 3, 32, 32)
+    torch.testing.assert_close(energy(x), by_hand(x))
+
+
+@pytest.mark.parametrize("normalization", ["none", "spectral", "weight"])
+def test_the_convolutional_energy_of_classes_fits_other_sizes(normalization):
+    energy = make_energy("conv", event_shape=(1, 28, 28), widths=(8, 8), normalization=normalization, num_classes=4)
+    assert energy(torch.randn(2, 1, 28, 28)).shape == (2, 4)
+
+
+def test_spectral_normalisation_bounds_every_layer():
+    """As the matrix that torch's parametrisation normalises, filters by their entries: largest singular value 1."""
+    torch.manual_seed(0)
+    energy = make_energy("conv", event_shape=(3, 8, 8), widths=(16,), normalization="spectral")
+    for _ in range(50):
+        energy(torch.randn(2, 3, 8, 8))  # power iterations
+    for layer in energy.layers:
+        if isinstance(layer, nn.Conv2d):
+            assert float(torch.linalg.matrix_norm(layer.weight.flatten(1), 2)) == pytest.approx(1, abs=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "message"),
+    [
+        ((2,), {}, "is for images"),
+        ((3, 28, 28), {}, "fewer --energy.widths"),
+        ((3, 32, 32), {"normalization": "batch"}, "none, spectral or weight"),
+        ((3, 32, 32), {"activation": "relux"}, "unknown activation"),
+        ((3, 32, 32), {"widths": (0,)}, "must be positive"),
+    ],
+)
+def test_images_that_the_convolutions_cannot_halve_are_refused(shape, options, message):
+    with pytest.raises(ContrastiveError, match=message):
+        make_energy("conv", event_shape=shape, **options)

@@ -21,6 +21,7 @@ SMALL = {
     "maf": {"transforms": 2, "width": 16},
     "iaf": {"transforms": 2, "width": 16},
     "nsf": {"transforms": 1, "bins": 4, "width": 16},
+    "conv": {"widths": (8,)},
     "zuko/maf": {"transforms": 2, "hidden_features": [16]},
     "zuko/nsf": {"transforms": 1, "bins": 4, "hidden_features": [16]},
     "zuko/bpf": {"degree": 6, "hidden_features": [16]},

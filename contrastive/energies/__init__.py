@@ -5,6 +5,7 @@ Those whose log Z is known also have `log_partition()`, which says so for the pr
 
 from contrastive.energies.adapters import from_energy
 from contrastive.energies.bridges import Bridges
+from contrastive.energies.conv import Convolutional
 from contrastive.energies.gaussian import GaussianEnergy
 from contrastive.energies.ica import ProductOfExperts
 from contrastive.energies.ising import Ising
@@ -16,6 +17,7 @@ from contrastive.energies.tilted import Tilted
 __all__ = [
     "MLP",
     "Bridges",
+    "Convolutional",
     "GaussianEnergy",
     "Ising",
     "ProductOfExperts",
