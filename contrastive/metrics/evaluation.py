@@ -74,10 +74,10 @@ def noise_quality(contrast: Contrast) -> dict[str, float]:
     }
 
 
-def noise_warning(accuracy: float) -> str | None:
-    """What to do where data and noise are told apart nearly always; None where they are not."""
-    if accuracy <= _TOLD_APART:
-        return None
+def noise_warning(accuracy: float) -> str:
+    """What to do where data and noise are told apart nearly always; empty where they are not."""
+    if not accuracy > _TOLD_APART:
+        return ""
     return (
         f"data and noise are told apart with an accuracy of {accuracy:.3f}: they hardly overlap, so log p is mostly a "
         "guess, and adapting the noise cannot cure that; take a nearer one, or fit it first (--pretrain-steps)"

@@ -75,10 +75,11 @@ class Bregman:
 
 
 def _derivative(f: Callable[[Tensor], Tensor], rho: Tensor) -> Tensor:
+    if rho.requires_grad:
+        return torch.autograd.grad(f(rho).sum(), rho, create_graph=True)[0]
     with torch.enable_grad():
-        rho = rho if rho.requires_grad else rho.requires_grad_()
-        (derivative,) = torch.autograd.grad(f(rho).sum(), rho, create_graph=True)
-    return derivative
+        rho = rho.detach().requires_grad_()
+        return torch.autograd.grad(f(rho).sum(), rho)[0]
 
 
 #: f = rho log rho - (1 + rho) log(1 + rho): `softplus(-r)` and `nu softplus(r)`, finite with a bounded gradient for
