@@ -287,10 +287,6 @@ class ContrastiveEstimator(nn.Module):
         noise_losses = self.objective(contrast.r_data, contrast.r_noise, self.noise_ratio)[1]
         return replace(contrast, noise_loss=score_function_mean(noise_losses, held, log_q_noise))
 
-    def draw_noise(self, n: int) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
-        """`n` draws in model coordinates and their log q, in one pass where the noise can."""
-        return draw(self.noise, n)
-
     def introduce_noise(self) -> None:
         """Hand the noise, as it now is, to an energy that is built on it; call it again after fitting the noise."""
         if isinstance(self.energy, NoiseAwareEnergy):
@@ -331,8 +327,7 @@ class ContrastiveEstimator(nn.Module):
 
     def _against(self, noise: NoiseModel, z: Tensor, log_q: Tensor | None) -> Contrast:
         with torch.no_grad():
-            n = self._draws_for(len(z))
-            z_noise, log_q_noise = noise.draw(n) if isinstance(noise, DefensiveMixture) else draw(noise, n)
+            z_noise, log_q_noise = draw(noise, self._draws_for(len(z)))
             log_q = noise.log_prob(z) if log_q is None else log_q
         return self._contrast(z, log_q, z_noise, log_q_noise)
 

@@ -137,10 +137,21 @@ class EnergyModel(Protocol):
         ...
 
 
+@runtime_checkable
+class ScoredDraws(Protocol):
+    """A noise that knows log q of its draws as it makes them, without a path through them."""
+
+    def draw(self, n: int) -> tuple[Tensor, Tensor]:
+        """`n` draws and their log q."""
+        ...
+
+
 def draw(noise: NoiseModel, n: int) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
     """`n` draws and their log q, in one pass where the noise can; in the graph of its parameters if it adapts."""
     if isinstance(noise, AdaptiveNoise):
         return noise.rsample_and_log_prob(torch.Size([n]))
+    if isinstance(noise, ScoredDraws):
+        return noise.draw(n)
     x = noise.sample(torch.Size([n]))
     return x, noise.log_prob(x)
 

@@ -5,26 +5,26 @@ import json as _json
 import torch
 from torch import Tensor
 
-from contrastive.config import FitConfig
 from contrastive.data.densities import available_densities, make_density
 from contrastive.data.sources import ArraySource
 from contrastive.errors import ContrastiveError
 from contrastive.metrics import evaluate, mean_log_prob
 from contrastive.training.api import load
 from contrastive.training.files import finite_or_none
-from contrastive.training.preparation import prepare, read_rows
+from contrastive.training.preparation import Prepared, prepare, read_rows
 from contrastive.training.run_directory import RunDirectory
 
 
 def run(*, run: str, data: str | None, columns: str | None, standard_errors: bool, json: bool) -> None:
     """Print the metrics of a finished run at data."""
-    estimator, directory = load(run), RunDirectory(run)
+    estimator, directory = load(run, trainable=standard_errors), RunDirectory(run)
     config = directory.read_config()
-    if data is None and config.data not in available_densities():
-        x = prepare(config.data, config).test
-    else:
-        x = read_rows(data or config.data, columns or config.columns, tuple(estimator.noise.event_shape))
+    prepared = prepare(config.data, config) if data is None and config.data not in available_densities() else None
     name = data or config.data
+    if prepared is not None:
+        x = prepared.test
+    else:
+        x = read_rows(name, columns or config.columns, tuple(estimator.noise.event_shape))
     truth = make_density(name) if name in available_densities() else None
     metrics = evaluate(estimator, x, truth)
     upper = directory.read_newest_summary().get("log_partition_high")
@@ -34,13 +34,10 @@ def run(*, run: str, data: str | None, columns: str | None, standard_errors: boo
     metrics = finite_or_none(metrics) | {"rows": len(x)}
     errors = None
     if standard_errors:
-        rows = x if data is not None else _training_rows(config)
-        errors = load(run, trainable=True).standard_errors(rows)
-        metrics["parameters"] = errors.to_dict()
+        errors = estimator.standard_errors(x if data is not None else _training_rows(name, prepared))
     if json:
-        print(_json.dumps(metrics))
+        print(_json.dumps(metrics if errors is None else {**metrics, "parameters": errors.to_dict()}))
         return
-    metrics.pop("parameters", None)
     width = max(map(len, metrics))
     for key, value in metrics.items():
         print(f"{key:{width}}  {value:.6g}" if isinstance(value, float) else f"{key:{width}}  {value}")
@@ -48,12 +45,11 @@ def run(*, run: str, data: str | None, columns: str | None, standard_errors: boo
         print(f"\n{errors}\n({errors.n:,} rows; efficiency: the variance of maximum likelihood over this one)")
 
 
-def _training_rows(config: FitConfig) -> Tensor:
+def _training_rows(name: str, prepared: Prepared | None) -> Tensor:
     """What the run was fitted to, in original units."""
-    prepared = prepare(config.data, config)
-    if not isinstance(prepared.source, ArraySource):
+    if prepared is None or not isinstance(prepared.source, ArraySource):
         raise ContrastiveError(
-            f"{config.data} gives fresh draws at every step, so there is no number of rows that the errors are for; "
+            f"{name} gives fresh draws at every step, so there is no number of rows that the errors are for; "
             "name a file with --data"
         )
     return prepared.scaling.inverse(prepared.source.z)

@@ -1,6 +1,7 @@
 """What energies that start from the noise share: a frozen copy of it."""
 
 import copy
+from abc import ABC, abstractmethod
 
 import torch
 from jaxtyping import Float
@@ -10,7 +11,7 @@ from contrastive.errors import ContrastiveError
 from contrastive.protocols import NoiseModel
 
 
-class BuiltOnNoise(nn.Module):
+class BuiltOnNoise(nn.Module, ABC):
     """Holds q0, a frozen copy of the noise, part of the `state_dict` and never trained.
 
     A subclass says whether it `has_learned` and how to `forget`; its `forward` adds to `log_base`.
@@ -20,13 +21,13 @@ class BuiltOnNoise(nn.Module):
         super().__init__()
         self.base: NoiseModel | None = None
 
+    @abstractmethod
     def has_learned(self) -> bool:
         """Whether the energy is more than q0 already."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forget(self) -> None:
         """Make the energy that of q0 again."""
-        raise NotImplementedError
 
     def start_from(self, noise: NoiseModel) -> None:
         """Take a frozen copy of `noise` as q0, unless something has been learned already."""

@@ -133,7 +133,7 @@ def load(directory: str | Path, *, trainable: bool = False) -> ContrastiveEstima
         adapt_noise=config.method == "fce",
         scaling=Scaling.identity(event_shape),
         defence=make_defence(event_shape) if config.defensive_share else None,
-        defensive_share=config.defensive_share or 0.1,
+        defensive_share=config.defensive_share or 0.0,
     )
     try:
         estimator.load_state_dict(tensors)
