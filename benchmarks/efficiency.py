@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
 
-from contrastive.objectives import OBJECTIVES, Bregman
+from contrastive.objectives import Bregman, make_objective
 from contrastive.optimal_normalizer import optimal_log_normalizer
 
 MEAN, PRECISION = 0.5, 1.0
@@ -111,7 +111,7 @@ def estimates(setting: Setting, n: int, count: int, generator: torch.Generator) 
 
 
 def _contrasted(setting: Setting, x: Tensor, y: Tensor) -> Tensor:
-    objective = OBJECTIVES[setting.objective]
+    objective = make_objective(setting.objective)
     assert isinstance(objective, Bregman)
     weights = torch.full((1, y.shape[1]), 1 / max(1, y.shape[1]), dtype=torch.float64)
     if not y.shape[1]:  # all of the noise, by Gauss and Hermite
@@ -173,7 +173,7 @@ def predicted(setting: Setting) -> Tensor:
     psi = torch.stack([PRECISION * (x - MEAN), -0.5 * (x - MEAN).square(), -torch.ones_like(x)], 1)
     if setting.objective == "ranking":
         return _predicted_ranking(setting)
-    objective = OBJECTIVES[setting.objective]
+    objective = make_objective(setting.objective)
     assert isinstance(objective, Bregman)
     r = log_p - log_q - math.log(setting.nu)
     w, p = objective.weight(r), log_p.exp()

@@ -22,8 +22,8 @@ import matplotlib
 import normflows
 import torch
 from grid import provenance
+from mixtures import product_of_mixtures
 from torch import Tensor, nn
-from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 from tqdm import tqdm
 
 from contrastive import make_noise
@@ -130,16 +130,10 @@ def kept(path: Path, settings: dict[str, int]) -> dict[str, Any]:
     return earlier["rows"] if settings.items() <= earlier.items() else {}
 
 
-def product_of_mixtures() -> Independent:
-    """The density: 2^16 modes of equal mass."""
-    modes = Normal(torch.tensor([-1.0, 1.0]).expand(DIM, 2), 0.25)
-    return Independent(MixtureSameFamily(Categorical(torch.ones(DIM, 2)), modes), 1)
-
-
 def measure(label: str, steps: int, batch_size: int, seed: int) -> dict[str, Any]:
     """Fit one flow by maximum likelihood; its held-out KL, and seconds of one core."""
     torch.manual_seed(seed)
-    truth, model = product_of_mixtures(), FLOWS[label]()
+    truth, model = product_of_mixtures(DIM), FLOWS[label]()
     prepare(model, truth.sample((20_000,)))
     started = time.process_time()
     if not isinstance(model, FittableNoise):

@@ -29,7 +29,10 @@ class Result:
 
 
 def run_grid(settings: Sequence[tuple[str, dict[str, Any]]], out: Path, jobs: int) -> list[Result]:
-    """Fit every (label, settings) into `out/LABEL/DATA-seedS`; finished runs are read, begun ones resumed."""
+    """Fit every (label, settings) into `out/LABEL/DATA-seedS`; finished runs are read, begun ones resumed.
+
+    Settings are fields of `FitConfig`; a `density` besides makes the data, which `data` then only names.
+    """
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=one_thread) as pool:
         futures = {}
         for label, fields in settings:
@@ -63,7 +66,7 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _fit(fields: dict[str, Any], path: Path) -> None:
+def _fit(settings: dict[str, Any], path: Path) -> None:
     from contrastive.training import api
     from contrastive.training.preparation import prepare
     from contrastive.training.progress import Progress
@@ -73,9 +76,11 @@ def _fit(fields: dict[str, Any], path: Path) -> None:
     directory = RunDirectory(path)
     if directory.is_finished:
         return
+    fields = dict(settings)
+    density = fields.pop("density", None)
     resume = directory.config_path.exists()
     config = directory.read_config() if resume else FitConfig(**fields, out=str(path)).resolved()
-    data = prepare(config.data, config)
+    data = prepare(config.data if density is None else density(), config)
     estimator = make_estimator(config, data)
     if not resume:
         config = decided(config, estimator)

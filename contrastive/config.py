@@ -16,6 +16,8 @@ import yaml
 from contrastive.errors import ContrastiveError, did_you_mean
 
 Options = dict[str, Any]
+#: What takes options of its own, `--PART.NAME VALUE`.
+PARTS = ("energy", "noise", "objective")
 
 
 def option(default: Any, help: str) -> Any:
@@ -37,8 +39,11 @@ class FitConfig:
 
     energy: str = option("mlp", "energy by name; options as --energy.NAME VALUE")
     noise: str = option("gaussian", "noise by name; options as --noise.NAME VALUE")
-    method: Literal["nce", "fce"] = option("nce", "nce: the noise is held; fce: the noise learns against the energy")
-    objective: str = option("nce", "objective by name")
+    method: Literal["nce", "fce", "mle"] = option(
+        "nce", "nce: the noise is held; fce: it learns against the energy; mle: it is fitted alone, by likelihood"
+    )
+    init_noise: str | None = option(None, "a finished run whose noise to begin with, in place of pre-training")
+    objective: str = option("nce", "objective by name; options as --objective.NAME VALUE")
     noise_ratio: float = option(1.0, "nu, the weight of the noise in the loss")
     noise_per_data: float | None = option(None, "noise draws a data point [noise_ratio]")
 
@@ -65,7 +70,9 @@ class FitConfig:
     noise_gradient: Literal["full", "path"] = option("full", "of V; path: less noise, biased while f is wrong")
     restart_energy_every: int = option(0, "updates after which a tilted energy begins again from the noise; 0 is never")
 
-    optimizer: Literal["adam", "adamax"] | None = option(None, "optimiser of the energy")
+    optimizer: Literal["adam", "adamax", "ngd"] | None = option(
+        None, "optimiser of the energy; ngd: normalised gradient descent"
+    )
     learning_rate: float | None = option(None, "learning rate of the energy")
     noise_optimizer: Literal["adam", "adamax"] | None = option(None, "optimiser of the noise in fce")
     noise_learning_rate: float | None = option(None, "learning rate of the noise in fce")
@@ -84,6 +91,7 @@ class FitConfig:
 
     energy_options: Options = option({}, "")
     noise_options: Options = option({}, "")
+    objective_options: Options = option({}, "")
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "energy_updates", "noise_updates", "max_noise_run", "min_energy_run"):
@@ -108,7 +116,17 @@ class FitConfig:
             raise ContrastiveError(f"validation + test is {self.validation + self.test:g}, nothing is left to fit")
 
     def resolved(self) -> "FitConfig":
-        """This config with the recipe's values where a field is None."""
+        """This config with the recipe's values where a field is None, and the noise of the run at `init_noise`.
+
+        Raises:
+            ContrastiveError: if that is no run or has another noise, or an energy was asked of method mle.
+        """
+        if self.init_noise is not None:
+            self = self._with_noise_of(self.init_noise)
+        if self.method == "mle":
+            if self.energy not in ("mlp", "noise"):
+                raise ContrastiveError(f"method mle fits the noise alone: leave out --energy {self.energy}")
+            self = dataclasses.replace(self, energy="noise", energy_options={})
         recipe = RECIPES[self.recipe]
         filled = {name: value for name, value in recipe.items() if getattr(self, name, 0) is None}
         energy_options = {**recipe["energy_options"], **self.energy_options} if self.energy == "mlp" else None
@@ -121,10 +139,24 @@ class FitConfig:
             checkpoint_every=self.checkpoint_every or every,
         )
 
+    def _with_noise_of(self, run: str) -> "FitConfig":
+        path = Path(run) / "config.yaml"
+        if not path.exists():
+            raise ContrastiveError(f"{run} is not a run to take a noise from: it has no config.yaml")
+        theirs = read_config(path)
+        if self.noise not in (FitConfig.noise, theirs.noise) or (
+            self.noise_options and self.noise_options != theirs.noise_options
+        ):
+            raise ContrastiveError(
+                f"the noise of {run} is {theirs.noise!r} with options {theirs.noise_options}: leave out --noise and "
+                "its options, or --init-noise"
+            )
+        return dataclasses.replace(self, noise=theirs.noise, noise_options=theirs.noise_options)
+
     def to_flat(self) -> dict[str, Any]:
         """Keys as on the command line: `noise.width` for an option of the noise."""
         flat = {f.name: getattr(self, f.name) for f in fields(self) if not f.name.endswith("_options")}
-        for part in ("energy", "noise"):
+        for part in PARTS:
             flat |= {f"{part}.{key}": value for key, value in getattr(self, f"{part}_options").items()}
         return flat
 
@@ -137,12 +169,12 @@ class FitConfig:
         """
         known = {f.name: f for f in fields(cls) if not f.name.endswith("_options")}
         hints = typing.get_type_hints(cls)
-        values: dict[str, Any] = {"energy_options": {}, "noise_options": {}}
+        values: dict[str, Any] = {f"{part}_options": {} for part in PARTS}
         for key, value in flat.items():
             part, dot, name = str(key).partition(".")
             name = name.replace("-", "_")
             key = str(key).replace("-", "_")
-            if dot and part in ("energy", "noise") and name:
+            if dot and part in PARTS and name:
                 values[f"{part}_options"][name] = value
             elif key in known:
                 values[key] = _coerced(key, value, hints[key])

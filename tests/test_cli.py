@@ -149,7 +149,7 @@ def test_list_names_everything(capsys):
         (["fit", "--steps", "-3"], "steps must be at least 1"),
         (["fit", "--steps", "1.5"], "whole number"),
         (["fit", "--noise-ratio", "nan"], "noise_ratio must be positive"),
-        (["fit", "--method", "mle"], "invalid choice"),
+        (["fit", "--method", "em"], "invalid choice"),
         (["fit", "--method", "fce", "--noise", "uniform"], "gaussian, glow"),
         (["fit", "--data", "absent.csv"], "there is no file absent.csv"),
         (["fit", "--config", "absent.yaml"], "cannot read the config"),

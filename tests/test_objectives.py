@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from torch.distributions import Independent, Normal
 
 from contrastive import ContrastiveError, ContrastiveEstimator, fit, make_energy
+from contrastive.config import FitConfig
 from contrastive.objectives import OBJECTIVES, Bregman, make_objective
+from contrastive.training.players import Player
 
-BREGMAN = [name for name, objective in OBJECTIVES.items() if isinstance(objective, Bregman)]
+BREGMAN = [name for name in OBJECTIVES if isinstance(make_objective(name), Bregman)]
 WITHOUT_C = ["ranking", "mc-mle"]
 CHAINED = ["telescoping", "multinomial"]  # tests/test_telescoping.py
-logistic = OBJECTIVES["nce"]
+logistic = make_objective("nce")
 
 ratios = st.lists(st.floats(-20, 20), min_size=1, max_size=8).map(lambda r: torch.tensor(r, dtype=torch.float64))
 
@@ -52,7 +54,7 @@ def test_named_objectives_are_the_bregman_losses_of_their_convex_functions(name,
     f = CONVEX[name]
     for side in (0, 1):
         gradients = []
-        for objective in (OBJECTIVES[name], Bregman.of(f)):
+        for objective in (make_objective(name), Bregman.of(f)):
             x = r.clone().requires_grad_()
             (gradient,) = torch.autograd.grad(objective(x, x, nu)[side].sum(), x)
             gradients.append(gradient)
@@ -65,7 +67,7 @@ def test_weight_is_rho_times_the_second_derivative(name, r):
     rho = r.exp().requires_grad_()
     (slope,) = torch.autograd.grad(CONVEX[name](rho).sum(), rho, create_graph=True)
     (bend,) = torch.autograd.grad(slope.sum(), rho)
-    torch.testing.assert_close(OBJECTIVES[name].weight(r), (rho * bend).detach(), rtol=1e-7, atol=1e-9)
+    torch.testing.assert_close(make_objective(name).weight(r), (rho * bend).detach(), rtol=1e-7, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", BREGMAN)
@@ -76,7 +78,7 @@ def test_minimum_over_all_functions_is_the_normalised_density(name, nu, seed):
     p, q = (torch.rand(5, generator=generator, dtype=torch.float64).softmax(0) for _ in range(2))
     log_p = p.log().clone().requires_grad_()
     r = log_p - q.log() - math.log(nu)
-    data, noise = OBJECTIVES[name](r, r, nu)
+    data, noise = make_objective(name)(r, r, nu)
     (gradient,) = torch.autograd.grad((p * data).sum() + (q * noise).sum(), log_p)
     assert gradient.abs().max() < 1e-12
 
@@ -86,8 +88,8 @@ def test_minimum_over_all_functions_is_the_normalised_density(name, nu, seed):
 def test_c_cancels_where_it_is_said_to(name, shift, nu):
     torch.manual_seed(0)
     r_data, r_noise = torch.randn(6, dtype=torch.float64), torch.randn(18, dtype=torch.float64)
-    plain = sum(losses.mean() for losses in OBJECTIVES[name](r_data, r_noise, nu))
-    shifted = sum(losses.mean() for losses in OBJECTIVES[name](r_data - shift, r_noise - shift, nu))
+    plain = sum(losses.mean() for losses in make_objective(name)(r_data, r_noise, nu))
+    shifted = sum(losses.mean() for losses in make_objective(name)(r_data - shift, r_noise - shift, nu))
     assert float(plain) == pytest.approx(float(shifted), abs=1e-10)
 
 
@@ -172,3 +174,38 @@ def test_an_objective_of_ones_own_is_a_function():
 def test_unknown_objective_names_the_known():
     with pytest.raises(ContrastiveError, match="nce"):
         make_objective("nse")
+
+
+def test_options_of_an_objective_come_from_the_settings():
+    estimator = fit("8gaussians", objective="conditional", objective_options={"scale": 0.1}, steps=2, quiet=True)
+    assert estimator.objective.scale == 0.1
+    assert FitConfig.from_flat({"objective.scale": 0.1}).objective_options == {"scale": 0.1}
+    for options, message in (({"width": 1}, "no option 'width'"), ({"scale": -1.0}, "positive scale")):
+        with pytest.raises(ContrastiveError, match=message):
+            make_objective("conditional", **options)
+    with pytest.raises(ContrastiveError, match="no option 'scale'"):
+        make_objective("nce", scale=1.0)
+
+
+def test_normalised_gradients_cross_the_plain_between_far_densities_on_the_exponential_loss():
+    """p = N(7, 1) from q = N(0, 1), natural parameter and c by 1,000 steps down the loss of quadrature.
+
+    Liu et al. (2021), arXiv 2110.11271, theorems 3.2 and 4.2: only this pair takes polynomially many.
+    """
+    x = torch.linspace(-12, 19, 3001, dtype=torch.float64)
+    log_q, log_p = (-0.5 * (x - loc).square() - 0.5 * math.log(2 * math.pi) for loc in (0.0, 7.0))
+
+    def descended(name, *, normalizes):
+        theta = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+        player = Player([theta], [theta.detach().clone()], learning_rate=0.3, optimizer="ngd", clip_norm=1e9)
+        player.normalizes = normalizes
+        for i in range(1000):
+            r = theta[0] * x - theta[1]
+            data, noise = make_objective(name)(r, r, 1.0)
+            player.step(torch.trapezoid(log_p.exp() * data + log_q.exp() * noise, x), i / 1000)
+        return theta.tolist()
+
+    assert descended("exponential", normalizes=True) == pytest.approx([7.0, 24.5], abs=1e-3)
+    assert descended("exponential", normalizes=False)[0] < 3
+    assert descended("nce", normalizes=True)[0] < 6.6
+    assert descended("nce", normalizes=False)[0] < 2

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from contrastive.config import FitConfig, choices, read_config
+from contrastive.config import PARTS, FitConfig, choices, read_config
 from contrastive.errors import ContrastiveError
 
 _GROUPS = {
@@ -64,7 +64,7 @@ def dotted_options(arguments: list[str]) -> typing.Iterator[tuple[str, Any]]:
     while rest:
         word = rest.pop(0)
         name, has_value, value = word.removeprefix("--").partition("=")
-        if not word.startswith("--") or not name.startswith(("noise.", "energy.")):
+        if not word.startswith("--") or not name.startswith(tuple(f"{part}." for part in PARTS)):
             raise ContrastiveError(f"unknown argument {word!r} (see --help)")
         if not has_value:
             if not rest or rest[0].startswith("--"):

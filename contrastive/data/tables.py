@@ -68,7 +68,7 @@ def from_array(array: Any) -> Table:
     if array.ndim == 0 or len(array) == 0:
         raise ContrastiveError(f"the array of shape {array.shape} has no rows")
     values = np.asarray(array, dtype=np.float64).reshape(len(array), -1) if array.ndim == 1 else array
-    return Table(np.asarray(values, dtype=np.float64), [f"x{i}" for i in range(int(np.prod(values.shape[1:])))])
+    return Table(np.require(values, np.float64, "W"), [f"x{i}" for i in range(int(np.prod(values.shape[1:])))])
 
 
 def check(table: Table) -> None:

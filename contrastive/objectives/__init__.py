@@ -3,8 +3,12 @@
 An objective takes the log-ratios r = f - c - log q - log nu at the data, those at the noise draws, and nu, and returns
 one loss a row for both, nu counted in the noise's. Minimising the sum of their means over (f, c) estimates the
 density. One that looks at points of its own has a method `contrast` (`SamplingObjective`). A new objective is a
-`Bregman` of two functions or one class here, and one line in `OBJECTIVES`.
+`Bregman` of two functions or one class here, and one line in `OBJECTIVES`, where its name has a factory.
 """
+
+import inspect
+from collections.abc import Callable
+from typing import Any
 
 from contrastive.errors import ContrastiveError, did_you_mean
 from contrastive.objectives.bregman import EXPONENTIAL, IMPORTANCE, LEAST_SQUARES, LOGISTIC, Bregman
@@ -26,25 +30,29 @@ __all__ = [
     "make_objective",
 ]
 
-OBJECTIVES: dict[str, Objective] = {
-    "nce": LOGISTIC,
-    "is-mle": IMPORTANCE,
-    "exponential": EXPONENTIAL,
-    "least-squares": LEAST_SQUARES,
-    "ranking": Ranking(),
-    "mc-mle": MonteCarloLikelihood(),
-    "conditional": Conditional(),
-    "telescoping": Telescoping(),
-    "multinomial": Multinomial(),
+OBJECTIVES: dict[str, Callable[..., Objective]] = {
+    "nce": lambda: LOGISTIC,
+    "is-mle": lambda: IMPORTANCE,
+    "exponential": lambda: EXPONENTIAL,
+    "least-squares": lambda: LEAST_SQUARES,
+    "ranking": Ranking,
+    "mc-mle": MonteCarloLikelihood,
+    "conditional": Conditional,
+    "telescoping": Telescoping,
+    "multinomial": Multinomial,
 }
 
 
-def make_objective(name: str) -> Objective:
+def make_objective(name: str, **options: Any) -> Objective:
     """The objective called `name`.
 
     Raises:
-        ContrastiveError: if there is none of that name.
+        ContrastiveError: if there is none of that name, it has no such option, or not of such a value.
     """
     if name not in OBJECTIVES:
         raise ContrastiveError(f"unknown objective {name!r}; {did_you_mean(name, OBJECTIVES)}")
-    return OBJECTIVES[name]
+    known = inspect.signature(OBJECTIVES[name]).parameters
+    for option in options:
+        if option not in known:
+            raise ContrastiveError(f"the objective {name!r} has no option {option!r}; {did_you_mean(option, known)}")
+    return OBJECTIVES[name](**options)

@@ -1,10 +1,13 @@
 """Contrast of each data point with a perturbed copy of itself."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from contrastive.errors import ContrastiveError
 from contrastive.objectives.bregman import LOGISTIC
 from contrastive.objectives.protocol import Losses
 from contrastive.protocols import EnergyModel
@@ -19,6 +22,9 @@ class Conditional:
     Args:
         scale: of the steps, relative to the standard deviation of each coordinate in the batch.
 
+    Raises:
+        ContrastiveError: if the scale is not positive.
+
     Reference: Ceylan & Gutmann (2018), "Conditional noise-contrastive estimation of unnormalised models", ICML, eq. 11.
     """
 
@@ -26,6 +32,8 @@ class Conditional:
     allows_adaptive_noise = False
 
     def __init__(self, scale: float = 0.5) -> None:
+        if not (isinstance(scale, float | int) and 0 < scale < math.inf):
+            raise ContrastiveError(f"steps of the conditional objective need a positive scale, got {scale!r}")
         self.scale = scale
 
     def __call__(

@@ -8,11 +8,20 @@ from contrastive.config import FitConfig
 from contrastive.data.scaling import Scaling
 from contrastive.errors import ContrastiveError
 from contrastive.estimator import ContrastiveEstimator
+from contrastive.objectives import make_objective
 from contrastive.registry import make_energy, make_noise
 from contrastive.training.preparation import Prepared, prepare
 from contrastive.training.progress import Progress
 from contrastive.training.run_directory import RunDirectory
-from contrastive.training.session import decided, make_defence, make_estimator, make_trainer, settle, summarize
+from contrastive.training.session import (
+    begin_from,
+    decided,
+    make_defence,
+    make_estimator,
+    make_trainer,
+    settle,
+    summarize,
+)
 
 
 def fit(data: Any, *, quiet: bool = False, overwrite: bool = False, **settings: Any) -> ContrastiveEstimator:
@@ -69,7 +78,8 @@ def fit_estimator(estimator: ContrastiveEstimator, x: Any, *, quiet: bool = Fals
     Raises:
         ContrastiveError: if `settings` name a model, or the data do not fit the noise's event shape.
     """
-    own = {"energy", "noise", "energy_options", "noise_options", "objective", "noise_ratio", "method"} & set(settings)
+    models = {"energy", "noise", "energy_options", "noise_options", "init_noise"}
+    own = (models | {"objective", "objective_options", "noise_ratio", "method"}) & set(settings)
     if own:
         raise ContrastiveError(f"the estimator has its own {', '.join(sorted(own))}: leave it out of fit()")
     config = FitConfig(
@@ -98,10 +108,14 @@ def run(
     resume: bool = False,
 ) -> dict[str, Any]:
     """Train to the end and keep what the directory should hold; returns the summary."""
+    if config.init_noise is not None and not resume:
+        begin_from(config.init_noise, estimator, prepared)
     trainer = make_trainer(config, estimator, prepared, directory, progress)
     if resume:
         trainer.load()
     trainer.run()
+    if config.method == "mle":
+        estimator.introduce_noise()
     settle(estimator, prepared)
     summary = summarize(config, trainer, prepared)
     if directory is not None:
@@ -127,7 +141,7 @@ def load(directory: str | Path, *, trainable: bool = False) -> ContrastiveEstima
     estimator = ContrastiveEstimator(
         make_energy(config.energy, event_shape=event_shape, **config.energy_options),
         make_noise(config.noise, event_shape=event_shape, **config.noise_options),
-        objective=config.objective,
+        objective=make_objective(config.objective, **config.objective_options),
         noise_ratio=config.noise_ratio,
         noise_per_data=config.noise_per_data,
         adapt_noise=config.method == "fce",

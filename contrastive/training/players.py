@@ -15,7 +15,9 @@ class Player:
     Args:
         parameters: what this side moves.
         averages: a twin for each parameter, which follows it as an exponential moving average.
-        optimizer: "adam" (betas 0.9, 0.99) or "adamax".
+        optimizer: "adam" (betas 0.9, 0.99), "adamax", or "ngd", normalised gradient descent: every step has the length
+            of the learning rate. It crosses the plains of `exponential` between far p and q (Liu et al. 2021,
+            arXiv 2110.11271, theorem 4.2).
         learning_rate: at the start.
         decay: "cosine" to zero over the run, or "constant".
         ema: decay of the moving average; 0 makes the twin a copy.
@@ -27,7 +29,7 @@ class Player:
         parameters: Iterable[nn.Parameter],
         averages: Iterable[nn.Parameter],
         *,
-        optimizer: Literal["adam", "adamax"] = "adam",
+        optimizer: Literal["adam", "adamax", "ngd"] = "adam",
         learning_rate: float = 2e-3,
         decay: Literal["cosine", "constant"] = "cosine",
         ema: float = 0.998,
@@ -38,8 +40,11 @@ class Player:
         self.optimizer: torch.optim.Optimizer
         if optimizer == "adam":
             self.optimizer = torch.optim.Adam(self.parameters, learning_rate, betas=(0.9, 0.99), fused=True)
+        elif optimizer == "ngd":
+            self.optimizer = torch.optim.SGD(self.parameters, learning_rate, foreach=True)
         else:
             self.optimizer = torch.optim.Adamax(self.parameters, learning_rate, foreach=True)
+        self.normalizes = optimizer == "ngd"
         self.updates = self.skipped = self.skipped_in_a_row = 0
 
     def step(self, loss: Tensor, progress: float) -> None:
@@ -57,6 +62,10 @@ class Player:
             self.skipped_in_a_row += 1
             return
         self.skipped_in_a_row = 0
+        if self.normalizes and norm > 0:
+            for parameter in self.parameters:
+                if parameter.grad is not None:
+                    parameter.grad.div_(norm.clamp_max(self.clip_norm))
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate * learning_rate_factor(self.decay, progress)
         self.optimizer.step()

@@ -15,6 +15,7 @@ from contrastive.estimator import ContrastiveEstimator
 from contrastive.metrics import evaluate, noise_warning, partition_figures
 from contrastive.noises import Gaussian
 from contrastive.normalizer import log_partitions
+from contrastive.objectives import make_objective
 from contrastive.objectives.protocol import learns_normalizer
 from contrastive.protocols import (
     AdaptiveNoise,
@@ -36,6 +37,8 @@ _CURVE_ROWS = 10_000  # of the test rows, for the evaluations during training
 _DEFAULT_PRETRAINING = 5_000
 _DEFAULT_SHARE = 0.1  # docs/recipes.md has the figures
 _INITIALIZATION_ROWS = 10_000
+#: What early stopping goes by. V judges f and c against a held noise; against a moving one it says nothing, log p does.
+_SCORES = {"nce": "value", "fce": "test_log_prob_energy", "mle": "test_log_prob_noise"}
 
 
 def make_estimator(config: FitConfig, data: Prepared) -> ContrastiveEstimator:
@@ -48,9 +51,9 @@ def make_estimator(config: FitConfig, data: Prepared) -> ContrastiveEstimator:
         torch.manual_seed(config.seed)
         energy = make_energy(config.energy, event_shape=data.event_shape, **config.energy_options)
         noise = make_noise(config.noise, event_shape=data.event_shape, **config.noise_options)
-    if config.method == "fce" and not trainable_parameters(noise):
+    if config.method != "nce" and not trainable_parameters(noise):
         raise ContrastiveError(
-            f"method fce needs a noise that can adapt, {config.noise!r} cannot; of the installed ones "
+            f"method {config.method} needs a noise that can adapt, {config.noise!r} cannot; of the installed ones "
             f"{', '.join(_adaptive_names(data.event_shape))} can"
         )
     if config.method == "fce" and config.noise_gradient == "path" and not isinstance(noise, AdaptiveNoise):
@@ -64,7 +67,7 @@ def make_estimator(config: FitConfig, data: Prepared) -> ContrastiveEstimator:
     return ContrastiveEstimator(
         energy,
         noise,
-        objective=config.objective,
+        objective=make_objective(config.objective, **config.objective_options),
         noise_ratio=config.noise_ratio,
         noise_per_data=config.noise_per_data,
         adapt_noise=config.method == "fce",
@@ -90,10 +93,8 @@ def make_trainer(
         if started:
             settle(candidate, data)
         metrics = evaluate(candidate, data.test[:_CURVE_ROWS], data.truth, energy=started)
-        if config.early_stopping and started:
-            # V judges f and c against a held noise; against a moving one it says nothing, log p does.
-            held_out = evaluate(candidate, data.validation)
-            metrics["score"] = held_out["test_log_prob_energy" if estimator.adapt_noise else "value"]
+        if config.early_stopping and (started or config.method == "mle"):
+            metrics["score"] = evaluate(candidate, data.validation, energy=started)[_SCORES[config.method]]
         return metrics
 
     return Trainer(
@@ -125,17 +126,40 @@ def decided(config: FitConfig, estimator: ContrastiveEstimator) -> FitConfig:
     trainable = bool(trainable_parameters(noise))
     if config.pretrain_steps and not trainable:
         raise ContrastiveError(f"the noise {config.noise!r} has nothing to pre-train; leave out --pretrain-steps")
+    if config.method == "mle":
+        if config.pretrain_steps or config.defensive_share:
+            raise ContrastiveError("method mle is all likelihood: leave out --pretrain-steps and --defensive-share")
+        return replace(config, pretrain_steps=0, defensive_share=0.0)
     discrete = getattr(noise, "is_discrete", False)
     if config.defensive_share and discrete:
         raise ContrastiveError(f"the noise {config.noise!r} is discrete, a Gaussian cannot defend it")
     learned = trainable and (estimator.adapt_noise or not isinstance(noise, FittableNoise))
     steps, share = config.pretrain_steps, config.defensive_share
     if steps is None:
-        steps = _DEFAULT_PRETRAINING if learned and not estimator.adapt_noise else 0
+        fitted = estimator.adapt_noise or config.init_noise is not None
+        steps = _DEFAULT_PRETRAINING if learned and not fitted else 0
     if share is None:
         defended = learned and not discrete and len(noise.event_shape) == 1 and config.recipe == "default"
         share = _DEFAULT_SHARE if defended else 0.0
     return replace(config, pretrain_steps=steps, defensive_share=share)
+
+
+def begin_from(run: str, estimator: ContrastiveEstimator, data: Prepared) -> None:
+    """Give the estimator's noise the parameters of a finished run's.
+
+    Raises:
+        ContrastiveError: if the run is not finished, or was fitted in other coordinates.
+    """
+    tensors = RunDirectory(run).read_model()
+    same = {f"scaling.{name}": tensor for name, tensor in data.scaling.state_dict().items()}
+    if any(name not in tensors or not torch.equal(tensors[name].cpu(), tensor.cpu()) for name, tensor in same.items()):
+        raise ContrastiveError(
+            f"the noise of {run} lives in other coordinates than these data: fit both to the same rows, with the same "
+            "--seed and --standardize"
+        )
+    assert isinstance(estimator.noise, torch.nn.Module)
+    own = {name.removeprefix("noise."): tensor for name, tensor in tensors.items() if name.startswith("noise.")}
+    estimator.noise.load_state_dict(own)
 
 
 def settle(estimator: ContrastiveEstimator, data: Prepared) -> None:
@@ -230,7 +254,8 @@ def _stages(config: FitConfig, estimator: ContrastiveEstimator, averaged: Contra
     noise_averages = _twins(averaged.noise, estimator.noise)
     common: dict[str, Any] = {"decay": config.decay, "clip_norm": config.clip_norm}
     stages: list[Stage] = []
-    if config.pretrain_steps:
+    likelihood_steps = config.steps if config.method == "mle" else config.pretrain_steps
+    if likelihood_steps:
         pupil = Player(
             noise_parameters,
             noise_averages,
@@ -238,7 +263,10 @@ def _stages(config: FitConfig, estimator: ContrastiveEstimator, averaged: Contra
             ema=config.noise_ema or 0.0,
             **common,
         )
-        stages.append(MaximumLikelihood(estimator, pupil, config.pretrain_steps))
+        name = "likelihood" if config.method == "mle" else "pretrain"
+        stages.append(MaximumLikelihood(estimator, pupil, likelihood_steps, name=name))
+    if config.method == "mle":
+        return stages
     own = trainable_parameters(estimator.energy)
     own_averages = _twins(averaged.energy, estimator.energy)
     if learns_normalizer(estimator.objective):

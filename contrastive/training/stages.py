@@ -43,10 +43,8 @@ class Stage(Protocol):
 class MaximumLikelihood:
     """Fit the noise by maximum likelihood; it ends as its moving average."""
 
-    name = "pretrain"
-
-    def __init__(self, estimator: ContrastiveEstimator, noise: Player, steps: int) -> None:
-        self.estimator, self.steps, self.players = estimator, steps, {"noise": noise}
+    def __init__(self, estimator: ContrastiveEstimator, noise: Player, steps: int, *, name: str = "pretrain") -> None:
+        self.estimator, self.steps, self.players, self.name = estimator, steps, {"noise": noise}, name
 
     def begin(self, batch: Batch, source: Source) -> None:
         """Nothing to prepare."""

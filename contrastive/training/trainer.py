@@ -49,7 +49,7 @@ class Trainer:
         seed: of the stream and of everything else random.
         evaluate_every: updates between evaluations.
         checkpoint_every: updates between checkpoints.
-        early_stopping: evaluations without a better `score` before the game stops; 0 is never.
+        early_stopping: evaluations without a better `score` before the last stage stops; 0 is never.
         directory: where the run is kept; None keeps nothing.
         progress: what the user sees.
     """
@@ -115,7 +115,7 @@ class Trainer:
         while at.step < stage.steps and not at.stopped_early:
             mover = stage.update(self._next(stream), at.step / stage.steps)
             at.step, at.updates = at.step + 1, at.updates + 1
-            at.moves[mover] += stage.name == "contrast"
+            at.moves[mover] += stage is self.stages[-1]
             at.seconds = time.monotonic() - started
             self._check(stage, mover)
             if at.step % self.evaluate_every == 0 or at.step == stage.steps:
@@ -158,7 +158,7 @@ class Trainer:
         self.progress.report(line)
         if self.directory is not None:
             self.directory.record(line)
-        if self.early_stopping and stage.name == "contrast":
+        if self.early_stopping and stage is self.stages[-1]:
             self._remember_best(metrics["score"])
 
     def _remember_best(self, score: float) -> None:

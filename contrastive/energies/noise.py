@@ -1,0 +1,32 @@
+"""The noise as a model of its own."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from contrastive.energies.built_on_noise import BuiltOnNoise
+
+
+class NoiseEnergy(BuiltOnNoise):
+    """f(x) = log q0(x), with q0 a frozen copy of the noise; high = likely. Nothing is left to learn but c = 0.
+
+    What a fit by `method="mle"` ends with: its noise can be evaluated, sampled and plotted as every other model.
+
+    Args:
+        event_shape: shape of one data point.
+    """
+
+    num_classes = None
+
+    def __init__(self, event_shape: tuple[int, ...]) -> None:
+        super().__init__()
+
+    def has_learned(self) -> bool:
+        """Never."""
+        return False
+
+    def forget(self) -> None:
+        """Nothing to forget."""
+
+    def forward(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
+        """f(x), shape `(batch,)`."""
+        return self.log_base(x)
