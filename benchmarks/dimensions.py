@@ -1,6 +1,6 @@
 """Where Gaussian NCE fails, and what does not: error of log p over the dimension, for every noise.
 
-    python benchmarks/dimensions.py                       # 2 to 64 dimensions; about 90 minutes of one core
+    python benchmarks/dimensions.py                       # 2 to 64 dimensions; about 70 minutes of one core
     python benchmarks/dimensions.py --dims 2 8 --noises gaussian nsf
     python benchmarks/dimensions.py --quick
 
@@ -38,9 +38,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dims", type=int, nargs="+", default=[2, 4, 8, 16, 32, 64])
     parser.add_argument("--noises", nargs="+", choices=NOISES, default=list(NOISES))
-    parser.add_argument("--steps", type=int, default=2_000, help="updates of both players [2000]")
+    parser.add_argument("--steps", type=int, default=1_500, help="updates of both players [1500]")
     parser.add_argument("--likelihood-steps", type=int, default=1_500, help="of a noise, before [1500]")
-    parser.add_argument("--batch-size", type=int, default=500, help="[500]")
+    parser.add_argument("--batch-size", type=int, default=300, help="[300]")
     parser.add_argument("--replications", type=int, default=1_000, help="of the variances [1000]")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("runs/dimensions"))
