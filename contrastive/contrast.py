@@ -49,11 +49,10 @@ class Contrast:
     def accuracy(self) -> Float[Tensor, ""]:
         """Balanced accuracy of telling data from noise by the sign of log p - log q; 1/2 where p = q.
 
-        nu is left out so that the accuracy means the same at every noise ratio.
+        nu is left out so that the accuracy means the same at every noise ratio. A tie is half right.
         """
-        data_right = (self.r_data > -self.log_noise_ratio).float().mean()
-        noise_right = (self.r_noise < -self.log_noise_ratio).float().mean()
-        return (data_right + noise_right) / 2
+        data, noise = (torch.sign(r.detach() + self.log_noise_ratio).mean() for r in (self.r_data, self.r_noise))
+        return (2 + data - noise) / 4
 
     @property
     def twice_jsd(self) -> Float[Tensor, ""]:

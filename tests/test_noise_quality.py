@@ -1,5 +1,6 @@
 """What a report says of its noise, against quadrature."""
 
+import json
 import math
 
 import pytest
@@ -42,7 +43,25 @@ def test_equal_densities():
 
 
 def test_a_noise_far_off_is_warned_of(tmp_path):
-    assert noise_warning(0.6) == ""
+    assert noise_warning({"accuracy": 0.6, "test_log_prob_noise": -3.0}) == ""
     far = {"loc": 30.0, "covariance": [[1.0, 0.0], [0.0, 1.0]]}
     fit("8gaussians", noise_options=far, steps=60, batch_size=200, out=str(tmp_path / "run"), quiet=True)
     assert "told apart" in (tmp_path / "run" / "summary.json").read_text()
+
+
+def test_a_learned_noise_is_held_against_a_gaussian(tmp_path):
+    """On data that are one, in their own units: mean log p is minus the entropy, within 5 standard errors (6e-7)."""
+    truth = Independent(Normal(torch.tensor([5.0, -1.0]), torch.tensor([3.0, 0.1])), 1)
+    settings = {"noise": "glow", "noise_options": {"depth": 1, "width": 8}, "standardize": True, "quiet": True}
+    fit(truth, **settings, pretrain_steps=2, steps=2, out=str(tmp_path / "run"))
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["test_log_prob_gaussian"] == pytest.approx(-float(truth.entropy()), abs=5 * (1 / 50_000) ** 0.5)
+    for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines():
+        assert json.loads(line)["test_log_prob_gaussian"] == pytest.approx(-float(truth.entropy()), abs=0.05)
+
+
+def test_a_noise_that_is_but_a_gaussian_is_warned_of():
+    metrics = {"accuracy": 0.9, "test_log_prob_noise": -20.0, "test_log_prob_gaussian": -20.05}
+    assert "0.05 nats better than a Gaussian" in noise_warning(metrics)
+    assert noise_warning(metrics | {"accuracy": 0.6}) == ""
+    assert noise_warning(metrics | {"test_log_prob_noise": -15.0}) == ""

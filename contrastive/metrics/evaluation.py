@@ -12,7 +12,8 @@ from contrastive.estimator import ContrastiveEstimator
 from contrastive.protocols import NoiseModel
 
 _ROWS = 10_000  # at once
-_TOLD_APART = 0.95
+_TOLD_APART, _FAR = 0.95, 0.75
+_NO_GAIN = 0.1  # nats
 
 
 @torch.no_grad()
@@ -74,14 +75,27 @@ def noise_quality(contrast: Contrast) -> dict[str, float]:
     }
 
 
-def noise_warning(accuracy: float) -> str:
-    """What to do where data and noise are told apart nearly always; empty where they are not."""
-    if not accuracy > _TOLD_APART:
-        return ""
-    return (
-        f"data and noise are told apart with an accuracy of {accuracy:.3f}: they hardly overlap, so log p is mostly a "
-        "guess, and adapting the noise cannot cure that; take a nearer one, or fit it first (--pretrain-steps)"
-    )
+def noise_warning(metrics: dict[str, Any]) -> str:
+    """What to do where data and noise are told apart nearly always, or a learned noise is but a Gaussian; else empty.
+
+    Args:
+        metrics: with `accuracy`, and for a learned noise `test_log_prob_noise` and `test_log_prob_gaussian`.
+    """
+    accuracy = metrics["accuracy"]
+    if accuracy > _TOLD_APART:
+        return (
+            f"data and noise are told apart with an accuracy of {accuracy:.3f}: they hardly overlap, so log p is "
+            "mostly a guess, and adapting the noise cannot cure that; take a nearer one, or fit it first "
+            "(--pretrain-steps)"
+        )
+    gain = metrics["test_log_prob_noise"] - metrics.get("test_log_prob_gaussian", -float("inf"))
+    if accuracy > _FAR and gain < _NO_GAIN:
+        return (
+            f"on held-out data the noise is {gain:.2f} nats better than a Gaussian, and told apart with an accuracy of "
+            f"{accuracy:.3f}: its family cannot follow these data, or it has not learned; take another (nsf, made), or "
+            "fit it longer"
+        )
+    return ""
 
 
 def _in_parts(log_prob: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

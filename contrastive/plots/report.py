@@ -24,6 +24,7 @@ _COLUMNS = [
     ("steps_noise", "noise updates", "{:,}"),
     ("test_log_prob_energy", "log p, energy", "{:.4f}"),
     ("test_log_prob_noise", "log q, noise", "{:.4f}"),
+    ("test_log_prob_gaussian", "log q, a Gaussian", "{:.4f}"),
     ("mse_log_prob_energy", "error of log p, energy", "{:.5f}"),
     ("mse_log_prob_noise", "error of log p, noise", "{:.4f}"),
     ("kl_energy", "KL, energy", "{:.5f}"),

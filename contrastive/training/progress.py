@@ -67,5 +67,6 @@ def describe(metrics: dict[str, Any]) -> str:
         "mse_log_prob_energy": "mse",
         "test_log_prob_energy": "log p",
         "test_log_prob_noise": "log q",
+        "test_log_prob_gaussian": "log Gaussian",
     }
     return "  ".join(f"{label} {metrics[key]:.4f}" for key, label in shown.items() if metrics.get(key) is not None)

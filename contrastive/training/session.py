@@ -87,12 +87,13 @@ def make_trainer(
     _introduce(estimator, data, config.seed)
     _defend(estimator, data, config.defensive_share or 0.0)
     averaged = copy.deepcopy(estimator).requires_grad_(False).eval()
+    gaussian = _gaussian_log_prob(estimator, data, data.test[:_CURVE_ROWS])
 
     def judge(candidate: ContrastiveEstimator, stage: str) -> dict[str, Any]:
         started = stage == "contrast"
         if started:
             settle(candidate, data)
-        metrics = evaluate(candidate, data.test[:_CURVE_ROWS], data.truth, energy=started)
+        metrics = evaluate(candidate, data.test[:_CURVE_ROWS], data.truth, energy=started) | gaussian
         if config.early_stopping and (started or config.method == "mle"):
             metrics["score"] = evaluate(candidate, data.validation, energy=started)[_SCORES[config.method]]
         return metrics
@@ -176,7 +177,7 @@ def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, 
     """The figures of a finished run, all on the whole test set."""
     estimator, at = trainer.estimator, trainer.position
     started = time.monotonic()
-    metrics = evaluate(estimator, data.test, data.truth)
+    metrics = evaluate(estimator, data.test, data.truth) | _gaussian_log_prob(estimator, data, data.test)
     metrics |= _partition(config, estimator, data.test)
     return {
         "data": config.data,
@@ -200,7 +201,7 @@ def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, 
         "columns": data.columns,
         "test_rows": len(data.test),
         **metrics,
-        "noise_warning": noise_warning(metrics["accuracy"]),
+        "noise_warning": noise_warning(metrics),
     }
 
 
@@ -247,6 +248,24 @@ def _defend(estimator: ContrastiveEstimator, data: Prepared, share: float) -> No
 def make_defence(event_shape: tuple[int, ...]) -> Gaussian:
     """The wide noise that defends a learned one, not yet fitted, held."""
     return Gaussian(event_shape).requires_grad_(False)
+
+
+def _gaussian_log_prob(estimator: ContrastiveEstimator, data: Prepared, x: Tensor) -> dict[str, float]:
+    """Mean log-density of a Gaussian of the data at `x`, original units: what a learned noise has to beat."""
+    noise = estimator.noise
+    if isinstance(noise, FittableNoise) or not trainable_parameters(noise) or getattr(noise, "is_discrete", False):
+        return {}
+    if len(data.event_shape) != 1:
+        return {}
+    peer = make_defence(data.event_shape)
+    try:
+        peer.fit(data.fitting)
+    except ContrastiveError:  # too few rows: there is no Gaussian to beat
+        return {}
+    z = estimator.model_coordinates(x)
+    with torch.no_grad():
+        log_prob = peer.to(z.device).log_prob(z.float()).double().mean()
+    return {"test_log_prob_gaussian": float(log_prob + estimator.scaling.log_det)}
 
 
 def _stages(config: FitConfig, estimator: ContrastiveEstimator, averaged: ContrastiveEstimator) -> list[Stage]:
