@@ -51,7 +51,7 @@ class Contrast:
 
         nu is left out so that the accuracy means the same at every noise ratio. A tie is half right.
         """
-        data, noise = (torch.sign(r.detach() + self.log_noise_ratio).mean() for r in (self.r_data, self.r_noise))
+        data, noise = ((r.detach() + self.log_noise_ratio).sign().mean() for r in (self.r_data, self.r_noise))
         return (2 + data - noise) / 4
 
     @property
