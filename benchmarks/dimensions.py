@@ -53,8 +53,8 @@ def main() -> None:
         arguments.steps, arguments.likelihood_steps, arguments.batch_size = 20, 20, 100
         arguments.replications, replicated = 20, [1]
     variances = [
-        # One in twenty dimensions takes 360,000 points: fewer replications, and the plot's error bar says so.
-        measure_variance(dim, arguments.replications if dim < 20 else max(20, arguments.replications // 10))
+        # Twenty dimensions take as many points as there is time for: fewer replications, and the error bar says so.
+        measure_variance(dim, max(20, arguments.replications // (1 if dim < 10 else 10)), points=200 if dim < 20 else 30)
         for dim in tqdm(replicated, desc="variances", unit="dimension")
     ]
     rows = fits(arguments)
