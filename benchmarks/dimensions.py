@@ -54,7 +54,9 @@ def main() -> None:
         arguments.replications, replicated = 20, [1]
     variances = [
         # Twenty dimensions take as many points as there is time for: fewer replications, and the error bar says so.
-        measure_variance(dim, max(20, arguments.replications // (1 if dim < 10 else 10)), points=200 if dim < 20 else 30)
+        measure_variance(
+            dim, max(20, arguments.replications // (1 if dim < 10 else 10)), points=200 if dim < 20 else 30
+        )
         for dim in tqdm(replicated, desc="variances", unit="dimension")
     ]
     rows = fits(arguments)
