@@ -1,7 +1,8 @@
 """The invertible 1x1 convolution of images: one matrix W, applied to the channels at every position.
 
-As in `layers`, `forward` maps latent to data and `inverse` data to latent. Both directions multiply by a c x c matrix:
-to solve a system for each of the n h w positions instead takes 3 to 6 times as long (64 images, 12 to 48 channels).
+As in `layers`, `forward` maps latent to data and `inverse` data to latent. Both directions multiply by a c x c matrix.
+To solve a system at each of the n h w positions instead takes 3 to 6 times as long (64 images, 12 to 48 channels) and
+comes back no more exactly.
 """
 
 import torch

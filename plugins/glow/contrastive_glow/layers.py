@@ -5,6 +5,7 @@ log-determinant of that direction, shape `(batch,)`.
 """
 
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -127,6 +128,7 @@ class Linear(InvertibleAffine):
             return x @ (self.P @ lower @ upper), self.log_S.sum().expand(len(x))
 
 
-def full_precision(x: Tensor) -> torch.autocast:
+def full_precision(x: Tensor) -> AbstractContextManager[None]:
     """Where autocast must not reach: a map rounded to bfloat16 is not the one whose log-determinant is counted."""
-    return torch.autocast(x.device.type, enabled=False)
+    kind = x.device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
