@@ -17,7 +17,8 @@ def assert_log_det_is_the_jacobians(mapping, points, tolerance=1e-7):
     assert log_det.shape == (len(points),)
     for i, point in enumerate(points):
         jacobian = torch.autograd.functional.jacobian(lambda row: mapping(row[None])[0][0], point)
-        torch.testing.assert_close(jacobian.slogdet()[1], log_det[i], rtol=tolerance, atol=tolerance)
+        matrix = jacobian.reshape(point.numel(), point.numel())
+        torch.testing.assert_close(matrix.slogdet()[1], log_det[i], rtol=tolerance, atol=tolerance)
 
 
 def assert_inverse(forward, backward, points, tolerance=1e-7):

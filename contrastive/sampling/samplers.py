@@ -1,5 +1,6 @@
 """Samplers by name."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -92,6 +93,8 @@ def _spread(noise: NoiseModel) -> Tensor:
 
 def _shows_latent(name: str) -> bool:
     try:
-        return hasattr(noises.load(name), "to_latent")
+        factory = noises.load(name)
     except ContrastiveError:  # a plugin that does not import is no advice
         return False
+    made = factory if isinstance(factory, type) else inspect.signature(factory).return_annotation
+    return hasattr(made, "to_latent")

@@ -2,5 +2,7 @@
 
 from contrastive_glow.flow import Flow
 from contrastive_glow.glow import Glow
+from contrastive_glow.image_glow import ImageGlow
+from contrastive_glow.registered import make_glow
 
-__all__ = ["Flow", "Glow"]
+__all__ = ["Flow", "Glow", "ImageGlow", "make_glow"]

@@ -1,8 +1,8 @@
 """Invertible maps of single numbers, their parameters given by a network: what a coupling does to each entry.
 
-`to_latent` maps data to latent, `from_latent` back. Both take entries of shape `(n, m)` with raw parameters of shape
-`(n, m, size)`, and return the mapped entries with the logarithm of each one's slope, `(n, m)`. Raw parameters of zero
-give the identity.
+`to_latent` maps data to latent, `from_latent` back. Both take numbers of any shape with raw parameters of one dimension
+more, `(*shape, size)`, and return the mapped numbers with the logarithm of each one's slope, `shape`. Raw parameters of
+zero give the identity.
 """
 
 import math
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from contrastive.errors import ContrastiveError, did_you_mean
 
-Mapped = tuple[Float[Tensor, "n m"], Float[Tensor, "n m"]]
+Mapped = tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]
 
 _LEAST = 1e-3  # share of a bin in the box, and slope at a knot, as in Durkan et al. 2019
 _UNIT = math.log(math.expm1(1 - _LEAST))  # the raw slope that gives slope 1
@@ -30,13 +30,28 @@ class Elementwise(Protocol):
         """Raw parameters an entry."""
         ...
 
-    def to_latent(self, x: Float[Tensor, "n m"], raw: Float[Tensor, "n m size"]) -> Mapped:
+    def to_latent(self, x: Float[Tensor, "*shape"], raw: Float[Tensor, "*shape size"]) -> Mapped:
         """Data to latent."""
         ...
 
-    def from_latent(self, z: Float[Tensor, "n m"], raw: Float[Tensor, "n m size"]) -> Mapped:
+    def from_latent(self, z: Float[Tensor, "*shape"], raw: Float[Tensor, "*shape size"]) -> Mapped:
         """Latent to data."""
         ...
+
+
+@dataclass(frozen=True)
+class Additive:
+    """x = z + t (Dinh et al. 2015): volumes are kept, so that the log-slope is 0."""
+
+    size: int = 1
+
+    def to_latent(self, x: Float[Tensor, "*shape"], raw: Float[Tensor, "*shape size"]) -> Mapped:
+        """Data to latent."""
+        return x - raw.squeeze(-1), x.new_zeros(()).expand_as(x)
+
+    def from_latent(self, z: Float[Tensor, "*shape"], raw: Float[Tensor, "*shape size"]) -> Mapped:
+        """Latent to data."""
+        return z + raw.squeeze(-1), z.new_zeros(()).expand_as(z)
 
 
 @dataclass(frozen=True)
@@ -54,12 +69,12 @@ class BoundedAffine:
         if not 0 < self.bound < math.inf:
             raise ContrastiveError(f"log-scales need a positive bound, got {self.bound}")
 
-    def to_latent(self, x: Float[Tensor, "n m"], raw: Float[Tensor, "n m size"]) -> Mapped:
+    def to_latent(self, x: Float[Tensor, "*shape"], raw: Float[Tensor, "*shape size"]) -> Mapped:
         """Data to latent."""
         shift, log_scale = self._shift_and_log_scale(raw)
         return (x - shift) * (-log_scale).exp(), -log_scale
 
-    def from_latent(self, z: Float[Tensor, "n m"], raw: Float[Tensor, "n m size"]) -> Mapped:
+    def from_latent(self, z: Float[Tensor, "*shape"], raw: Float[Tensor, "*shape size"]) -> Mapped:
         """Latent to data."""
         shift, log_scale = self._shift_and_log_scale(raw)
         return z * log_scale.exp() + shift, log_scale
@@ -98,7 +113,7 @@ class RationalQuadratic:
         """Widths and heights of the bins, slopes at the inner knots."""
         return 3 * self.bins - 1
 
-    def to_latent(self, x: Float[Tensor, "n m"], raw: Float[Tensor, "n m size"]) -> Mapped:
+    def to_latent(self, x: Float[Tensor, "*shape"], raw: Float[Tensor, "*shape size"]) -> Mapped:
         """Data to latent."""
         inside, place = self._split(x)
         (x0, width), (z0, height), d0, d1 = self._bin(place, raw, latent=False)
@@ -107,7 +122,7 @@ class RationalQuadratic:
         z = z0 + height * t * (s * t + d0 * (1 - t)) / _denominator(t, s, d0, d1)
         return torch.where(inside, z, x), torch.where(inside, _log_slope(t, s, d0, d1), 0)
 
-    def from_latent(self, z: Float[Tensor, "n m"], raw: Float[Tensor, "n m size"]) -> Mapped:
+    def from_latent(self, z: Float[Tensor, "*shape"], raw: Float[Tensor, "*shape size"]) -> Mapped:
         """Latent to data."""
         inside, place = self._split(z)
         (x0, width), (z0, height), d0, d1 = self._bin(place, raw, latent=True)
@@ -148,14 +163,14 @@ class RationalQuadratic:
 
 
 def make_elementwise(kind: str, *, bound: float, bins: int, tail_bound: float) -> Elementwise:
-    """The map called "affine" or "spline".
+    """The map called "additive", "affine" or "spline".
 
     Raises:
         ContrastiveError: for another name, or an option out of range.
     """
     affine = BoundedAffine(bound)  # both are made, so that a bad option is refused whichever is chosen
     spline = RationalQuadratic(bins, tail_bound)
-    maps: dict[str, Elementwise] = {"affine": affine, "spline": spline}
+    maps: dict[str, Elementwise] = {"additive": Additive(), "affine": affine, "spline": spline}
     if kind not in maps:
         raise ContrastiveError(f"unknown coupling {kind!r}; {did_you_mean(kind, maps)}")
     return maps[kind]

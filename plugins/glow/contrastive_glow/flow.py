@@ -1,4 +1,4 @@
-"""What every flow made of layers shares: the memory of having seen data, both directions, one pass."""
+"""What every flow made of layers shares: the memory of having seen data, both directions, one pass, temperature."""
 
 import math
 from collections.abc import Iterable
@@ -9,21 +9,21 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from contrastive.errors import ContrastiveError, did_you_mean
-from contrastive_glow.layers import ActNorm
+from contrastive_glow.layers import Chain
 
 #: Nonlinearities of the networks inside a flow.
 ACTIVATIONS: dict[str, type[nn.Module]] = {"silu": nn.SiLU, "relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh}
 
 
 class Flow(nn.Module):
-    """A flow over vectors, as a noise that adapts: x = g(z), z standard normal.
+    """A flow as a noise that adapts: x = g(z), z standard normal of the same shape.
 
     A subclass passes its layers, in the order from data to latent, each with normflows' `forward` (latent to data)
     and `inverse` (data to latent), and log-determinants of shape `(batch,)`. The flow must see data once, by
     `initialize(x)`, before it samples or scores.
 
     Args:
-        event_shape: `(d,)`.
+        event_shape: shape of one draw.
         layers: invertible layers, from data to latent.
     """
 
@@ -33,7 +33,7 @@ class Flow(nn.Module):
     def __init__(self, event_shape: tuple[int, ...], layers: Iterable[nn.Module]) -> None:
         super().__init__()
         self.event_shape = torch.Size(event_shape)
-        self.layers = nn.ModuleList(layers)
+        self.layers = Chain(layers)
         self.register_buffer("initialized", torch.tensor(False))
         self._is_initialized = False  # the buffer's value, without a device synchronisation per call
 
@@ -43,55 +43,58 @@ class Flow(nn.Module):
         return self._is_initialized
 
     @torch.no_grad()
-    def initialize(self, x: Float[Tensor, "n d"]) -> None:
+    def initialize(self, x: Float[Tensor, "n *event"]) -> None:
         """Set each ActNorm so that its output on `x` has mean 0 and standard deviation 1."""
-        for layer in self._steps():
-            if isinstance(layer, ActNorm):
-                layer.initialize(x)
-            x, _ = layer.inverse(x)
+        self.layers.initialize(x)
         self.initialized.fill_(True)
         self._is_initialized = True
 
-    def to_latent(self, x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, " n"]]:
+    def to_latent(self, x: Float[Tensor, "n *event"]) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
         """z = g^-1(x) and log |det dz/dx|."""
         self._require_initialized()
-        log_det = x.new_zeros(len(x))
-        for layer in self._steps():
-            x, change = layer.inverse(x)
-            log_det = log_det + change
-        return x, log_det
+        return self.layers.inverse(x)
 
-    def from_latent(self, z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, " n"]]:
+    def from_latent(self, z: Float[Tensor, "n *event"]) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
         """x = g(z) and log |det dx/dz|."""
         self._require_initialized()
-        log_det = z.new_zeros(len(z))
-        for layer in reversed(self._steps()):
-            z, change = layer(z)
-            log_det = log_det + change
-        return z, log_det
+        return self.layers(z)
 
     def log_prob(self, value: Float[Tensor, "*shape"]) -> Float[Tensor, "*batch"]:
-        """log q(value) in nats, for `value` of shape `(*batch, d)`."""
+        """log q(value) in nats, shape `batch` for `value` of shape `batch + event_shape`."""
         z, log_det = self.to_latent(value.reshape(-1, *self.event_shape))
-        return (_standard_normal(z) + log_det).reshape(value.shape[:-1])
+        return (_standard_normal(z) + log_det).reshape(value.shape[: value.ndim - len(self.event_shape)])
 
     def rsample_and_log_prob(
         self, sample_shape: torch.Size = torch.Size()
     ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*batch"]]:
         """x = g(z) and log q(x) = log N(z) - log |det dx/dz|, in one pass, both in the graph."""
-        like = next(self.parameters())
-        z = torch.randn(math.prod(sample_shape), *self.event_shape, dtype=like.dtype, device=like.device)
+        z = self._draw_latent(sample_shape)
         x, log_det = self.from_latent(z)
         log_q = _standard_normal(z) - log_det
         return x.reshape(*sample_shape, *self.event_shape), log_q.reshape(sample_shape)
 
     @torch.no_grad()
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Float[Tensor, "*shape"]:
-        """Draws of shape `(*sample_shape, d)`."""
+        """Draws of shape `sample_shape + event_shape`."""
         return self.rsample_and_log_prob(sample_shape)[0]
 
-    def _steps(self) -> list[Any]:
-        return list(self.layers)
+    @torch.no_grad()
+    def sample_at_temperature(self, sample_shape: torch.Size, temperature: float) -> Float[Tensor, "*shape"]:
+        """x = g(T z), for pictures: below 1 they are smoother and less varied (Kingma & Dhariwal 2018, section 6).
+
+        These are draws of q at T = 1 alone; `log_prob` and the training know no temperature.
+
+        Raises:
+            ContrastiveError: if the temperature is negative or not finite.
+        """
+        if not 0 <= temperature < math.inf:
+            raise ContrastiveError(f"the temperature must be finite and not negative, got {temperature}")
+        x, _ = self.from_latent(temperature * self._draw_latent(sample_shape))
+        return x.reshape(*sample_shape, *self.event_shape)
+
+    def _draw_latent(self, sample_shape: torch.Size) -> Float[Tensor, "n *event"]:
+        like = next(self.parameters())
+        return torch.randn(math.prod(sample_shape), *self.event_shape, dtype=like.dtype, device=like.device)
 
     def _require_initialized(self) -> None:
         if not self._is_initialized:
@@ -134,5 +137,6 @@ def find_activation(name: str) -> type[nn.Module]:
     return ACTIVATIONS[name]
 
 
-def _standard_normal(z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+def _standard_normal(z: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
+    z = z.flatten(1)
     return -0.5 * (z.square().sum(-1) + z.shape[-1] * math.log(2 * math.pi))

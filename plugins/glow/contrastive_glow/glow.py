@@ -8,6 +8,7 @@ from contrastive_glow.coupling import Coupling
 from contrastive_glow.elementwise import make_elementwise
 from contrastive_glow.flow import Flow, find_activation, require_positive, require_vector
 from contrastive_glow.layers import ActNorm, Linear
+from contrastive_glow.networks import dense
 
 
 class Glow(Flow):
@@ -21,7 +22,7 @@ class Glow(Flow):
         depth: number of steps K.
         width: hidden units of each coupling network.
         hidden_layers: hidden layers of each coupling network.
-        coupling: "affine", as published, or "spline" (rational-quadratic, Durkan et al. 2019).
+        coupling: "affine", as published, "spline" (rational-quadratic, Durkan et al. 2019) or "additive".
         bound: largest absolute log-scale of an affine coupling.
         bins: bins of a spline coupling.
         tail_bound: half the width of the box on which a spline coupling bends; outside it is the identity.
@@ -58,9 +59,11 @@ class Glow(Flow):
         require_positive(self.name, depth=depth, width=width, hidden_layers=hidden_layers)
         elementwise = make_elementwise(coupling, bound=bound, bins=bins, tail_bound=tail_bound)
         nonlinearity = find_activation(activation)
+        kept = dim // 2
+        numbers = elementwise.size * (dim - kept)
         layers: list[nn.Module] = []
         for _ in range(depth):
-            # The coupling first: the order in which the random numbers of a seed are used up.
-            moved = Coupling(dim, elementwise, width, hidden_layers, nonlinearity)
-            layers += [ActNorm(dim), Linear(dim), moved]
+            # The network first: the order in which the random numbers of a seed are used up.
+            network = dense(kept, numbers, width=width, hidden_layers=hidden_layers, activation=nonlinearity)
+            layers += [ActNorm(dim), Linear(dim), Coupling(kept, elementwise, network)]
         super().__init__(event_shape, layers)
