@@ -30,6 +30,7 @@ def import_with_torchvision(name: str) -> ModuleType:
     for operator in ("nms", "qnms"):
         library.define(operator + _SCHEMA)
     _declared.append(library)
-    for half_imported in [module for module in sys.modules if module.partition(".")[0] in ("torchvision", name)]:
+    packages = ("torchvision", name.partition(".")[0])
+    for half_imported in [module for module in sys.modules if module.partition(".")[0] in packages]:
         del sys.modules[half_imported]
     return import_module(name)

@@ -92,6 +92,7 @@ def test_gray_images_are_colour_images_of_equal_channels():
         (torch.rand(4, 3, 8, 8), r"not float32 of shape \(4, 3, 8, 8\)"),
         (torch.zeros(4, 8, 8, 3, dtype=torch.uint8), r"not uint8 of shape \(4, 8, 8, 3\)"),
         ([torch.zeros(3, 8, 8, dtype=torch.uint8)], r"not uint8 of shape \(3, 8, 8\)"),
+        ([(torch.zeros(4, 3, 8, 8, dtype=torch.uint8), torch.zeros(4))], "expected batches of images, .* not tuple"),
         ([], "no images"),
     ],
 )

@@ -76,6 +76,8 @@ def image_batches(images: Images) -> Iterator[UInt8[Tensor, "b 3 h w"]]:
     """
     batches = [images] if isinstance(images, Tensor | np.ndarray) else images
     for batch in batches:
+        if not isinstance(batch, Tensor | np.ndarray):
+            raise ContrastiveError(f"expected batches of images, tensors or arrays, not {type(batch).__name__}")
         tensor = torch.as_tensor(batch)
         if tensor.dtype != torch.uint8 or tensor.ndim != 4 or tensor.shape[1] not in (1, 3):
             kind = str(tensor.dtype).removeprefix("torch.")

@@ -63,6 +63,6 @@ def _nearest(x: Float[Tensor, "n d"], data: Tensor, k: int) -> Neighbours:
         squared, best = squared.topk(min(k, squared.shape[1]), largest=False)
         rows = rows.gather(1, best)
     # From the differences, so that rounding does not leave a distance between equal rows of floats.
-    distances = torch.stack([(x - data[column].to(x)).norm(dim=1) for column in rows.T], 1)
+    distances = torch.stack([(x - data[column.to(data.device)].to(x)).norm(dim=1) for column in rows.T], 1)
     order = distances.argsort(1)
     return Neighbours(distances.gather(1, order), rows.gather(1, order))
