@@ -13,7 +13,7 @@ help:  ## what can be made
 	$(PYTHON) -m venv --clear .venv
 	@echo "installing into .venv (torch is large: this takes a while)"
 	$(INSTALL) setuptools torch
-	$(INSTALL) --no-build-isolation --editable '.[tables,dev]' --editable plugins/glow --editable plugins/autoregressive --editable plugins/zuko
+	$(INSTALL) --no-build-isolation --editable '.[tables,images,dev]' --editable plugins/glow --editable plugins/autoregressive --editable plugins/zuko
 	@touch $@
 
 install: .venv/installed  ## create .venv with the package, the plugins and the tools

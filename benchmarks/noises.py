@@ -16,6 +16,7 @@ from typing import Any
 
 from grid import Result, provenance, run_grid
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from contrastive import AdaptiveNoise, ContrastiveError, available_noises, make_noise
 from contrastive.protocols import trainable_parameters
@@ -111,6 +112,9 @@ def figure(rows: list[dict[str, Any]], data: str) -> Figure:
             panel.plot([r[key] for r in shown], places, marker, color=color, label=label)
         panel.set(xscale="log", title=title)
         panel.title.set_size(9)
+        panel.xaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(1.0, 0.3)))
+        panel.xaxis.set_major_formatter(LogFormatter())
+        panel.tick_params(axis="x", which="both", labelsize=7)
         panel.grid(alpha=0.25)
     panels[0].set_yticks(range(len(names)), names)
     panels[0].legend(frameon=False, fontsize=8)

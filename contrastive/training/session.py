@@ -1,6 +1,7 @@
 """From a config to a trainer: the models are made, the noise is fitted, the stages are laid out."""
 
 import copy
+import math
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -36,7 +37,7 @@ from contrastive.training.trainer import Trainer
 _CURVE_ROWS = 10_000  # of the test rows, for the evaluations during training
 _DEFAULT_PRETRAINING = 5_000
 _DEFAULT_SHARE = 0.1  # docs/recipes.md has the figures
-_INITIALIZATION_ROWS = 10_000
+_INITIALIZATION_ROWS, _INITIALIZATION_NUMBERS = 10_000, 2_000_000
 #: What early stopping goes by. V judges f and c against a held noise; against a moving one it says nothing, log p does.
 _SCORES = {"nce": "value", "fce": "test_log_prob_energy", "mle": "test_log_prob_noise"}
 
@@ -170,7 +171,7 @@ def settle(estimator: ContrastiveEstimator, data: Prepared) -> None:
     device = estimator.log_normalizer.device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(0)
-        estimator.balance(data.fitting[:_INITIALIZATION_ROWS])
+        estimator.balance(data.fitting[: _initialization_rows(data.event_shape)])
 
 
 def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, Any]:
@@ -230,7 +231,7 @@ def _introduce(estimator: ContrastiveEstimator, data: Prepared, seed: int) -> No
     if isinstance(noise, InitializableNoise) and not noise.is_initialized:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            noise.initialize(data.fitting[:_INITIALIZATION_ROWS])
+            noise.initialize(data.fitting[: _initialization_rows(data.event_shape)])
     estimator.introduce_noise()
 
 
@@ -243,6 +244,11 @@ def _defend(estimator: ContrastiveEstimator, data: Prepared, share: float) -> No
     except ContrastiveError as error:
         raise ContrastiveError(f"the noise has no Gaussian defence: {error}; or take --defensive-share 0") from error
     estimator.defence, estimator.defensive_share = defence.to(estimator.log_normalizer.device), share
+
+
+def _initialization_rows(event_shape: tuple[int, ...]) -> int:
+    """Fewer of large events: a flow keeps many numbers for each of theirs."""
+    return min(_INITIALIZATION_ROWS, max(100, _INITIALIZATION_NUMBERS // math.prod(event_shape)))
 
 
 def make_defence(event_shape: tuple[int, ...]) -> Gaussian:
