@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+#: What benchmarks share; these are none.
+SHARED = {"grid", "mixtures"}
 
 
-@pytest.mark.parametrize("name", sorted(p.stem for p in BENCHMARKS.glob("*.py") if p.stem != "grid"))
+@pytest.mark.parametrize("name", sorted(p.stem for p in BENCHMARKS.glob("*.py") if p.stem not in SHARED))
 def test_quick_form_runs_and_leaves_its_output(name, tmp_path):
     command = [sys.executable, BENCHMARKS / f"{name}.py", "--quick", "--out", tmp_path / name]
     done = subprocess.run(command, capture_output=True, text=True)

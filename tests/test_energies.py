@@ -21,6 +21,7 @@ from contrastive import (
 )
 from contrastive.cli.main import main
 from contrastive.energies import Tilted
+from contrastive.energies.built_on_noise import BuiltOnNoise
 from contrastive.registry import energies
 from contrastive.training.trainer import Trainer
 
@@ -34,7 +35,7 @@ def randomized(name, event_shape, **options):
     with torch.no_grad():
         for parameter in energy.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
-    if name in ("tilted", "bridges"):
+    if isinstance(energy, BuiltOnNoise):
         energy.start_from(make_noise("gaussian", event_shape=event_shape, loc=0.5).double())
     return energy
 
