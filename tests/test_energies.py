@@ -36,7 +36,7 @@ def randomized(name, event_shape, **options):
         for parameter in energy.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
     if isinstance(energy, BuiltOnNoise):
-        energy.start_from(make_noise("gaussian", event_shape=event_shape, loc=0.5).double())
+        energy.start_from(make_noise("gaussian", event_shape=event_shape, loc=float(torch.randn(()))).double())
     return energy
 
 
