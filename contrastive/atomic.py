@@ -1,4 +1,4 @@
-"""Files that are whole or absent."""
+"""Files that are whole or absent: written beside, then renamed."""
 
 import os
 from collections.abc import Callable

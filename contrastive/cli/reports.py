@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from contrastive.atomic import write_atomically
 from contrastive.data.densities import available_densities, make_density
 from contrastive.plots import FinishedRun, curves_figure, density_figure, render_report
 from contrastive.training.api import load
-from contrastive.training.files import write_atomically, write_text
+from contrastive.training.files import write_text
 from contrastive.training.preparation import prepare
 from contrastive.training.run_directory import RunDirectory
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from contrastive.atomic import write_atomically
 from contrastive.errors import ContrastiveError
 from contrastive.sampling import sample_energy
 from contrastive.training.api import load
-from contrastive.training.files import finite_or_none, write_atomically
+from contrastive.training.files import finite_or_none
 from contrastive.training.run_directory import RunDirectory
 
 
