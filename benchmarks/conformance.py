@@ -7,7 +7,6 @@
 Fails (exit code 1) on a false alarm, or if a defect is missed under any seed.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from grid import one_thread, provenance
+from grid import benchmark_parser, one_thread, provenance
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # the zoo of defects lives with the tests
@@ -26,14 +25,10 @@ Task = tuple[str, str, tuple[int, ...], int, str | None]  # model, kind, event s
 
 def main() -> None:
     """Run the kit over and over, count, write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = benchmark_parser(__doc__, "conformance", quick="one seed, one registered noise, no results kept")
     parser.add_argument("--models", nargs="*", default=["gaussian", "student-t", "made"])
     parser.add_argument("--seeds", type=int, default=200, help="of each correct model [200]")
     parser.add_argument("--defect-seeds", type=int, default=20, help="of each defect [20]")
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path("runs/conformance"))
-    parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
-    parser.add_argument("--quick", action="store_true", help="one seed, one registered noise, no results kept")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.seeds = arguments.defect_seeds = 1

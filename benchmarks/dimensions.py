@@ -14,10 +14,9 @@ import argparse
 import json
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from grid import Result, provenance, run_grid
+from grid import Result, benchmark_parser, provenance, run_grid
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from mixtures import Variance, measure_variance, product_of_mixtures, variance_ratio
@@ -35,17 +34,13 @@ METHODS = {"nce": "held", "fce": "adapting"}
 
 def main() -> None:
     """Replicate, fit, print the table, write table and plot."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = benchmark_parser(__doc__, "dimensions", quick="two dimensions, two noises, few updates, no results kept")
     parser.add_argument("--dims", type=int, nargs="+", default=[2, 4, 8, 16, 32, 64])
     parser.add_argument("--noises", nargs="+", choices=NOISES, default=list(NOISES))
     parser.add_argument("--steps", type=int, default=1_500, help="updates of both players [1500]")
     parser.add_argument("--likelihood-steps", type=int, default=1_500, help="of a noise, before [1500]")
     parser.add_argument("--batch-size", type=int, default=300, help="[300]")
     parser.add_argument("--replications", type=int, default=1_000, help="of the variances [1000]")
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path("runs/dimensions"))
-    parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
-    parser.add_argument("--quick", action="store_true", help="two dimensions, two noises, few updates, no results kept")
     arguments = parser.parse_args()
     replicated = [1, 5, 10, 20]
     if arguments.quick:

@@ -5,13 +5,11 @@ python benchmarks/figure1.py --data 8gaussians two-spirals checkerboard pinwheel
 python benchmarks/figure1.py --quick
 """
 
-import argparse
 import json
-from pathlib import Path
 from typing import Any
 
 import torch
-from grid import Result, provenance, run_grid
+from grid import Result, benchmark_parser, provenance, run_grid
 from matplotlib.figure import Figure
 
 from contrastive.data.densities import make_density
@@ -22,14 +20,10 @@ _PIXELS = 200
 
 def main() -> None:
     """Fit, draw, keep the figures' numbers."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = benchmark_parser(__doc__, "figure1", quick="few updates, small flow, no results kept")
     parser.add_argument("--data", nargs="+", default=["8gaussians", "two-spirals", "checkerboard"])
     parser.add_argument("--steps", type=int, default=10_000)
     parser.add_argument("--pretrain-steps", type=int, default=2_000, help="of the flow that then plays [2000]")
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path("runs/figure1"))
-    parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
-    parser.add_argument("--quick", action="store_true", help="few updates, small flow, no results kept")
     arguments = parser.parse_args()
     common: dict[str, Any] = {"noise": "glow", "batch_size": 1000}
     if arguments.quick:

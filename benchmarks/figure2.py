@@ -7,13 +7,11 @@
 Every fit is a run under --out; a stopped benchmark goes on where it was.
 """
 
-import argparse
 import json
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-from grid import Result, provenance, run_grid
+from grid import Result, benchmark_parser, provenance, run_grid
 from matplotlib.figure import Figure
 
 _GLOW: dict[str, Any] = {"noise": "glow"}
@@ -32,16 +30,12 @@ _COLORS = ["#E69F00", "#009E73", "#0072B2", "#D55E00", "#999999"]
 
 def main() -> None:
     """Fit, print the table, write table and plot."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = benchmark_parser(__doc__, "figure2", quick="one seed, few updates, small flow, no results kept")
     parser.add_argument("--data", nargs="+", default=["8gaussians", "8gaussians-tight"])
     names = [*SETTINGS, *PAPER]
     parser.add_argument("--settings", nargs="+", choices=names, metavar="NAME", help="rows to make [all]")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=10_000, help="updates of both players [10000]")
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path("runs/figure2"))
-    parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
-    parser.add_argument("--quick", action="store_true", help="one seed, few updates, small flow, no results kept")
     arguments = parser.parse_args()
     settings = {**SETTINGS, **PAPER}
     if arguments.settings:

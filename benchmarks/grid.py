@@ -1,5 +1,6 @@
 """Many fits at once: each kept as a run, so that a benchmark that was stopped goes on where it was."""
 
+import argparse
 import json
 import os
 import platform
@@ -26,6 +27,16 @@ class Result:
     path: Path
     summary: dict[str, Any]
     metrics: list[dict[str, Any]]
+
+
+def benchmark_parser(doc: str | None, name: str, quick: str) -> argparse.ArgumentParser:
+    """What such a benchmark can be told wherever it is: `--jobs`, `--out`, `--results`, and `--quick` with its help."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("runs") / name)
+    parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--quick", action="store_true", help=quick)
+    return parser
 
 
 def run_grid(settings: Sequence[tuple[str, dict[str, Any]]], out: Path, jobs: int) -> list[Result]:

@@ -31,6 +31,13 @@ def log_gaussian(x: Tensor) -> Tensor:
     return -0.5 * (x / SPREAD).square() - math.log(SPREAD) - 0.5 * math.log(2 * math.pi)
 
 
+def information() -> float:
+    """Fisher's information on the modes' log-sd in one coordinate."""
+    x = torch.linspace(-1 - 12 * SD, 1 + 12 * SD, 100_001, dtype=torch.float64)
+    log_p, score = coordinate(x)
+    return float(torch.trapezoid(log_p.exp() * score.square(), x))
+
+
 def variance_ratio(dim: int, cells: int = 1 << 15) -> float:
     """Var of NCE over maximum likelihood's, of the modes' log-sd with c unknown too; q the Gaussian, nu = kappa = 1.
 
@@ -68,7 +75,7 @@ def variance_ratio(dim: int, cells: int = 1 << 15) -> float:
     if dim > 1:
         i_ss += dim * (dim - 1) * mean(once.square() * plain ** (dim - 2))
     variance = 1 / (i_ss - i_sc**2 / i_cc)
-    return variance * dim * float((mass * score.square()).sum())
+    return variance * dim * information()
 
 
 @dataclass(frozen=True)
@@ -88,10 +95,7 @@ def measure_variance(dim: int, replications: int, *, points: int = 200) -> Varia
     n = int(max(2_000, points * predicted))
     generator = torch.Generator().manual_seed(dim)
     errors = torch.tensor([_fitted_log_sd(dim, n, generator) - math.log(SD) for _ in range(replications)])
-    x = torch.linspace(-4, 4, 100_001, dtype=torch.float64)
-    log_p, score = coordinate(x)
-    information = dim * float(torch.trapezoid(log_p.exp() * score.square(), x))
-    return Variance(dim, n, replications, predicted, n * float(errors.square().mean()) * information)
+    return Variance(dim, n, replications, predicted, n * float(errors.square().mean()) * dim * information())
 
 
 def _fitted_log_sd(dim: int, n: int, generator: torch.Generator) -> float:

@@ -8,13 +8,11 @@ A new plugin is in the table as soon as it is installed. Noises with parameters 
 held or not; those that adapt do so along their paths, or by the score function where they have none.
 """
 
-import argparse
 import json
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
-from grid import Result, provenance, run_grid
+from grid import Result, benchmark_parser, provenance, run_grid
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
@@ -28,16 +26,12 @@ VARIANTS: dict[str, dict[str, Any]] = {"glow, spline": {"noise": "glow", "noise_
 
 def main() -> None:
     """Fit, print the table, write table and plot."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = benchmark_parser(__doc__, "noises", quick="three noises, few updates, no results kept")
     parser.add_argument("--noises", nargs="+", help="[every one that can be made for points of the plane]")
     parser.add_argument("--data", default="two-spirals")
     parser.add_argument("--steps", type=int, default=10_000, help="updates of both players [10000]")
     parser.add_argument("--pretrain-steps", type=int, default=2_000, help="of a noise with parameters [2000]")
     parser.add_argument("--batch-size", type=int, default=256, help="[256]")
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path("runs/noises"))
-    parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
-    parser.add_argument("--quick", action="store_true", help="three noises, few updates, no results kept")
     arguments = parser.parse_args()
     common: dict[str, Any] = {"data": arguments.data, "steps": arguments.steps, "batch_size": arguments.batch_size}
     if arguments.quick:

@@ -6,27 +6,21 @@
 Fails (exit code 1) if any metric of any evaluation is missing or not finite, or any update was skipped.
 """
 
-import argparse
 import json
 import math
 import sys
-from pathlib import Path
 from typing import Any
 
-from grid import Result, provenance, run_grid
+from grid import Result, benchmark_parser, provenance, run_grid
 
 
 def main() -> None:
     """Fit, count what was not finite, write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = benchmark_parser(__doc__, "stability", quick="one seed, 200 updates, small flow, no results kept")
     parser.add_argument("--data", nargs="+", default=["8gaussians", "checkerboard", "two-spirals"])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--batch-size", type=int, default=128, help="[128]")
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path("runs/stability"))
-    parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
-    parser.add_argument("--quick", action="store_true", help="one seed, 200 updates, small flow, no results kept")
     arguments = parser.parse_args()
     fields: dict[str, Any] = {"noise": "glow", "method": "fce", "steps": arguments.steps}
     fields["batch_size"] = arguments.batch_size
