@@ -10,13 +10,12 @@ from contrastive.errors import ContrastiveError
 from contrastive.estimator import ContrastiveEstimator
 from contrastive.objectives import make_objective
 from contrastive.registry import make_energy, make_noise
-from contrastive.training.preparation import Prepared, prepare
+from contrastive.training.preparation import Prepared, held_gaussian, prepare
 from contrastive.training.progress import Progress
 from contrastive.training.run_directory import RunDirectory
 from contrastive.training.session import (
     begin_from,
     decided,
-    make_defence,
     make_estimator,
     make_trainer,
     settle,
@@ -146,7 +145,7 @@ def load(directory: str | Path, *, trainable: bool = False) -> ContrastiveEstima
         noise_per_data=config.noise_per_data,
         adapt_noise=config.method == "fce",
         scaling=Scaling.identity(event_shape),
-        defence=make_defence(event_shape) if config.defensive_share else None,
+        defence=held_gaussian(event_shape) if config.defensive_share else None,
         defensive_share=config.defensive_share or 0.0,
     )
     try:

@@ -1,6 +1,7 @@
 """From whatever the user calls data to a stream of batches and held-out rows."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from contrastive.data.densities import available_densities, make_density
 from contrastive.data.scaling import Scaling
 from contrastive.data.sources import ArraySource, DatasetSource, DensitySource, Source
 from contrastive.errors import ContrastiveError, did_you_mean
+from contrastive.noises import Gaussian
 from contrastive.protocols import NoiseModel
 
 _FRESH_TEST, _FRESH_VALIDATION, _FITTING_ROWS, _HELD_OUT_ROWS = 50_000, 10_000, 50_000, 10_000
@@ -52,6 +54,17 @@ class Prepared:
         """Shape of one data point."""
         return tuple(self.test.shape[1:])
 
+    @cached_property
+    def gaussian(self) -> Gaussian:
+        """A held Gaussian with the mean and covariance of `fitting`, in model coordinates.
+
+        Raises:
+            ContrastiveError: if the rows do not determine a covariance.
+        """
+        gaussian = held_gaussian(self.event_shape)
+        gaussian.fit(self.fitting)
+        return gaussian
+
 
 def prepare(data: Any, config: FitConfig) -> Prepared:
     """Prepare a density, a density's name, a file, an array or tensor, or a map-style `Dataset`.
@@ -75,6 +88,11 @@ def prepare(data: Any, config: FitConfig) -> Prepared:
     raise ContrastiveError(
         f"data of type {type(data).__name__}: expected a density's name, a file, an array, a tensor or a Dataset"
     )
+
+
+def held_gaussian(event_shape: tuple[int, ...]) -> Gaussian:
+    """A Gaussian that no gradient step moves, not yet fitted."""
+    return Gaussian(event_shape).requires_grad_(False)
 
 
 def read_rows(data: str, columns: str | None, event_shape: tuple[int, ...], n: int = _FRESH_TEST) -> Tensor:

@@ -14,7 +14,6 @@ from contrastive.config import FitConfig
 from contrastive.errors import ContrastiveError
 from contrastive.estimator import ContrastiveEstimator
 from contrastive.metrics import evaluate, noise_warning, partition_figures
-from contrastive.noises import Gaussian
 from contrastive.normalizer import log_partitions
 from contrastive.objectives import make_objective
 from contrastive.objectives.protocol import learns_normalizer
@@ -238,9 +237,8 @@ def _introduce(estimator: ContrastiveEstimator, data: Prepared, seed: int) -> No
 def _defend(estimator: ContrastiveEstimator, data: Prepared, share: float) -> None:
     if estimator.defence is not None or not share:
         return
-    defence = make_defence(data.event_shape)
     try:
-        defence.fit(data.fitting)
+        defence = copy.deepcopy(data.gaussian)
     except ContrastiveError as error:
         raise ContrastiveError(f"the noise has no Gaussian defence: {error}; or take --defensive-share 0") from error
     estimator.defence, estimator.defensive_share = defence.to(estimator.log_normalizer.device), share
@@ -251,11 +249,6 @@ def _initialization_rows(event_shape: tuple[int, ...]) -> int:
     return min(_INITIALIZATION_ROWS, max(100, _INITIALIZATION_NUMBERS // math.prod(event_shape)))
 
 
-def make_defence(event_shape: tuple[int, ...]) -> Gaussian:
-    """The wide noise that defends a learned one, not yet fitted, held."""
-    return Gaussian(event_shape).requires_grad_(False)
-
-
 def _gaussian_log_prob(estimator: ContrastiveEstimator, data: Prepared, x: Tensor) -> dict[str, float]:
     """Mean log-density of a Gaussian of the data at `x`, original units: what a learned noise has to beat."""
     noise = estimator.noise
@@ -263,14 +256,13 @@ def _gaussian_log_prob(estimator: ContrastiveEstimator, data: Prepared, x: Tenso
         return {}
     if len(data.event_shape) != 1:
         return {}
-    peer = make_defence(data.event_shape)
     try:
-        peer.fit(data.fitting)
+        gaussian = data.gaussian
     except ContrastiveError:  # too few rows: there is no Gaussian to beat
         return {}
     z = estimator.model_coordinates(x)
     with torch.no_grad():
-        log_prob = peer.to(z.device).log_prob(z.float()).double().mean()
+        log_prob = gaussian.to(z.device).log_prob(z.float()).double().mean()
     return {"test_log_prob_gaussian": float(log_prob + estimator.scaling.log_det)}
 
 
