@@ -82,7 +82,7 @@ def _fit(settings: dict[str, Any], path: Path) -> None:
     from contrastive.training.preparation import prepare
     from contrastive.training.progress import Progress
     from contrastive.training.run_directory import RunDirectory
-    from contrastive.training.session import decided, make_estimator
+    from contrastive.training.session import begin, make_estimator
 
     directory = RunDirectory(path)
     if directory.is_finished:
@@ -94,7 +94,7 @@ def _fit(settings: dict[str, Any], path: Path) -> None:
     data = prepare(config.data if density is None else density(), config)
     estimator = make_estimator(config, data)
     if not resume:
-        config = decided(config, estimator)
+        config = begin(config, estimator, data)
         directory.create(config)
     api.run(config, estimator, data, directory, Progress(quiet=True), resume=resume)
 

@@ -110,3 +110,12 @@ def test_what_cannot_begin_is_refused(flow, table, tmp_path):
     ):
         with pytest.raises(ContrastiveError, match=message):
             fit(table, **{"steps": 5, "batch_size": 100, "quiet": True, **settings})
+
+
+def test_a_damaged_run_to_begin_from_leaves_nothing_behind(flow, table, tmp_path, capsys):
+    damaged, out = tmp_path / "flow", tmp_path / "nce"
+    shutil.copytree(flow, damaged)
+    (damaged / "model.safetensors").write_bytes(b"xx")
+    assert run_cli("--data", table, "--init-noise", damaged, "--steps", 5, "--batch-size", 100, "--out", out) == 2
+    assert "is damaged" in capsys.readouterr().err
+    assert not out.exists()

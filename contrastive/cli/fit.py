@@ -13,7 +13,7 @@ from contrastive.training import api
 from contrastive.training.preparation import prepare
 from contrastive.training.progress import Progress, describe
 from contrastive.training.run_directory import RunDirectory
-from contrastive.training.session import decided, make_estimator
+from contrastive.training.session import begin, make_estimator
 
 
 def run(
@@ -42,7 +42,7 @@ def run(
     data = prepare(settings.data, settings)
     estimator = make_estimator(settings, data)
     if not resume:
-        settings = decided(settings, estimator)
+        settings = begin(settings, estimator, data)
         directory.create(settings, overwrite=overwrite)
     try:
         summary = api.run(settings, estimator, data, directory, Progress(quiet=quiet), resume=bool(resume))

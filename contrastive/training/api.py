@@ -14,7 +14,7 @@ from contrastive.training.preparation import Prepared, held_gaussian, prepare
 from contrastive.training.progress import Progress
 from contrastive.training.run_directory import RunDirectory
 from contrastive.training.session import (
-    begin_from,
+    begin,
     decided,
     make_estimator,
     make_trainer,
@@ -53,7 +53,7 @@ def fit(data: Any, *, quiet: bool = False, overwrite: bool = False, **settings: 
     config = FitConfig(**{"data": name, **settings}).resolved()
     prepared = prepare(data, config)
     estimator = make_estimator(config, prepared)
-    config = decided(config, estimator)
+    config = begin(config, estimator, prepared)
     directory = None
     if config.out is not None:
         directory = RunDirectory(config.out)
@@ -107,8 +107,6 @@ def run(
     resume: bool = False,
 ) -> dict[str, Any]:
     """Train to the end and keep what the directory should hold; returns the summary."""
-    if config.init_noise is not None and not resume:
-        begin_from(config.init_noise, estimator, prepared)
     trainer = make_trainer(config, estimator, prepared, directory, progress)
     if resume:
         trainer.load()

@@ -145,7 +145,18 @@ def decided(config: FitConfig, estimator: ContrastiveEstimator) -> FitConfig:
     return replace(config, pretrain_steps=steps, defensive_share=share)
 
 
-def begin_from(run: str, estimator: ContrastiveEstimator, data: Prepared) -> None:
+def begin(config: FitConfig, estimator: ContrastiveEstimator, data: Prepared) -> FitConfig:
+    """Before a new run writes anything: take over the noise of `init_noise`, and decide what depends on the noise.
+
+    Raises:
+        ContrastiveError: if that noise cannot be had, or as `decided`.
+    """
+    if config.init_noise is not None:
+        _take_noise(config.init_noise, estimator, data)
+    return decided(config, estimator)
+
+
+def _take_noise(run: str, estimator: ContrastiveEstimator, data: Prepared) -> None:
     """Give the estimator's noise the parameters of a finished run's.
 
     Raises:
