@@ -55,6 +55,9 @@ class FitConfig:
     batch_size: int | None = option(None, "data points an update [1000, or all rows of a smaller table]")
     seed: int = option(0, "seed of everything random")
     device: str = option("cpu", "torch device")
+    precision: Literal["float32", "bf16"] = option("float32", "bf16: the networks run in it, log-densities never do")
+    compile: bool = option(False, "torch.compile the models: worth its minutes of compiling on a GPU")
+    accumulate: int = option(1, "a batch is taken in this many parts, whose gradients are summed: for less memory")
 
     schedule: Literal["gate", "alternate"] = option("gate", "who moves next in fce")
     gate_on: Literal["accuracy", "divergence"] = option("accuracy", "gate: of telling data from noise; or 2 JSD, nats")
@@ -96,7 +99,7 @@ class FitConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "energy_updates", "noise_updates", "max_noise_run", "min_energy_run"):
             _require(self, name, lambda v: v >= 1, "at least 1")
-        for name in ("evaluate_every", "checkpoint_every"):
+        for name in ("evaluate_every", "checkpoint_every", "accumulate"):
             _require(self, name, lambda v: v >= 1, "at least 1")
         for name in ("noise_likelihood_weight", "pretrain_steps", "early_stopping", "seed", "restart_energy_every"):
             _require(self, name, lambda v: v >= 0, "at least 0")

@@ -19,6 +19,12 @@ class Batch(NamedTuple):
     z: Float[Tensor, "n *event"]
     log_q: Float[Tensor, " n"] | None = None
 
+    def parts(self, count: int) -> "list[Batch]":
+        """The batch in `count` parts of nearly equal size; fewer where it has fewer points."""
+        sizes = [len(rows) for rows in torch.arange(len(self.z)).tensor_split(min(count, len(self.z)))]
+        columns = [[None] * len(sizes) if field is None else field.split(sizes) for field in self]
+        return [Batch(*fields) for fields in zip(*columns)]
+
 
 class Source(Protocol):
     """An endless stream of batches."""

@@ -40,6 +40,11 @@ class BuiltOnNoise(nn.Module, ABC):
         self.forget()
         self._take(noise)
 
+    @property
+    def rounds_networks_only(self) -> bool:
+        """Whether q0's log-density keeps its digits under autocast."""
+        return getattr(self.base, "rounds_networks_only", False)
+
     def log_base(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
         """log q0(x).
 

@@ -62,6 +62,11 @@ class Tilted(BuiltOnNoise):
         """Set a to 0: the correction is 0, whatever it had learned."""
         self.strength.zero_()
 
+    @property
+    def rounds_networks_only(self) -> bool:
+        """Whether f keeps its digits under autocast."""
+        return super().rounds_networks_only and getattr(self.correction, "rounds_networks_only", False)
+
     def forward(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *classes"]:
         """f(x), shape `(batch,)`, or `(batch, K)` if the correction has K classes.
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
 from contrastive.noises.base import ParametricNoise, as_parameter, cholesky, sample_covariance
+from contrastive.precision import full_precision
 
 
 class _ReparametrizedNoise(ParametricNoise):
@@ -15,9 +16,10 @@ class _ReparametrizedNoise(ParametricNoise):
         self, sample_shape: torch.Size = torch.Size()
     ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*sample_shape"]]:
         """Draws and their log-density, both differentiable in the parameters (pathwise)."""
-        distribution = self.distribution()
-        x = distribution.rsample(torch.Size(sample_shape))
-        return x.reshape(*sample_shape, *self.event_shape), distribution.log_prob(x)
+        with full_precision(self.fitted):
+            distribution = self.distribution()
+            x = distribution.rsample(torch.Size(sample_shape))
+            return x.reshape(*sample_shape, *self.event_shape), distribution.log_prob(x)
 
 
 class Gaussian(_ReparametrizedNoise):

@@ -47,15 +47,16 @@ class Player:
         self.normalizes = optimizer == "ngd"
         self.updates = self.skipped = self.skipped_in_a_row = 0
 
-    def step(self, loss: Tensor, progress: float) -> None:
+    def step(self, loss: Tensor | Iterable[Tensor], progress: float) -> None:
         """One gradient step down `loss`; skipped and counted if the gradient is not finite.
 
         Args:
-            loss: shape `()`.
+            loss: shape `()`; or several to be summed, each computed when the one before has been let go.
             progress: share of the run that is done, in [0, 1], for the learning rate.
         """
         self.optimizer.zero_grad()
-        loss.backward(inputs=self.parameters)
+        for part in [loss] if isinstance(loss, Tensor) else loss:
+            part.backward(inputs=self.parameters)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.clip_norm, foreach=True)
         if not math.isfinite(norm):
             self.skipped += 1

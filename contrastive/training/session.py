@@ -25,6 +25,7 @@ from contrastive.protocols import (
     trainable_parameters,
 )
 from contrastive.registry import available_noises, make_energy, make_noise
+from contrastive.training.execution import check_precision, compile_models
 from contrastive.training.players import Player
 from contrastive.training.preparation import Prepared
 from contrastive.training.progress import Progress
@@ -64,7 +65,7 @@ def make_estimator(config: FitConfig, data: Prepared) -> ContrastiveEstimator:
         raise ContrastiveError(
             "restart_energy_every is for method fce with an energy that is built on the noise, such as 'tilted'"
         )
-    return ContrastiveEstimator(
+    estimator = ContrastiveEstimator(
         energy,
         noise,
         objective=make_objective(config.objective, **config.objective_options),
@@ -73,6 +74,8 @@ def make_estimator(config: FitConfig, data: Prepared) -> ContrastiveEstimator:
         adapt_noise=config.method == "fce",
         scaling=data.scaling,
     ).to(config.device)
+    check_precision(estimator, config.precision)
+    return estimator
 
 
 def make_trainer(
@@ -88,6 +91,8 @@ def make_trainer(
     _defend(estimator, data, config.defensive_share or 0.0)
     averaged = copy.deepcopy(estimator).requires_grad_(False).eval()
     gaussian = _gaussian_log_prob(estimator, data, data.test[:_CURVE_ROWS])
+    if config.compile:
+        compile_models(estimator)
 
     def judge(candidate: ContrastiveEstimator, stage: str) -> dict[str, Any]:
         started = stage == "contrast"
@@ -281,6 +286,7 @@ def _stages(config: FitConfig, estimator: ContrastiveEstimator, averaged: Contra
     noise_parameters = trainable_parameters(estimator.noise)
     noise_averages = _twins(averaged.noise, estimator.noise)
     common: dict[str, Any] = {"decay": config.decay, "clip_norm": config.clip_norm}
+    execution: dict[str, Any] = {"accumulate": config.accumulate, "precision": config.precision}
     stages: list[Stage] = []
     likelihood_steps = config.steps if config.method == "mle" else config.pretrain_steps
     if likelihood_steps:
@@ -292,7 +298,7 @@ def _stages(config: FitConfig, estimator: ContrastiveEstimator, averaged: Contra
             **common,
         )
         name = "likelihood" if config.method == "mle" else "pretrain"
-        stages.append(MaximumLikelihood(estimator, pupil, likelihood_steps, name=name))
+        stages.append(MaximumLikelihood(estimator, pupil, likelihood_steps, name=name, **execution))
     if config.method == "mle":
         return stages
     own = trainable_parameters(estimator.energy)
@@ -330,6 +336,7 @@ def _stages(config: FitConfig, estimator: ContrastiveEstimator, averaged: Contra
         hold_noise_after=config.hold_noise_after or 1.0,
         path_only=config.noise_gradient == "path",
         restart_energy_every=config.restart_energy_every,
+        **execution,
     )
     stages.append(game)
     return stages

@@ -1,10 +1,16 @@
 """The two kinds of training: the noise alone by maximum likelihood, then data against noise."""
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
+from torch import Tensor
+
+from contrastive.contrast import Contrast
 from contrastive.data.sources import Batch, Source
 from contrastive.estimator import ContrastiveEstimator
+from contrastive.training.execution import autocast
 from contrastive.training.players import Player
+from contrastive.training.schedules import Player as Side
 from contrastive.training.schedules import Schedule
 
 
@@ -43,8 +49,18 @@ class Stage(Protocol):
 class MaximumLikelihood:
     """Fit the noise by maximum likelihood; it ends as its moving average."""
 
-    def __init__(self, estimator: ContrastiveEstimator, noise: Player, steps: int, *, name: str = "pretrain") -> None:
+    def __init__(
+        self,
+        estimator: ContrastiveEstimator,
+        noise: Player,
+        steps: int,
+        *,
+        name: str = "pretrain",
+        accumulate: int = 1,
+        precision: str = "float32",
+    ) -> None:
         self.estimator, self.steps, self.players, self.name = estimator, steps, {"noise": noise}, name
+        self.accumulate, self.precision = accumulate, precision
 
     def begin(self, batch: Batch, source: Source) -> None:
         """Nothing to prepare."""
@@ -54,8 +70,14 @@ class MaximumLikelihood:
 
     def update(self, batch: Batch, progress: float) -> str:
         """One step down the negative mean log-likelihood."""
-        self.players["noise"].step(-self.estimator.noise.log_prob(batch.z).mean(), progress)
+        self.players["noise"].step(self._losses(batch), progress)
         return "noise"
+
+    def _losses(self, batch: Batch) -> Iterator[Tensor]:
+        for part in batch.parts(self.accumulate):
+            with autocast(self.precision, part.z.device):
+                loss = -self.estimator.noise.log_prob(part.z).sum() / len(batch.z)
+            yield loss
 
     def finish(self) -> None:
         """Go on from the averaged noise."""
@@ -85,6 +107,8 @@ class Game:
         path_only: of the noise's gradient, see `ContrastiveEstimator.contrast_through_noise`.
         restart_energy_every: updates after which an energy that is built on the noise begins again from it, in the
             first half of the game; 0 is never.
+        accumulate: parts of a batch, whose gradients are summed.
+        precision: of the networks, "float32" or "bf16".
     """
 
     name = "contrast"
@@ -101,7 +125,10 @@ class Game:
         hold_noise_after: float = 1.0,
         path_only: bool = False,
         restart_energy_every: int = 0,
+        accumulate: int = 1,
+        precision: str = "float32",
     ) -> None:
+        self.accumulate, self.precision = accumulate, precision
         self.estimator, self.players, self.schedule, self.steps = estimator, players, schedule, steps
         self.averaged, self.likelihood_weight = averaged, likelihood_weight
         self.hold_noise_after, self.restart_energy_every = hold_noise_after, restart_energy_every
@@ -126,18 +153,27 @@ class Game:
         self._restart_energy(round(progress * self.steps))
         if not self.noise_is_held and progress >= self.hold_noise_after:
             self._hold_noise()
-        mover = "energy" if self.noise_is_held else self.schedule.mover
-        if mover == "energy":
-            contrast = self.estimator.contrast_for_energy(batch.z, batch.log_q)
-            self.players["energy"].step(contrast.loss, progress)
-        else:
-            contrast = self.estimator.contrast_through_noise(batch.z, path_only=self.path_only)
-            # In q's parameters, r at the data is minus log q at the data.
-            loss = contrast.value + self.likelihood_weight * contrast.r_data.mean()
-            self.players["noise"].step(loss, progress / self.hold_noise_after)
+        mover: Side = "energy" if self.noise_is_held else self.schedule.mover
+        contrasts: list[Contrast] = []
+        losses = self._losses(batch, mover, contrasts)
+        self.players[mover].step(losses, progress if mover == "energy" else progress / self.hold_noise_after)
         if not self.noise_is_held:
-            self.schedule.update(contrast)
+            self.schedule.update(Contrast.joined(contrasts))
         return mover
+
+    def _losses(self, batch: Batch, mover: Side, contrasts: list[Contrast]) -> Iterator[Tensor]:
+        """The mover's loss, part by part; the contrasts that it is made of are added to `contrasts`."""
+        for part in batch.parts(self.accumulate):
+            with autocast(self.precision, part.z.device):
+                if mover == "energy":
+                    contrast = self.estimator.contrast_for_energy(part.z, part.log_q)
+                    loss = contrast.loss
+                else:
+                    contrast = self.estimator.contrast_through_noise(part.z, path_only=self.path_only)
+                    # In q's parameters, r at the data is minus log q at the data.
+                    loss = contrast.value + self.likelihood_weight * contrast.r_data.mean()
+            contrasts.append(contrast.detached())
+            yield loss * (len(part.z) / len(batch.z))
 
     def _hold_noise(self) -> None:
         self.players["noise"].adopt_average()
