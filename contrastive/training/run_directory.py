@@ -126,7 +126,10 @@ class RunDirectory:
         if not self.normalizer_path.exists():
             return summary
         kept: dict[str, Any] = json.loads(self.normalizer_path.read_text(encoding="utf-8"))
-        return {**summary, **{key: value for key, value in kept.items() if key.startswith(("log_partition", "test_"))}}
+        return {
+            **summary,
+            **{key: value for key, value in kept.items() if key.startswith(("log_partition", "test_", "bits_per_dim"))},
+        }
 
     def write_model(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Write the finished estimator."""
