@@ -7,6 +7,7 @@ best.safetensors         the estimator with the best held-out score (early stopp
 model.safetensors        the finished estimator
 summary.json             the figures of the finished run
 normalizer.json          log Z with its interval (`contrastive normalizer`)
+plots/samples/           of images: a grid of the noise's samples at each evaluation
 """
 
 import json
@@ -45,6 +46,7 @@ class RunDirectory:
         self.model_path = self.path / "model.safetensors"
         self.summary_path = self.path / "summary.json"
         self.normalizer_path = self.path / "normalizer.json"
+        self.samples_path = self.path / "plots" / "samples"
         self.metrics: list[dict[str, Any]] = []
 
     @property
@@ -104,6 +106,10 @@ class RunDirectory:
         if not self.metrics_path.exists():
             return []
         return [json.loads(line) for line in self.metrics_path.read_text(encoding="utf-8").splitlines()]
+
+    def sample_grids(self) -> list[Path]:
+        """The grids of samples so far, oldest first."""
+        return sorted(self.samples_path.glob("*.png"), key=lambda path: (len(path.stem), path.stem))
 
     def read_summary(self) -> dict[str, Any]:
         """summary.json.

@@ -29,6 +29,7 @@ from contrastive.training.players import Player
 from contrastive.training.prepared import Prepared
 from contrastive.training.progress import Progress
 from contrastive.training.run_directory import RunDirectory
+from contrastive.training.sample_grids import SampleGrids
 from contrastive.training.schedules import Alternate, EnergyOnly, Gate, Schedule
 from contrastive.training.stages import Game, MaximumLikelihood, Stage
 from contrastive.training.trainer import Trainer
@@ -115,6 +116,7 @@ def make_trainer(
         early_stopping=config.early_stopping,
         directory=directory,
         progress=progress,
+        picture=SampleGrids(directory.samples_path) if data.are_images and directory is not None else None,
     )
 
 
