@@ -36,10 +36,10 @@ class Coordinates(nn.Module, ABC):
 
     def _apply(self, fn, recurse: bool = True):  # type: ignore[no-untyped-def]
         """Move to a device, but never to a smaller dtype."""
+        before = dict(self.named_buffers())
         super()._apply(fn, recurse)
-        for name, buffer in self.named_buffers():
-            if buffer.is_floating_point():
-                setattr(self, name, buffer.to(torch.float64))
+        for name, buffer in before.items():
+            setattr(self, name, buffer.to(getattr(self, name).device))
         return self
 
 

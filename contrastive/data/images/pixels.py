@@ -9,7 +9,7 @@ inequality E[log p(x)] <= log P(k), and -log p(x) / (D log 2) are bits per dimen
 import math
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num, UInt8
 from torch import Tensor
 
 from contrastive.data.scaling import Coordinates
@@ -66,7 +66,7 @@ class PixelScaling(Coordinates):
         """`(C, H, W)`."""
         return self._event_shape
 
-    def forward(self, x: Float[Tensor, "*shape"], dtype: torch.dtype | None = None) -> Float[Tensor, "*shape"]:
+    def forward(self, x: Num[Tensor, "*shape"], dtype: torch.dtype | None = None) -> Float[Tensor, "*shape"]:
         """Model coordinates of `x`, in `dtype`, or the default one.
 
         Raises:
