@@ -27,14 +27,15 @@ from contrastive.protocols import (
 from contrastive.registry import available_noises, make_energy, make_noise
 from contrastive.training.execution import check_precision, compile_models
 from contrastive.training.players import Player
-from contrastive.training.preparation import Prepared
+from contrastive.training.prepared import Prepared
 from contrastive.training.progress import Progress
 from contrastive.training.run_directory import RunDirectory
+from contrastive.training.sample_grids import SampleGrids
 from contrastive.training.schedules import Alternate, EnergyOnly, Gate, Schedule
 from contrastive.training.stages import Game, MaximumLikelihood, Stage
+from contrastive.training.tensorboard import TensorBoard, require_tensorboard
 from contrastive.training.trainer import Trainer
 
-_CURVE_ROWS = 10_000  # of the test rows, for the evaluations during training
 _DEFAULT_PRETRAINING = 5_000
 _DEFAULT_SHARE = 0.1  # docs/recipes.md has the figures
 _INITIALIZATION_ROWS, _INITIALIZATION_NUMBERS = 10_000, 2_000_000
@@ -46,8 +47,13 @@ def make_estimator(config: FitConfig, data: Prepared) -> ContrastiveEstimator:
     """The untrained estimator that a resolved config describes.
 
     Raises:
-        ContrastiveError: for unknown names or options, or `method: fce` with a noise that cannot adapt.
+        ContrastiveError: for unknown names or options, the energy `mlp` over images, or `method: fce` with a noise that
+            cannot adapt.
     """
+    if data.are_images and config.energy == "mlp":
+        raise ContrastiveError(
+            "the energy 'mlp' does not see which pixels are neighbours: for images take --energy conv"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         energy = make_energy(config.energy, event_shape=data.event_shape, **config.energy_options)
@@ -90,7 +96,7 @@ def make_trainer(
     _introduce(estimator, data, config.seed)
     _defend(estimator, data, config.defensive_share or 0.0)
     averaged = copy.deepcopy(estimator).requires_grad_(False).eval()
-    gaussian = _gaussian_log_prob(estimator, data, data.test[:_CURVE_ROWS])
+    gaussian = _gaussian_log_prob(estimator, data, data.curve_rows)
     if config.compile:
         compile_models(estimator)
 
@@ -98,7 +104,7 @@ def make_trainer(
         started = stage == "contrast"
         if started:
             settle(candidate, data)
-        metrics = evaluate(candidate, data.test[:_CURVE_ROWS], data.truth, energy=started) | gaussian
+        metrics = evaluate(candidate, data.curve_rows, data.truth, energy=started) | gaussian
         if config.early_stopping and (started or config.method == "mle"):
             metrics["score"] = evaluate(candidate, data.validation, energy=started)[_SCORES[config.method]]
         return metrics
@@ -116,7 +122,23 @@ def make_trainer(
         early_stopping=config.early_stopping,
         directory=directory,
         progress=progress,
+        observers=_observers(config, data, directory),
     )
+
+
+def _observers(config: FitConfig, data: Prepared, directory: RunDirectory | None) -> list[Any]:
+    """What is drawn at each evaluation, of a run that is kept.
+
+    Raises:
+        ContrastiveError: if `tensorboard` is asked of a run that is not.
+    """
+    if directory is None:
+        if config.tensorboard:
+            raise ContrastiveError("tensorboard needs a run that is kept: give out='runs/NAME'")
+        return []
+    grids = SampleGrids(directory.samples_path) if data.are_images else None
+    observers: list[Any] = [] if grids is None else [grids]
+    return [*observers, TensorBoard(directory.tensorboard_path, grids)] if config.tensorboard else observers
 
 
 def decided(config: FitConfig, estimator: ContrastiveEstimator) -> FitConfig:
@@ -154,8 +176,10 @@ def begin(config: FitConfig, estimator: ContrastiveEstimator, data: Prepared) ->
     """Before a new run writes anything: take over the noise of `init_noise`, and decide what depends on the noise.
 
     Raises:
-        ContrastiveError: if that noise cannot be had, or as `decided`.
+        ContrastiveError: if that noise cannot be had, TensorBoard is asked for and not there, or as `decided`.
     """
+    if config.tensorboard:
+        require_tensorboard()
     if config.init_noise is not None:
         _take_noise(config.init_noise, estimator, data)
     return decided(config, estimator)
@@ -172,7 +196,7 @@ def _take_noise(run: str, estimator: ContrastiveEstimator, data: Prepared) -> No
     if any(name not in tensors or not torch.equal(tensors[name].cpu(), tensor.cpu()) for name, tensor in same.items()):
         raise ContrastiveError(
             f"the noise of {run} lives in other coordinates than these data: fit both to the same rows, with the same "
-            "--seed and --standardize"
+            + ("--image-size, --color, --bits and --logit" if data.are_images else "--seed and --standardize")
         )
     assert isinstance(estimator.noise, torch.nn.Module)
     own = {name.removeprefix("noise."): tensor for name, tensor in tensors.items() if name.startswith("noise.")}
@@ -194,7 +218,7 @@ def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, 
     estimator, at = trainer.estimator, trainer.position
     started = time.monotonic()
     metrics = evaluate(estimator, data.test, data.truth) | _gaussian_log_prob(estimator, data, data.test)
-    metrics |= _partition(config, estimator, data.test)
+    metrics |= _partition(config, estimator, data)
     return {
         "data": config.data,
         "method": config.method,
@@ -221,7 +245,7 @@ def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, 
     }
 
 
-def _partition(config: FitConfig, estimator: ContrastiveEstimator, test: Tensor) -> dict[str, Any]:
+def _partition(config: FitConfig, estimator: ContrastiveEstimator, data: Prepared) -> dict[str, Any]:
     """log Z with its interval beside the learned c, by importance sampling: the method that takes but a moment.
 
     `contrastive normalizer` goes on where that is doubtful. A model that gives no estimate still gets its summary.
@@ -232,8 +256,8 @@ def _partition(config: FitConfig, estimator: ContrastiveEstimator, test: Tensor)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(config.seed)
         try:
-            settings: dict[str, Any] = {"draws": config.log_partition_draws, "data": test[:_CURVE_ROWS]}
-            return partition_figures(estimator, log_partitions(estimator, "importance", **settings), test)
+            settings: dict[str, Any] = {"draws": config.log_partition_draws, "data": data.curve_rows}
+            return partition_figures(estimator, log_partitions(estimator, "importance", **settings), data.test)
         except ContrastiveError as error:
             return {"log_partition_verdict": f"doubtful because {error}"}
 
@@ -279,7 +303,7 @@ def _gaussian_log_prob(estimator: ContrastiveEstimator, data: Prepared, x: Tenso
     z = estimator.model_coordinates(x)
     with torch.no_grad():
         log_prob = gaussian.to(z.device).log_prob(z.float()).double().mean()
-    return {"test_log_prob_gaussian": float(log_prob + estimator.scaling.log_det)}
+    return {"test_log_prob_gaussian": float(log_prob + estimator.scaling.log_det(x).mean())}
 
 
 def _stages(config: FitConfig, estimator: ContrastiveEstimator, averaged: ContrastiveEstimator) -> list[Stage]:
