@@ -34,6 +34,7 @@ from contrastive.optimal_normalizer import optimal_log_normalizer
 from contrastive.protocols import (
     AdaptiveNoise,
     EnergyModel,
+    FollowingEnergy,
     NoiseAwareEnergy,
     NoiseModel,
     draw,
@@ -278,6 +279,11 @@ class ContrastiveEstimator(nn.Module):
         count = torch.Size([self._draws_for(len(z))])
         if isinstance(self.noise, AdaptiveNoise):
             z_noise, log_q_noise = self.noise.rsample_and_log_prob(count)
+            if path_only and self._energy_follows(self.noise):
+                contrast, log_q = self._contrast(z, None, z_noise, None), self.noise.log_prob(z)
+                # The noise's own log-density at the data stays in the graph, as it does below.
+                r_data = contrast.r_data + (log_q.detach() - log_q)
+                return replace(contrast, r_data=r_data, data_loss=contrast.data_loss.detach())
             if path_only:
                 log_q_noise = log_prob_of_point(self.noise, z_noise)
             contrast = self._contrast(z, self.noise.log_prob(z), z_noise, log_q_noise)
@@ -331,29 +337,45 @@ class ContrastiveEstimator(nn.Module):
     # One formula each ------------------------------------------------------------------------------------------
 
     def _against(self, noise: NoiseModel, z: Tensor, log_q: Tensor | None) -> Contrast:
+        count = self._draws_for(len(z))
+        if self._energy_follows(noise):
+            return self._contrast(z, None, noise.sample(torch.Size([count])), None)
         with torch.no_grad():
-            z_noise, log_q_noise = draw(noise, self._draws_for(len(z)))
+            z_noise, log_q_noise = draw(noise, count)
             log_q = noise.log_prob(z) if log_q is None else log_q
         return self._contrast(z, log_q, z_noise, log_q_noise)
 
-    def _contrast(self, z: Tensor, log_q: Tensor, z_noise: Tensor, log_q_noise: Tensor) -> Contrast:
+    def _contrast(self, z: Tensor, log_q: Tensor | None, z_noise: Tensor, log_q_noise: Tensor | None) -> Contrast:
         # One pass over data and noise: twice the rows cost less than two calls.
-        r = self._r(torch.cat([z, z_noise.to(z.dtype)]), torch.cat([log_q, log_q_noise]))
+        both = None if log_q is None or log_q_noise is None else torch.cat([log_q, log_q_noise])
+        r = self._r(torch.cat([z, z_noise.to(z.dtype)]), both)
         r_data, r_noise = r[: len(z)], r[len(z) :]
         data_losses, noise_losses = self.objective(r_data, r_noise, self.noise_ratio)
         return Contrast(r_data, r_noise, data_losses.mean(), noise_losses.mean(), math.log(self.noise_ratio))
 
-    def _r(self, z: Tensor, log_q: Tensor) -> Tensor:
+    def _r(self, z: Tensor, log_q: Tensor | None) -> Tensor:
+        """The log-ratio; `log_q` is None where the energy follows the noise, whose log-density then cancels."""
+        if log_q is None:
+            assert isinstance(self.energy, FollowingEnergy)
+            return self._mixture(self._checked_f(self.energy.tilt(z), z)) - math.log(self.noise_ratio)
         return self._model_log_prob(z) - log_q - math.log(self.noise_ratio)
 
+    def _energy_follows(self, noise: NoiseModel) -> bool:
+        return isinstance(self.energy, FollowingEnergy) and self.energy.follows(noise)
+
     def _model_log_prob(self, z: Tensor) -> Tensor:
-        log_p = self._f(z) - self.log_normalizer
+        return self._mixture(self._f(z))
+
+    def _mixture(self, f: Tensor) -> Tensor:
+        log_p = f - self.log_normalizer
         if self.num_classes is None:
             return log_p
         return torch.logsumexp(log_p, dim=-1) - math.log(self.num_classes)
 
     def _f(self, z: Tensor) -> Tensor:
-        f = self.energy(z)
+        return self._checked_f(self.energy(z), z)
+
+    def _checked_f(self, f: Tensor, z: Tensor) -> Tensor:
         expected = (len(z),) if self.num_classes is None else (len(z), self.num_classes)
         if f.shape != expected:
             raise ContrastiveError(
