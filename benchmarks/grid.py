@@ -79,7 +79,7 @@ def one_thread() -> None:
 
 def _fit(settings: dict[str, Any], path: Path) -> None:
     from contrastive.training import api
-    from contrastive.training.preparation import prepare
+    from contrastive.training.preparation import holds_images, prepare
     from contrastive.training.progress import Progress
     from contrastive.training.run_directory import RunDirectory
     from contrastive.training.session import begin, make_estimator
@@ -90,7 +90,8 @@ def _fit(settings: dict[str, Any], path: Path) -> None:
     fields = dict(settings)
     density = fields.pop("density", None)
     resume = directory.config_path.exists()
-    config = directory.read_config() if resume else FitConfig(**fields, out=str(path)).resolved()
+    images = holds_images(fields["data"], fields.get("columns"))
+    config = directory.read_config() if resume else FitConfig(**fields, out=str(path)).resolved(images=images)
     data = prepare(config.data if density is None else density(), config)
     estimator = make_estimator(config, data)
     if not resume:

@@ -25,8 +25,8 @@ class Tilted(BuiltOnNoise):
     trained.
 
     With `follow` q0 is no copy but the noise itself, at every moment; a starts at 1, and h goes on from where it was as
-    the noise moves. The log-ratio is then r(x) = h(x) - c - log nu, with nothing of thousands of nats in it to cancel, and costs no pass through q. The
-    noise's move sees f as a fixed function: log q0's own parameters are held in it.
+    the noise moves. The log-ratio is then r(x) = h(x) - c - log nu, with nothing of thousands of nats in it to cancel,
+    and costs no pass through q. The noise's move sees f as a fixed function: log q0's own parameters are held in it.
 
     Args:
         event_shape: shape of one data point.

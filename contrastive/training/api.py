@@ -13,7 +13,7 @@ from contrastive.errors import ContrastiveError
 from contrastive.estimator import ContrastiveEstimator
 from contrastive.objectives import make_objective
 from contrastive.registry import make_energy, make_noise
-from contrastive.training.preparation import prepare
+from contrastive.training.preparation import holds_images, prepare
 from contrastive.training.prepared import Prepared, held_gaussian
 from contrastive.training.progress import Progress
 from contrastive.training.run_directory import RunDirectory
@@ -55,7 +55,8 @@ def fit(data: Any, *, quiet: bool = False, overwrite: bool = False, **settings: 
     if unknown:
         FitConfig.from_flat(dict.fromkeys(unknown))  # raises, with the near names
     name = str(data) if isinstance(data, str | Path) else type(data).__name__
-    config = FitConfig(**{"data": name, **settings}).resolved()
+    images = holds_images(data, settings.get("columns"))
+    config = FitConfig(**{"data": name, **settings}).resolved(images=images)
     prepared = prepare(data, config)
     estimator = make_estimator(config, prepared)
     config = begin(config, estimator, prepared)
@@ -93,7 +94,7 @@ def fit_estimator(estimator: ContrastiveEstimator, x: Any, *, quiet: bool = Fals
         method="fce" if estimator.adapt_noise else "nce",
         noise_ratio=estimator.noise_ratio,
         **{"device": str(estimator.log_normalizer.device), **settings},
-    ).resolved()
+    ).resolved(images=holds_images(x, settings.get("columns")))
     prepared = prepare(x, config)
     if prepared.event_shape != tuple(estimator.noise.event_shape):
         raise ContrastiveError(

@@ -39,10 +39,10 @@ def prepare(data: Any, config: FitConfig) -> Prepared:
         ContrastiveError: if `data` is none of these, or cannot be fitted to (see `tables.check`).
     """
     device = _device(config.device)
-    if isinstance(data, str | Path):
+    if holds_images(data, config.columns):
+        data = images_of(str(data) if isinstance(data, Path) else data, config)
+    elif isinstance(data, str | Path):
         data = _named(str(data), config)
-    if isinstance(data, Tensor | np.ndarray) and are_images(data):
-        data = images_of(data, config)
     if isinstance(data, ImageSet):
         return prepare_images(data, config, device)
     _refuse_image_options(config)
@@ -97,11 +97,20 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _named(data: str, config: FitConfig) -> NoiseModel | tables.Table | ImageSet:
+def holds_images(data: Any, name: str | None = None) -> bool:
+    """Whether `data`, given as in `prepare`, are images; `name` picks the array of an .npz.
+
+    Raises:
+        ContrastiveError: if an .npz has no array of that name.
+    """
+    if isinstance(data, str | Path):
+        return str(data) not in available_densities() and names_images(str(data), name)
+    return isinstance(data, Tensor | np.ndarray) and are_images(data)
+
+
+def _named(data: str, config: FitConfig) -> NoiseModel | tables.Table:
     if data in available_densities():
         return make_density(data)
-    if names_images(data, config.columns):
-        return images_of(data, config)
     if Path(data).suffix.lower() in tables.SUFFIXES or Path(data).exists():
         return tables.read_table(data, config.columns)
     near = did_you_mean(data, [*available_densities(), *available_sets()])

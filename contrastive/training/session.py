@@ -52,7 +52,7 @@ def make_estimator(config: FitConfig, data: Prepared) -> ContrastiveEstimator:
     """
     if data.are_images and config.energy == "mlp":
         raise ContrastiveError(
-            "the energy 'mlp' does not see which pixels are neighbours: for images take --energy conv"
+            "the energy 'mlp' does not see which pixels are neighbours: for images take --energy tilted, or conv"
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
