@@ -9,12 +9,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 
+from contrastive.batching import rows_at_once
+from contrastive.data.images import PixelScaling, cell_centres
+from contrastive.data.scaling import Coordinates
 from contrastive.errors import ContrastiveError, did_you_mean
 from contrastive.estimator import ContrastiveEstimator
 from contrastive.protocols import EnergyModel, LayeredEnergy
+
+_ROWS = 500  # at once
 
 #: How many of the hidden layers, counted from the top, and the grid that their maps are pooled to.
 PRESETS: dict[str, tuple[int, int | None]] = {"top": (1, None), "dcgan": (3, 4)}
@@ -37,11 +42,11 @@ class Features:
 
 def extract_features(
     estimator: ContrastiveEstimator,
-    x: Float[Tensor, "n *event"],
+    x: Num[Tensor, "n *event"],
     layers: str | Sequence[str] = "top",
     *,
     pool: int | None = None,
-    batch_size: int = 500,
+    batch_size: int | None = None,
 ) -> Features:
     """Activations of chosen layers of the estimator's energy, flattened and concatenated.
 
@@ -60,11 +65,12 @@ def extract_features(
 
     Args:
         estimator: its scaling maps `x` to model coordinates.
-        x: points in original units.
+        x: points in original units. Images may also be uint8, as they are on disk: they are taken at the middle of
+            each pixel's cell, k + 1/2, where training adds a random number in [0, 1).
         layers: a preset, a name, or several names.
         pool: side of the grid that maps `(channels, height, width)` are max-pooled to; maps that are smaller stay as
             they are. None keeps every position, but for "dcgan", which pools to 4.
-        batch_size: rows at once.
+        batch_size: rows at once; 500, fewer of large events, unless told.
 
     Raises:
         ContrastiveError: for a layer that the energy does not have, or whose output is no tensor with a row a point.
@@ -79,6 +85,7 @@ def extract_features(
     energy = _module(estimator.energy)
     names, grid = chosen_layers(energy, layers)
     grid = grid if pool is None else pool
+    batch_size = rows_at_once(tuple(x.shape[1:]), _ROWS) if batch_size is None else batch_size
     if batch_size < 1 or (grid is not None and grid < 1):
         raise ContrastiveError(f"batch_size and pool must be at least 1, got {batch_size} and {grid}")
     if len(x) == 0:
@@ -87,7 +94,7 @@ def extract_features(
     sizes: tuple[int, ...] = ()
     with torch.no_grad(), _evaluating(energy), _Recorder(energy, names) as recorder:
         for start in range(0, len(x), batch_size):
-            z = estimator.model_coordinates(x[start : start + batch_size])
+            z = estimator.model_coordinates(_real(x[start : start + batch_size], estimator.scaling))
             energy(z)
             parts = [_row_vectors(name, recorder.take(name), len(z), grid) for name in names]
             if values is None:
@@ -149,6 +156,10 @@ def _from_the_top(energy: nn.Module, preset: str, count: int) -> list[str]:
 
 def _listed(known: dict[str, str]) -> str:
     return ", ".join(f"{name} ({kind})" for name, kind in known.items()) if known else "none"
+
+
+def _real(x: Tensor, scaling: Coordinates) -> Tensor:
+    return cell_centres(x, scaling.bits) if x.dtype == torch.uint8 and isinstance(scaling, PixelScaling) else x
 
 
 def _row_vectors(name: str, output: Tensor, rows: int, grid: int | None) -> Tensor:

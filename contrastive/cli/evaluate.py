@@ -1,5 +1,6 @@
 """`contrastive evaluate`."""
 
+import dataclasses
 import json as _json
 
 import torch
@@ -8,10 +9,11 @@ from torch import Tensor
 from contrastive.data.densities import available_densities, make_density
 from contrastive.data.sources import ArraySource
 from contrastive.errors import ContrastiveError
-from contrastive.metrics import evaluate, mean_log_prob
+from contrastive.metrics import evaluate, normalized_figures
 from contrastive.training.api import load
 from contrastive.training.files import finite_or_none
-from contrastive.training.preparation import Prepared, prepare, read_rows
+from contrastive.training.preparation import prepare, read_rows
+from contrastive.training.prepared import Prepared
 from contrastive.training.run_directory import RunDirectory
 
 
@@ -24,13 +26,14 @@ def run(*, run: str, data: str | None, columns: str | None, standard_errors: boo
     if prepared is not None:
         x = prepared.test
     else:
-        x = read_rows(name, columns or config.columns, tuple(estimator.noise.event_shape))
+        config = dataclasses.replace(config, columns=columns or config.columns)
+        x = read_rows(name, config, tuple(estimator.noise.event_shape))
     truth = make_density(name) if name in available_densities() else None
     metrics = evaluate(estimator, x, truth)
     upper = directory.read_newest_summary().get("log_partition_high")
     if upper is not None:
         high = torch.tensor(upper, dtype=torch.float64).reshape(-1)
-        metrics |= {"log_partition_high": upper, "test_log_prob_energy_normalized": mean_log_prob(estimator, x, high)}
+        metrics |= {"log_partition_high": upper, **normalized_figures(estimator, x, high)}
     metrics = finite_or_none(metrics) | {"rows": len(x)}
     errors = None
     if standard_errors:

@@ -17,6 +17,9 @@ _EXAMPLES = {
   contrastive fit --data 8gaussians --noise glow --method fce     # the flow plays against the energy
   contrastive fit --data table.csv --columns age,height --noise gaussian-mixture --noise.components 4
   contrastive fit --data 8gaussians --noise glow --noise.width 64 --energy.widths 64,64
+  contrastive fit --data FOLDER --image-size 32 --energy conv --noise glow --method fce --pretrain-steps 5000
+  contrastive fit --data cifar10 --data-root data --flip true --energy conv --noise glow --noise.preset cifar10
+  contrastive fit --data images.npz --bits 5 --method mle --noise glow --early-stopping 5    # uint8 (n, h, w, c)
   contrastive fit --resume runs/8gaussians-fce-glow
   contrastive fit --config runs/8gaussians-fce-glow/config.yaml --seed 1 --out runs/seed1""",
     "evaluate": """examples:
@@ -28,7 +31,8 @@ _EXAMPLES = {
   contrastive sample runs/8gaussians-fce-glow --from energy -n 1000 --out samples.csv
   contrastive sample runs/8gaussians-fce-glow --sampler hmc --chains 100 --warmup 200 --thin 5 --out samples.npy
   contrastive sample runs/8gaussians-fce-glow --sampler resampling --out preview.npy     # fast, approximate
-  contrastive sample runs/8gaussians-fce-glow --out samples.npy --json > diagnostics.json""",
+  contrastive sample runs/8gaussians-fce-glow --out samples.npy --json > diagnostics.json
+  contrastive sample runs/pictures-fce-glow --from noise -n 64 --out samples.png              # of a run of images""",
     "features": """examples:
   contrastive features runs/images --list-layers
   contrastive features runs/images --data images.npz --out features.npz
@@ -61,6 +65,9 @@ the reasons. What they mean and what to do: docs/normalizer.md""",
   contrastive init-config > config.yaml
   contrastive init-config --noise glow --method fce --out config.yaml""",
 }
+
+
+_LISTS = ("noises", "energies", "densities", "images", "objectives", "recipes")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -103,7 +110,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     evaluate = command("evaluate", "log-densities of a finished run at data")
     evaluate.add_argument("run", metavar="RUN")
-    evaluate.add_argument("--data", help="a density or a file [the run's own test rows]")
+    evaluate.add_argument("--data", help="a density, a file or images [the run's own test rows]")
     evaluate.add_argument("--columns", help="columns of a table [the run's]")
     evaluate.add_argument(
         "--standard-errors", action="store_true", help="of the parameters of an energy such as gaussian, ica, rbm"
@@ -114,7 +121,9 @@ def build_parser() -> argparse.ArgumentParser:
     sample.add_argument("run", metavar="RUN")
     sample.add_argument("--from", dest="model", choices=("noise", "energy"), default="energy", help="[energy]")
     sample.add_argument("-n", type=int, default=1000, help="number of draws [1000]")
-    sample.add_argument("--out", required=True, metavar="FILE", help=".npy or .csv")
+    sample.add_argument(
+        "--out", required=True, metavar="FILE", help=".npy or .csv; of images .npz, .npy (uint8) or .png (a grid)"
+    )
     sample.add_argument("--seed", type=int, default=0)
     sample.add_argument("--overwrite", action="store_true", help="replace FILE")
     chains = sample.add_argument_group("draws from the energy (docs/sampling.md)")
@@ -131,7 +140,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     features = command("features", "activations of a finished run's energy at data, for a classifier to learn from")
     features.add_argument("run", metavar="RUN")
-    features.add_argument("--data", help="a density or a file")
+    features.add_argument("--data", help="a density, an image set, a file or a folder of images")
+    features.add_argument("--part", choices=("train", "test"), default="train", help="of an image set that has both")
     features.add_argument("--columns", help="columns of a table, or the array of an .npz [the run's]")
     features.add_argument("--labels", metavar="NAME", help="a column of a table, or an array of an .npz [y of an .npz]")
     features.add_argument(
@@ -140,7 +150,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="top: the last hidden layer; dcgan: the last three, pooled to 4 x 4; or names, comma-separated [top]",
     )
     features.add_argument("--pool", type=int, metavar="N", help="max-pool maps to N x N [dcgan: 4, else not at all]")
-    features.add_argument("--batch-size", type=int, default=500, metavar="N", help="rows at once [500]")
+    features.add_argument("--batch-size", type=int, metavar="N", help="rows at once [500, fewer of large events]")
     features.add_argument("--out", metavar="FILE", help=".npz")
     features.add_argument("--overwrite", action="store_true", help="replace FILE")
     features.add_argument("--list-layers", action="store_true", help="name every layer of the energy")
@@ -161,9 +171,7 @@ def build_parser() -> argparse.ArgumentParser:
     plot.add_argument("--out", metavar="FILE", help="[RUN/report.html, or report.html for several runs]")
 
     listing = command("list", "name what can be chosen")
-    listing.add_argument(
-        "what", nargs="?", choices=("noises", "energies", "densities", "objectives", "recipes"), help="[all]"
-    )
+    listing.add_argument("what", nargs="?", choices=_LISTS, help="[all]")
 
     check = command("check", "prove a noise or an energy right, with the conformance kit")
     check.add_argument("name", metavar="NAME", nargs="?", help="a registered name, or module:factory")

@@ -4,15 +4,21 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from contrastive.atomic import write_atomically
 from contrastive.data.densities import available_densities, make_density
-from contrastive.plots import FinishedRun, curves_figure, density_figure, render_report
+from contrastive.data.images import ImageSource
+from contrastive.plots import FinishedRun, curves_figure, density_figure, memory_figure, render_report
 from contrastive.training.api import load
 from contrastive.training.files import write_text
 from contrastive.training.preparation import prepare
+from contrastive.training.prepared import Prepared
 from contrastive.training.run_directory import RunDirectory
 
 _SHOWN_ROWS = 5_000
+_COMPARED = 50_000  # training images
 
 
 def finished_run(directory: RunDirectory) -> FinishedRun:
@@ -22,6 +28,7 @@ def finished_run(directory: RunDirectory) -> FinishedRun:
         ContrastiveError: if the run is not finished or its data are gone.
     """
     summary, config = directory.read_newest_summary(), directory.read_config()
+    prepared = prepare(config.data, config)
     truth = make_density(config.data) if config.data in available_densities() else None
     return FinishedRun(
         path=directory.path,
@@ -29,10 +36,19 @@ def finished_run(directory: RunDirectory) -> FinishedRun:
         summary=summary,
         metrics=directory.read_metrics(),
         config=config.to_flat(),
-        data=prepare(config.data, config).test[:_SHOWN_ROWS],
+        data=prepared.test[:_SHOWN_ROWS],
         truth=truth,
         columns=summary["columns"],
+        training_images=_training_images(prepared),
+        sample_grids=directory.sample_grids(),
     )
+
+
+def _training_images(prepared: Prepared) -> Tensor | None:
+    """What the samples are held against."""
+    if not isinstance(prepared.source, ImageSource):
+        return None
+    return prepared.source.pixels(torch.arange(min(_COMPARED, len(prepared.source.rows))))
 
 
 def write_report(directories: Sequence[RunDirectory], path: Path) -> None:
@@ -43,7 +59,10 @@ def write_report(directories: Sequence[RunDirectory], path: Path) -> None:
 def write_run_report(directory: RunDirectory) -> None:
     """The run's report and its pictures, in the run."""
     run = finished_run(directory)
-    for name, figure in {"densities": density_figure(run), "curves": curves_figure([run])}.items():
+    figures = {"densities": density_figure(run), "curves": curves_figure([run])}
+    if run.training_images is not None:
+        figures["neighbours"] = memory_figure(run)
+    for name, figure in figures.items():
         save = partial(figure.savefig, dpi=120, format="png")
         write_atomically(directory.path / "plots" / f"{name}.png", save)
     write_text(directory.path / "report.html", render_report([run]))

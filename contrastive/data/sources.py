@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -14,10 +14,17 @@ from contrastive.protocols import NoiseModel
 
 
 class Batch(NamedTuple):
-    """Data in model coordinates, and log q there where a held noise has scored it already."""
+    """A step's data.
+
+    Attributes:
+        z: in model coordinates.
+        log_q: the log-density there of a held noise that has scored it already.
+        y: labels, -1 where unknown; None where no row has one.
+    """
 
     z: Float[Tensor, "n *event"]
     log_q: Float[Tensor, " n"] | None = None
+    y: Int[Tensor, " n"] | None = None
 
 
 class Source(Protocol):

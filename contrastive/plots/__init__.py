@@ -2,8 +2,20 @@
 
 from contrastive.plots.curves import curves_figure
 from contrastive.plots.densities import density_figure
+from contrastive.plots.grids import image_grid, write_png
+from contrastive.plots.images import image_figure, memory_figure
 from contrastive.plots.neighbours import neighbours_figure
 from contrastive.plots.report import render_report
 from contrastive.plots.runs import FinishedRun
 
-__all__ = ["FinishedRun", "curves_figure", "density_figure", "neighbours_figure", "render_report"]
+__all__ = [
+    "FinishedRun",
+    "curves_figure",
+    "density_figure",
+    "image_figure",
+    "image_grid",
+    "memory_figure",
+    "neighbours_figure",
+    "render_report",
+    "write_png",
+]

@@ -1,73 +1,39 @@
 """From whatever the user calls data to a stream of batches and held-out rows."""
 
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
 from contrastive.config import FitConfig
 from contrastive.data import tables
 from contrastive.data.densities import available_densities, make_density
+from contrastive.data.images import ImageSet, are_images, available_sets, names_images
 from contrastive.data.scaling import Scaling
-from contrastive.data.sources import ArraySource, DatasetSource, DensitySource, Source
+from contrastive.data.sources import ArraySource, DatasetSource, DensitySource
 from contrastive.errors import ContrastiveError, did_you_mean
-from contrastive.noises import Gaussian
 from contrastive.protocols import NoiseModel
+from contrastive.training.image_preparation import images_of, prepare_images, read_image_rows
+from contrastive.training.portions import (
+    FITTING_ROWS,
+    FITTING_SEED,
+    HELD_OUT_ROWS,
+    TEST_SEED,
+    VALIDATION_SEED,
+    choose_batch_size,
+    seeded,
+    split_rows,
+)
+from contrastive.training.prepared import Prepared
 
-_FRESH_TEST, _FRESH_VALIDATION, _FITTING_ROWS, _HELD_OUT_ROWS = 50_000, 10_000, 50_000, 10_000
-#: Seeds of the held-out draws of a density: the same for every run, so that runs are compared on the same points.
-_TEST_SEED, _VALIDATION_SEED, _FITTING_SEED = 1_000_001, 1_000_002, 1_000_003
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Data ready to train on.
-
-    Attributes:
-        source: the stream of training batches, in model coordinates.
-        scaling: from original units to model coordinates.
-        fitting: rows in model coordinates to fit or initialise the noise on.
-        validation: held-out rows in original units, for early stopping.
-        test: held-out rows in original units, for the reported figures.
-        batch_size: rows a batch.
-        truth: the density of the data where it is known.
-        columns: names of the event's entries.
-    """
-
-    source: Source
-    scaling: Scaling
-    fitting: Float[Tensor, "n *event"]
-    validation: Float[Tensor, "v *event"]
-    test: Float[Tensor, "t *event"]
-    batch_size: int
-    truth: NoiseModel | None
-    columns: list[str]
-
-    @property
-    def event_shape(self) -> tuple[int, ...]:
-        """Shape of one data point."""
-        return tuple(self.test.shape[1:])
-
-    @cached_property
-    def gaussian(self) -> Gaussian:
-        """A held Gaussian with the mean and covariance of `fitting`, in model coordinates.
-
-        Raises:
-            ContrastiveError: if the rows do not determine a covariance.
-        """
-        gaussian = held_gaussian(self.event_shape)
-        gaussian.fit(self.fitting)
-        return gaussian
+_FRESH_TEST, _FRESH_VALIDATION = 50_000, 10_000
 
 
 def prepare(data: Any, config: FitConfig) -> Prepared:
-    """Prepare a density, a density's name, a file, an array or tensor, or a map-style `Dataset`.
+    """Prepare a density, a density's or an image set's name, a file, a folder, an array or tensor, or a `Dataset`.
 
     Raises:
         ContrastiveError: if `data` is none of these, or cannot be fitted to (see `tables.check`).
@@ -75,6 +41,11 @@ def prepare(data: Any, config: FitConfig) -> Prepared:
     device = _device(config.device)
     if isinstance(data, str | Path):
         data = _named(str(data), config)
+    if isinstance(data, Tensor | np.ndarray) and are_images(data):
+        data = images_of(data, config)
+    if isinstance(data, ImageSet):
+        return prepare_images(data, config, device)
+    _refuse_image_options(config)
     if isinstance(data, tables.Table):
         return _from_table(data, config, device)
     if isinstance(data, Tensor):
@@ -90,21 +61,24 @@ def prepare(data: Any, config: FitConfig) -> Prepared:
     )
 
 
-def held_gaussian(event_shape: tuple[int, ...]) -> Gaussian:
-    """A Gaussian that no gradient step moves, not yet fitted."""
-    return Gaussian(event_shape).requires_grad_(False)
+def read_rows(data: str, config: FitConfig, event_shape: tuple[int, ...], n: int = _FRESH_TEST) -> Tensor:
+    """Rows to evaluate a finished run on: fresh draws of a density, a whole file, or images.
 
-
-def read_rows(data: str, columns: str | None, event_shape: tuple[int, ...], n: int = _FRESH_TEST) -> Tensor:
-    """Rows to evaluate a finished run on: fresh draws of a density, or a whole file.
+    Args:
+        data: their name.
+        config: of the run; `columns` and what is asked of images are read from it.
+        event_shape: of the run.
+        n: draws of a density.
 
     Raises:
         ContrastiveError: if the rows do not fit the run's `event_shape`.
     """
     if data in available_densities():
-        x = _draw(make_density(data), n, _TEST_SEED)
+        x = _draw(make_density(data), n, TEST_SEED)
+    elif names_images(data, config.columns):
+        x = read_image_rows(images_of(data, config), config)
     else:
-        table = tables.read_table(data, columns)
+        table = tables.read_table(data, config.columns)
         if not np.isfinite(table.values).all():
             tables.check(table)
         x = torch.from_numpy(table.values)
@@ -123,47 +97,63 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _named(data: str, config: FitConfig) -> NoiseModel | tables.Table:
+def _named(data: str, config: FitConfig) -> NoiseModel | tables.Table | ImageSet:
     if data in available_densities():
         return make_density(data)
+    if names_images(data, config.columns):
+        return images_of(data, config)
     if Path(data).suffix.lower() in tables.SUFFIXES or Path(data).exists():
         return tables.read_table(data, config.columns)
-    raise ContrastiveError(f"{data!r} is neither a density nor a file; {did_you_mean(data, available_densities())}")
+    near = did_you_mean(data, [*available_densities(), *available_sets()])
+    raise ContrastiveError(f"{data!r} is neither a density nor a set of images, a file or a folder; {near}")
+
+
+def _refuse_image_options(config: FitConfig) -> None:
+    given = [name for name in ("image_size", "color", "logit") if getattr(config, name) is not None]
+    given += ["flip"] * config.flip + ["bits"] * (config.bits != FitConfig.bits)
+    if given:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise ContrastiveError(f"{names} is for images, and these data are none (images are arrays of uint8)")
 
 
 def _from_table(table: tables.Table, config: FitConfig, device: torch.device) -> Prepared:
     tables.check(table)
     x = torch.from_numpy(table.values)
-    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(config.seed))
-    held_out = [round(share * len(x)) for share in (config.validation, config.test)]
-    if 0 in held_out:
-        raise ContrastiveError(
-            f"{len(x)} rows leave none for validation or test; give more rows, or larger --validation and --test"
-        )
-    validation, test, train = (x[rows] for rows in order.split([*held_out, len(x) - sum(held_out)]))
-    batch_size = _batch_size(len(train), config)
+    counts = {name: round(getattr(config, name) * len(x)) for name in ("validation", "test")}
+    portions = split_rows(len(x), **counts, seed=config.seed)
+    validation, test, train = (x[rows] for rows in portions)
+    batch_size = choose_batch_size(len(train), config)
     scaling = _scaling(train, config.standardize is not False)
     z = scaling(train).to(device)
+    test = test[: config.test_rows]
     return Prepared(ArraySource(z), scaling, z, validation, test, batch_size, None, table.columns)
 
 
 def _from_density(density: NoiseModel, config: FitConfig, device: torch.device) -> Prepared:
-    fitting = _draw(density, _FITTING_ROWS, _FITTING_SEED + config.seed)
-    validation, test = _draw(density, _FRESH_VALIDATION, _VALIDATION_SEED), _draw(density, _FRESH_TEST, _TEST_SEED)
+    fitting = _draw(density, FITTING_ROWS, FITTING_SEED + config.seed)
+    validation, test = _draw(density, _FRESH_VALIDATION, VALIDATION_SEED), _draw(density, _FRESH_TEST, TEST_SEED)
     scaling = _scaling(fitting, bool(config.standardize))
     source = DensitySource(density, scaling, device)
-    batch_size = config.batch_size or 1000
     columns = [f"x{i}" for i in range(fitting[0].numel())]
-    return Prepared(source, scaling, scaling(fitting).to(device), validation, test, batch_size, density, columns)
+    return Prepared(
+        source,
+        scaling,
+        scaling(fitting).to(device),
+        validation,
+        test[: config.test_rows],
+        config.batch_size or 1000,
+        density,
+        columns,
+    )
 
 
 def _from_dataset(dataset: Dataset[Any], config: FitConfig, device: torch.device) -> Prepared:
     n = len(dataset)  # type: ignore[arg-type]
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(config.seed))
-    held_out = [min(_HELD_OUT_ROWS, max(1, round(share * n))) for share in (config.validation, config.test)]
-    validation, test, train = order.split([*held_out, n - sum(held_out)])
-    batch_size = _batch_size(len(train), config)
-    fitting, x_validation, x_test = (_rows(dataset, rows) for rows in (train[:_FITTING_ROWS], validation, test))
+    held_out = {name: min(HELD_OUT_ROWS, max(1, round(getattr(config, name) * n))) for name in ("validation", "test")}
+    validation, test, train = split_rows(n, **held_out, seed=config.seed)
+    batch_size = choose_batch_size(len(train), config)
+    rows = (train[:FITTING_ROWS], validation, test[: config.test_rows])
+    fitting, x_validation, x_test = (_rows(dataset, some) for some in rows)
     for x in (fitting, x_validation, x_test):
         tables.check(tables.from_array(x.numpy()))
     scaling = _scaling(fitting, config.standardize is not False)
@@ -181,14 +171,6 @@ def _scaling(x: Tensor, standardize: bool) -> Scaling:
     return Scaling.standardize(x) if standardize else Scaling.identity(tuple(x.shape[1:]))
 
 
-def _batch_size(n: int, config: FitConfig) -> int:
-    batch_size = config.batch_size or min(1000, n)
-    if batch_size > n:
-        raise ContrastiveError(f"{n} training rows are fewer than a batch of {batch_size}: --batch-size {n} or less")
-    return batch_size
-
-
 def _draw(density: NoiseModel, n: int, seed: int) -> Tensor:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return density.sample(torch.Size([n]))

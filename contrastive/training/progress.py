@@ -65,6 +65,8 @@ def describe(metrics: dict[str, Any]) -> str:
         "value": "value",
         "accuracy": "accuracy",
         "mse_log_prob_energy": "mse",
+        "bits_per_dim_energy": "bits/dim p",
+        "bits_per_dim_noise": "bits/dim q",
         "test_log_prob_energy": "log p",
         "test_log_prob_noise": "log q",
         "test_log_prob_gaussian": "log Gaussian",
