@@ -7,7 +7,7 @@ acceptance of 0.574. Nothing is known of log Z, so log p has no scale: c is left
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ class Chains:
     persistent: Tensor | None = None
     transitions: int = 1
     restart: float = 0.0
-    kernel: MALA = MALA(step_size=0.02)
+    kernel: MALA = field(default_factory=lambda: MALA(step_size=0.02))
 
     def move(self, energy: EnergyModel, z: Tensor) -> Tensor:
         """Ends of `len(z)` chains after their transitions under exp(f); without a graph."""

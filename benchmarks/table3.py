@@ -46,7 +46,7 @@ def main() -> None:
     split = load_split(data, arguments.data_root, most_test=scale.most_test)
     errors = measure(runs, scale, split, arguments.out / f"errors-{data}.json")
     rows = [row(label, errors) for label in (*ENERGIES, RANDOM, PIXELS)]
-    print(table(rows, scale))
+    print(table(rows, scale.labels, QUOTED))
     content = {**provenance(), **described, "rows": rows, "quoted": QUOTED, "errors": errors}
     stem = arguments.results / ("table3" if data in ("svhn-part", "shapes") else f"table3-{data}")
     write_json(stem.with_suffix(".json"), content)
@@ -114,14 +114,14 @@ def row(label: str, errors: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def table(rows: list[dict[str, Any]], scale: Scale) -> str:
+def table(rows: list[dict[str, Any]], labels: tuple[int, ...], quoted: dict[str, dict[int, float]]) -> str:
     """Rows as text, errors in per cent."""
-    lines = [f"{'test error, per cent':30}" + "".join(f"{f'{n} labels':>16}" for n in scale.labels)]
+    lines = [f"{'test error, per cent':30}" + "".join(f"{f'{n} labels':>16}" for n in labels)]
     for r in rows:
-        cells = [f"{100 * r['error'][n]:.1f} ± {100 * (r['deviation'][n] or 0):.1f}" for n in scale.labels]
+        cells = [f"{100 * r['error'][n]:.1f} ± {100 * (r['deviation'][n] or 0):.1f}" for n in labels]
         lines.append(f"{r['features']:30}" + "".join(f"{cell:>16}" for cell in cells))
-    for name, quoted in QUOTED.items():
-        cells = [f"{100 * quoted[n]:.1f}" if n in quoted else "" for n in scale.labels]
+    for name, theirs in quoted.items():
+        cells = [f"{100 * theirs[n]:.1f}" if n in theirs else "" for n in labels]
         lines.append(f"{name:30}" + "".join(f"{cell:>16}" for cell in cells))
     return "\n".join(lines)
 
