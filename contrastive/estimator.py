@@ -14,11 +14,12 @@ a plain density is NCE, a flow fitted first and held is fixed-flow NCE, a flow t
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -184,6 +185,23 @@ class ContrastiveEstimator(nn.Module):
         from contrastive.sampling import sample_energy
 
         return sample_energy(self, n, **settings).x
+
+    def features(
+        self, x: Num[Tensor, "n *event"], layers: str | Sequence[str] = "top", **settings: Any
+    ) -> Float[Tensor, "n features"]:
+        """Activations of chosen layers of the energy at `x`, float32, on the CPU, for a classifier to learn from.
+
+        Args:
+            x: points in original units, or images of uint8.
+            layers: "top" (the last hidden layer), "dcgan" (the last three, pooled to 4 x 4), or names of modules.
+            **settings: `pool` and `batch_size`; see `contrastive.features.extract_features`.
+
+        Raises:
+            ContrastiveError: for a layer that the energy does not have; the message names those it has.
+        """
+        from contrastive.features import extract_features
+
+        return extract_features(self, x, layers, **settings).values
 
     def fit(self, x: Any, **settings: Any) -> "ContrastiveEstimator":
         """Fit to an array, tensor, map-style `Dataset` or density; see `contrastive.training.fit_estimator`."""

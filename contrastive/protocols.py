@@ -139,6 +139,15 @@ class BridgedEnergy(Protocol):
         ...
 
 
+@runtime_checkable
+class LayeredEnergy(Protocol):
+    """An energy that names its hidden layers, so that features can be asked for by a preset (`"top"`, `"dcgan"`)."""
+
+    def feature_layers(self) -> list[str]:
+        """Dotted names of the modules whose outputs are the hidden layers, activation included, lowest first."""
+        ...
+
+
 class EnergyModel(Protocol):
     """A module whose call gives f(x), the UNNORMALISED LOG-DENSITY: high = likely, as in p(x) = exp(f(x) - c).
 

@@ -33,6 +33,15 @@ _EXAMPLES = {
   contrastive sample runs/8gaussians-fce-glow --sampler resampling --out preview.npy     # fast, approximate
   contrastive sample runs/8gaussians-fce-glow --out samples.npy --json > diagnostics.json
   contrastive sample runs/pictures-fce-glow --from noise -n 64 --out samples.png              # of a run of images""",
+    "features": """examples:
+  contrastive features runs/images --list-layers
+  contrastive features runs/images --data images.npz --out features.npz
+  contrastive features runs/images --data images.npz --layers dcgan --out features.npz
+  contrastive features runs/table --data table.csv --columns age,height --labels sick --out features.npz
+  contrastive features runs/images --data images.npz --layers layers.3,layers.5 --pool 4 --out features.npz
+
+The file holds `features` (float32, a row a point), `layers` and `sizes` (their columns), and `y` where the data have
+labels: an array `y` beside the data in an .npz, or what --labels names. More: docs/features.md""",
     "normalizer": """examples:
   contrastive normalizer runs/8gaussians-fce-glow
   contrastive normalizer runs/8gaussians-fce-glow --method annealing --draws 20000
@@ -128,6 +137,23 @@ def build_parser() -> argparse.ArgumentParser:
     chains.add_argument("--thin", type=int, metavar="N", help="transitions from one kept draw to the next [1]")
     chains.add_argument("--label", type=int, metavar="K", help="one class of an energy of several [all]")
     chains.add_argument("--json", action="store_true", help="print the diagnostics as JSON")
+
+    features = command("features", "activations of a finished run's energy at data, for a classifier to learn from")
+    features.add_argument("run", metavar="RUN")
+    features.add_argument("--data", help="a density, an image set, a file or a folder of images")
+    features.add_argument("--part", choices=("train", "test"), default="train", help="of an image set that has both")
+    features.add_argument("--columns", help="columns of a table, or the array of an .npz [the run's]")
+    features.add_argument("--labels", metavar="NAME", help="a column of a table, or an array of an .npz [y of an .npz]")
+    features.add_argument(
+        "--layers",
+        default="top",
+        help="top: the last hidden layer; dcgan: the last three, pooled to 4 x 4; or names, comma-separated [top]",
+    )
+    features.add_argument("--pool", type=int, metavar="N", help="max-pool maps to N x N [dcgan: 4, else not at all]")
+    features.add_argument("--batch-size", type=int, metavar="N", help="rows at once [500, fewer of large events]")
+    features.add_argument("--out", metavar="FILE", help=".npz")
+    features.add_argument("--overwrite", action="store_true", help="replace FILE")
+    features.add_argument("--list-layers", action="store_true", help="name every layer of the energy")
 
     normalizer = command("normalizer", "estimate log Z of a finished run, with an interval and a verdict")
     normalizer.add_argument("run", metavar="RUN")

@@ -68,6 +68,10 @@ class Convolutional(nn.Module):
         last = nn.Conv2d(channels, num_classes or 1, (height // step, width // step))
         self.layers = nn.Sequential(*layers, _wrapped(last, normalization), nn.Flatten())
 
+    def feature_layers(self) -> list[str]:
+        """The activation of each hidden layer, lowest first."""
+        return [f"layers.{index}" for index in range(1, len(self.layers) - 2, 2)]
+
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch *classes"]:
         """f(x), shape `(batch,)`, or `(batch, K)` with `num_classes=K`."""
         *hidden, last, flatten = self.layers

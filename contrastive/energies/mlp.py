@@ -60,6 +60,10 @@ class MLP(nn.Module):
             size = width
         self.layers = nn.Sequential(*layers, nn.Linear(size, num_classes or 1))
 
+    def feature_layers(self) -> list[str]:
+        """The activation of each hidden layer, lowest first."""
+        return [f"layers.{index}" for index in range(2, len(self.layers) - 1, 2)]
+
     def forward(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *classes"]:
         """f(x), shape `(batch,)`, or `(batch, K)` with `num_classes=K`."""
         *hidden, last = self.layers

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from contrastive.energies.built_on_noise import BuiltOnNoise
 from contrastive.errors import ContrastiveError
+from contrastive.protocols import LayeredEnergy
 from contrastive.registry import make_energy
 
 
@@ -81,6 +82,11 @@ class Tilted(BuiltOnNoise):
     def rounds_networks_only(self) -> bool:
         """Whether f keeps its digits under autocast."""
         return super().rounds_networks_only and getattr(self.correction, "rounds_networks_only", False)
+
+    def feature_layers(self) -> list[str]:
+        """Those of the correction, lowest first; none where it does not say."""
+        own = self.correction.feature_layers() if isinstance(self.correction, LayeredEnergy) else []
+        return [f"correction.{name}" for name in own]
 
     def forward(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *classes"]:
         """f(x), shape `(batch,)`, or `(batch, K)` if the correction has K classes.

@@ -1,5 +1,6 @@
 """Gaussian noises. They can also learn, so FCE runs on them and gradients can be checked in closed form."""
 
+import math
 from typing import Any
 
 import torch
@@ -48,8 +49,25 @@ class Gaussian(_ReparametrizedNoise):
 
     def distribution(self) -> Distribution:
         """The multivariate normal."""
-        factor = self.below_diagonal.tril(-1) + self.log_diagonal.exp().diag_embed()
-        return MultivariateNormal(self.loc, scale_tril=factor, validate_args=False)
+        return MultivariateNormal(self.loc, scale_tril=self._factor(), validate_args=False)
+
+    @torch.no_grad()
+    def sample(self, sample_shape: torch.Size = torch.Size()) -> Float[Tensor, "*shape"]:
+        """Draws of shape `sample_shape + event_shape`."""
+        return self.rsample_and_log_prob(sample_shape)[0]
+
+    def rsample_and_log_prob(
+        self, sample_shape: torch.Size = torch.Size()
+    ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*sample_shape"]]:
+        """Draws and their log-density, both differentiable in the parameters (pathwise)."""
+        # `MultivariateNormal` multiplies by the factor draw for draw (torch 2.13): 2 s for 64 images of 3 x 32 x 32.
+        standard = torch.randn(*sample_shape, self.dim, dtype=self.loc.dtype, device=self.loc.device)
+        x = self.loc + standard @ self._factor().mT
+        log_prob = -(standard.square() + math.log(2 * math.pi)).sum(-1) / 2 - self.log_diagonal.sum()
+        return x.reshape(*sample_shape, *self.event_shape), log_prob
+
+    def _factor(self) -> Float[Tensor, "d d"]:
+        return self.below_diagonal.tril(-1).diagonal_scatter(self.log_diagonal.exp())
 
     def _fit(self, x: Float[Tensor, "n d"]) -> None:
         factor = cholesky(sample_covariance(x))

@@ -3,7 +3,7 @@
 from contrastive.data.images.arrays import are_images
 from contrastive.data.images.image_set import ImageSet
 from contrastive.data.images.options import ImageOptions
-from contrastive.data.images.pixels import PixelScaling, dequantize, quantize
+from contrastive.data.images.pixels import PixelScaling, cell_centres, dequantize, quantize
 from contrastive.data.images.reading import names_images, read_images
 from contrastive.data.images.source import ImageSource
 from contrastive.data.images.torchvision_sets import available_sets
@@ -15,6 +15,7 @@ __all__ = [
     "PixelScaling",
     "are_images",
     "available_sets",
+    "cell_centres",
     "dequantize",
     "names_images",
     "quantize",

@@ -130,6 +130,17 @@ def dequantize(
     return (images >> (8 - bits)).float() + u.float() / _STEPS
 
 
+def cell_centres(images: UInt8[Tensor, "*shape"], bits: int = 8) -> Float[Tensor, "*shape"]:
+    """x = k + 1/2, float32: where a dequantised image is on average; for what must not change from call to call.
+
+    Args:
+        images: values 0 to 255.
+        bits: 1 to 8, see `dequantize`.
+    """
+    check_bits(bits)
+    return (images >> (8 - bits)).float() + 0.5
+
+
 def quantize(x: Float[Tensor, "*shape"], bits: int = 8) -> UInt8[Tensor, "*shape"]:
     """Pixels to look at, 0 to 255: the whole part of `x`, at its nearest value in range, spread from black to white.
 

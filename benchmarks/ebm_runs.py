@@ -1,0 +1,187 @@
+"""The energies of images that several benchmarks look at: kept as runs, made where they are missing."""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from contrastive_divergence import fit_by_divergence
+from grid import benchmark_parser, run_grid
+from image_sets import SETS, training_pixels
+from tqdm import tqdm
+
+from contrastive.config import FitConfig
+from contrastive.training.run_directory import RunDirectory
+
+FLOW = "Glow"
+#: How each energy is learned; the flow of two of them begins as the run `FLOW`, which has no energy of its own.
+ENERGIES = ("FCE", "fixed-flow NCE", "Gaussian NCE", "persistent CD", "one-step CD")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large everything is.
+
+    Attributes:
+        data: the set, unless another is asked for.
+        widths: of the energy `conv`.
+        glow: options of the flow.
+        likelihood_steps: updates of the flow before it meets an energy.
+        steps: updates of each energy, and of the flow with it in FCE.
+        batch_size: images an update.
+        seeds: of each energy.
+        labels: numbers of labelled images of table 3.
+        curve: those of figure 4.
+        subsets: how many sets of labelled images.
+        supervised_steps: updates of the supervised network.
+        most_test: test images at most.
+        fields: more fields of `FitConfig`.
+    """
+
+    data: str
+    widths: tuple[int, ...]
+    glow: dict[str, Any]
+    likelihood_steps: int
+    steps: int
+    batch_size: int
+    seeds: int
+    labels: tuple[int, ...]
+    curve: tuple[int, ...]
+    subsets: int
+    supervised_steps: int
+    most_test: int
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+SCALES = {
+    "quick": Scale(
+        data="shapes",
+        widths=(4, 6, 8),
+        glow={"levels": 1, "blocks": 1, "width": 8},
+        likelihood_steps=5,
+        steps=5,
+        batch_size=20,
+        seeds=1,
+        labels=(30, 60),
+        curve=(30, 60),
+        subsets=2,
+        supervised_steps=10,
+        most_test=100,
+    ),
+    "cpu": Scale(
+        data="svhn-part",
+        widths=(32, 64, 128),
+        glow={"levels": 3, "blocks": 2, "width": 32},
+        likelihood_steps=500,
+        steps=500,
+        batch_size=64,
+        seeds=1,
+        labels=(1000, 2000, 4000),
+        curve=(100, 250, 500, 1000, 2000, 4000),
+        subsets=3,
+        supervised_steps=400,
+        most_test=3000,
+        fields={"learning_rate": 1e-3},
+    ),
+    # Channels twice those of `conv`: 16 (128 + 256 + 512) = 14,336 features, the number in Gao et al. (2020).
+    "paper": Scale(
+        data="svhn",
+        widths=(128, 256, 512),
+        glow={"preset": "svhn"},
+        likelihood_steps=100_000,
+        steps=100_000,
+        batch_size=128,
+        seeds=3,
+        labels=(1000, 2000, 4000),
+        curve=(100, 250, 500, 1000, 2000, 4000, 8000, 16_000),
+        subsets=5,
+        supervised_steps=10_000,
+        most_test=26_032,
+        fields={"recipe": "paper", "device": "cuda"},
+    ),
+}
+
+
+def energy_parser(doc: str | None, name: str) -> argparse.ArgumentParser:
+    """Options of a benchmark of energies of images."""
+    parser = benchmark_parser(doc, name, quick="tiny drawn images, few updates, no results kept")
+    parser.add_argument("--scale", choices=("cpu", "paper"), default="cpu", help="[cpu]")
+    parser.add_argument("--data", choices=SETS, help="[that of the scale]")
+    parser.add_argument("--data-root", type=Path, default=Path("data"), help="of the images [data]")
+    parser.add_argument("--runs", type=Path, metavar="DIR", help="finished runs to look at first: DIR/LABEL/DATA-seedN")
+    parser.add_argument("--steps", type=int, help="updates of each energy [that of the scale]")
+    parser.add_argument("--seeds", type=int, help="of each energy [that of the scale]")
+    return parser
+
+
+def chosen_scale(arguments: argparse.Namespace) -> tuple[Scale, str, dict[str, Any]]:
+    """The scale asked for, the name of the set, and what a results file says of both."""
+    name = "quick" if arguments.quick else arguments.scale
+    changed = {key: getattr(arguments, key) for key in ("steps", "seeds") if getattr(arguments, key) is not None}
+    scale = Scale(**{**vars(SCALES[name]), **changed})
+    if arguments.quick:
+        arguments.results, arguments.jobs = arguments.out, 1
+    data = arguments.data or scale.data
+    return scale, data, {"scale": name, "data": data, **{k: v for k, v in vars(scale).items() if k != "data"}}
+
+
+def energy_runs(
+    arguments: argparse.Namespace, scale: Scale, data: str, labels: tuple[str, ...] = ENERGIES
+) -> dict[str, list[Path]]:
+    """Finished runs of each label, one a seed: those at `--runs`, else made at `--out`; `FLOW` has one."""
+    pixels = partial(training_pixels, data, arguments.data_root)
+    places = _Places(arguments.out, arguments.runs, data)
+    every = max(1, scale.steps // 4)
+    common: dict[str, Any] = {
+        "data": data,
+        "density": pixels,
+        "batch_size": scale.batch_size,
+        "evaluate_every": every,
+        "checkpoint_every": every,
+        "test_rows": 500,
+        "log_partition_draws": 0,
+        **scale.fields,
+    }
+    flow = {**common, "noise": "glow", "noise_options": scale.glow, "method": "mle", "steps": scale.likelihood_steps}
+    run_grid(list(places.missing(FLOW, 1, flow)), arguments.out, 1)
+    start = {"init_noise": str(places.path(FLOW, 0))}
+    energy = {**common, "energy": "conv", "energy_options": {"widths": list(scale.widths)}, "steps": scale.steps}
+    settings = {
+        "FCE": {**energy, **start, "method": "fce"},
+        "fixed-flow NCE": {**energy, **start},
+        "Gaussian NCE": {**energy, "noise": "gaussian"},
+    }
+    games = [
+        run for label in labels if label in settings for run in places.missing(label, scale.seeds, settings[label])
+    ]
+    run_grid(games, arguments.out, arguments.jobs)
+    energy = {key: value for key, value in energy.items() if key != "density"}
+    for label in [label for label in labels if label not in settings]:
+        persistent = 1_000 if label == "persistent CD" else 0
+        for name, fields in tqdm(list(places.missing(label, scale.seeds, energy)), desc=label, unit="fit"):
+            path = places.path(name, fields["seed"])
+            fit_by_divergence(pixels(), FitConfig(**fields), path, persistent=persistent)
+    return {
+        label: [places.path(label, seed) for seed in range(1 if label == FLOW else scale.seeds)] for label in labels
+    } | {FLOW: [places.path(FLOW, 0)]}
+
+
+@dataclass(frozen=True)
+class _Places:
+    out: Path
+    given: Path | None
+    data: str
+
+    def path(self, label: str, seed: int) -> Path:
+        """Of a run: the given one if it is finished, else where it is to be made."""
+        name = Path(label) / f"{self.data}-seed{seed}"
+        there = None if self.given is None else self.given / name
+        return there if there is not None and RunDirectory(there).is_finished else self.out / name
+
+    def missing(self, label: str, seeds: int, fields: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """What is to be made of a label, as `run_grid` takes it."""
+        for seed in range(seeds):
+            if not RunDirectory(self.path(label, seed)).is_finished:
+                yield label, {**fields, "seed": seed}
