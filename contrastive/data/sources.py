@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -13,11 +13,23 @@ from contrastive.errors import ContrastiveError
 from contrastive.protocols import NoiseModel
 
 
+class Labelled(NamedTuple):
+    """Rows whose class is known, in model coordinates; -1 in y is a row that has none after all."""
+
+    z: Float[Tensor, "m *event"]
+    y: Int[Tensor, " m"]
+
+
 class Batch(NamedTuple):
-    """Data in model coordinates, and log q there where a held noise has scored it already."""
+    """Data in model coordinates, and log q there where a held noise has scored it already.
+
+    `y` holds the classes of the rows, int64, -1 for unlabelled; `labelled` is a batch apart, of labelled rows alone.
+    """
 
     z: Float[Tensor, "n *event"]
     log_q: Float[Tensor, " n"] | None = None
+    y: Int[Tensor, " n"] | None = None
+    labelled: Labelled | None = None
 
 
 class Source(Protocol):
@@ -88,6 +100,12 @@ class DatasetSource:
         for item in loader:
             x = item[0] if isinstance(item, list | tuple) else item
             yield Batch(self.scaling(x.to(self.device)))
+
+    def rows(self, rows: Int[Tensor, " m"]) -> Float[Tensor, "m *event"]:
+        """Items by number, in model coordinates."""
+        items = (self.dataset[int(row)] for row in rows)
+        x = torch.stack([torch.as_tensor(item[0] if isinstance(item, list | tuple) else item) for item in items])
+        return self.scaling(x.to(self.device))
 
     def score_once(self, noise: NoiseModel) -> None:
         """Rows are read again each epoch; their scores are not kept."""

@@ -1,24 +1,28 @@
 """From whatever the user calls data to a stream of batches and held-out rows."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
 from contrastive.config import FitConfig
 from contrastive.data import tables
 from contrastive.data.densities import available_densities, make_density
+from contrastive.data.densities.base import LabelledDensity
+from contrastive.data.labels import Name, encode, hold_out_unlabelled_first
 from contrastive.data.scaling import Scaling
 from contrastive.data.sources import ArraySource, DatasetSource, DensitySource, Source
 from contrastive.errors import ContrastiveError, did_you_mean
 from contrastive.noises import Gaussian
 from contrastive.protocols import NoiseModel
+from contrastive.training.labelling import with_labels
 
 _FRESH_TEST, _FRESH_VALIDATION, _FITTING_ROWS, _HELD_OUT_ROWS = 50_000, 10_000, 50_000, 10_000
 #: Seeds of the held-out draws of a density: the same for every run, so that runs are compared on the same points.
@@ -38,6 +42,9 @@ class Prepared:
         batch_size: rows a batch.
         truth: the density of the data where it is known.
         columns: names of the event's entries.
+        labels: classes of the training rows, -1 for unlabelled, where the data have them.
+        test_labels: those of the test rows.
+        classes: the classes' names, where the run learns them.
     """
 
     source: Source
@@ -48,6 +55,9 @@ class Prepared:
     batch_size: int
     truth: NoiseModel | None
     columns: list[str]
+    labels: Int[Tensor, " n"] | None = None
+    test_labels: Int[Tensor, " t"] | None = None
+    classes: list[Name] | None = None
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -66,25 +76,38 @@ class Prepared:
         return gaussian
 
 
-def prepare(data: Any, config: FitConfig) -> Prepared:
+def prepare(data: Any, config: FitConfig, y: Any = None) -> Prepared:
     """Prepare a density, a density's name, a file, an array or tensor, or a map-style `Dataset`.
 
+    Args:
+        data: so.
+        config: of the run.
+        y: a label for each row of an array, table or `Dataset`; -1 is unlabelled.
+
     Raises:
-        ContrastiveError: if `data` is none of these, or cannot be fitted to (see `tables.check`).
+        ContrastiveError: if `data` is none of these, cannot be fitted to (see `tables.check`), or `y` is not of it.
     """
+    return with_labels(_prepared(data, config, y), config)
+
+
+def _prepared(data: Any, config: FitConfig, y: Any) -> Prepared:
     device = _device(config.device)
     if isinstance(data, str | Path):
         data = _named(str(data), config)
-    if isinstance(data, tables.Table):
-        return _from_table(data, config, device)
     if isinstance(data, Tensor):
-        return _from_table(tables.from_array(data.detach().cpu().numpy()), config, device)
-    if isinstance(data, np.ndarray | list):
-        return _from_table(tables.from_array(data), config, device)
-    if isinstance(data, NoiseModel):
-        return _from_density(data, config, device)
+        data = tables.from_array(data.detach().cpu().numpy())
+    elif isinstance(data, np.ndarray | list):
+        data = tables.from_array(data)
+    if isinstance(data, tables.Table):
+        return _from_table(data if y is None else replace(data, labels=y), config, device)
     if isinstance(data, Dataset):
-        return _from_dataset(data, config, device)
+        return _from_dataset(data, config, device, y)
+    if isinstance(data, NoiseModel):
+        if y is not None:
+            raise ContrastiveError(
+                "the labels of a density are its own: leave out y, and say how many with labels_per_class"
+            )
+        return _from_density(data, config, device)
     raise ContrastiveError(
         f"data of type {type(data).__name__}: expected a density's name, a file, an array, a tensor or a Dataset"
     )
@@ -127,24 +150,36 @@ def _named(data: str, config: FitConfig) -> NoiseModel | tables.Table:
     if data in available_densities():
         return make_density(data)
     if Path(data).suffix.lower() in tables.SUFFIXES or Path(data).exists():
-        return tables.read_table(data, config.columns)
+        return tables.read_table(data, config.columns, _label_column(data, config))
     raise ContrastiveError(f"{data!r} is neither a density nor a file; {did_you_mean(data, available_densities())}")
+
+
+def _label_column(data: str, config: FitConfig) -> str | None:
+    """The one that is named; of an .npz from which labels are to be kept, else `y` or `labels`."""
+    if config.label_column is None and config.labels_per_class is not None and data.endswith(".npz"):
+        return next((name for name in tables.column_names(data) if name in ("y", "labels")), None)
+    return config.label_column
 
 
 def _from_table(table: tables.Table, config: FitConfig, device: torch.device) -> Prepared:
     tables.check(table)
     x = torch.from_numpy(table.values)
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(config.seed))
+    labels = _encoded(table.labels, len(x))
     held_out = [round(share * len(x)) for share in (config.validation, config.test)]
     if 0 in held_out:
         raise ContrastiveError(
             f"{len(x)} rows leave none for validation or test; give more rows, or larger --validation and --test"
         )
-    validation, test, train = (x[rows] for rows in order.split([*held_out, len(x) - sum(held_out)]))
+    if labels:
+        order = hold_out_unlabelled_first(order, labels[0], held_out[0])
+    parts = order.split([*held_out, len(x) - sum(held_out)])
+    validation, test, train = (x[rows] for rows in parts)
     batch_size = _batch_size(len(train), config)
     scaling = _scaling(train, config.standardize is not False)
     z = scaling(train).to(device)
-    return Prepared(ArraySource(z), scaling, z, validation, test, batch_size, None, table.columns)
+    prepared = Prepared(ArraySource(z), scaling, z, validation, test, batch_size, None, table.columns)
+    return _labelled(prepared, labels, parts[2], parts[1])
 
 
 def _from_density(density: NoiseModel, config: FitConfig, device: torch.device) -> Prepared:
@@ -154,13 +189,19 @@ def _from_density(density: NoiseModel, config: FitConfig, device: torch.device) 
     source = DensitySource(density, scaling, device)
     batch_size = config.batch_size or 1000
     columns = [f"x{i}" for i in range(fitting[0].numel())]
-    return Prepared(source, scaling, scaling(fitting).to(device), validation, test, batch_size, density, columns)
+    prepared = Prepared(source, scaling, scaling(fitting).to(device), validation, test, batch_size, density, columns)
+    if config.labels_per_class is None or not isinstance(density, LabelledDensity):
+        return prepared
+    return replace(prepared, test_labels=_seeded(_TEST_SEED, lambda: density.sample_labelled(_FRESH_TEST)[1]))
 
 
-def _from_dataset(dataset: Dataset[Any], config: FitConfig, device: torch.device) -> Prepared:
+def _from_dataset(dataset: Dataset[Any], config: FitConfig, device: torch.device, y: Any = None) -> Prepared:
     n = len(dataset)  # type: ignore[arg-type]
     order = torch.randperm(n, generator=torch.Generator().manual_seed(config.seed))
     held_out = [min(_HELD_OUT_ROWS, max(1, round(share * n))) for share in (config.validation, config.test)]
+    labels = _encoded(y, n)
+    if labels:
+        order = hold_out_unlabelled_first(order, labels[0], held_out[0])
     validation, test, train = order.split([*held_out, n - sum(held_out)])
     batch_size = _batch_size(len(train), config)
     fitting, x_validation, x_test = (_rows(dataset, rows) for rows in (train[:_FITTING_ROWS], validation, test))
@@ -169,7 +210,24 @@ def _from_dataset(dataset: Dataset[Any], config: FitConfig, device: torch.device
     scaling = _scaling(fitting, config.standardize is not False)
     source = DatasetSource(Subset(dataset, train.tolist()), scaling, device)
     columns = [f"x{i}" for i in range(fitting[0].numel())]
-    return Prepared(source, scaling, scaling(fitting).to(device), x_validation, x_test, batch_size, None, columns)
+    prepared = Prepared(source, scaling, scaling(fitting).to(device), x_validation, x_test, batch_size, None, columns)
+    return _labelled(prepared, labels, train, test)
+
+
+def _encoded(labels: Any, n: int) -> tuple[Tensor, list[Name]] | None:
+    if labels is None:
+        return None
+    y, classes = encode(labels)
+    if len(y) != n:
+        raise ContrastiveError(f"{len(y)} labels for {n} rows: give one a row, -1 where it has none")
+    return y, classes
+
+
+def _labelled(prepared: Prepared, labels: tuple[Tensor, list[Name]] | None, train: Tensor, test: Tensor) -> Prepared:
+    if labels is None:
+        return prepared
+    y, classes = labels
+    return replace(prepared, labels=y[train], test_labels=y[test], classes=classes)
 
 
 def _rows(dataset: Dataset[Any], rows: Tensor) -> Tensor:
@@ -189,6 +247,10 @@ def _batch_size(n: int, config: FitConfig) -> int:
 
 
 def _draw(density: NoiseModel, n: int, seed: int) -> Tensor:
+    return _seeded(seed, lambda: density.sample(torch.Size([n])))
+
+
+def _seeded(seed: int, draw: Callable[[], Tensor]) -> Tensor:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return density.sample(torch.Size([n]))
+        return draw()

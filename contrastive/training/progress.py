@@ -64,6 +64,7 @@ def describe(metrics: dict[str, Any]) -> str:
     shown = {
         "value": "value",
         "accuracy": "accuracy",
+        "test_error": "label error",
         "mse_log_prob_energy": "mse",
         "test_log_prob_energy": "log p",
         "test_log_prob_noise": "log q",

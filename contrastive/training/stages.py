@@ -1,11 +1,16 @@
 """The two kinds of training: the noise alone by maximum likelihood, then data against noise."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
+from torch import Tensor
+
+from contrastive.contrast import Contrast
 from contrastive.data.sources import Batch, Source
 from contrastive.estimator import ContrastiveEstimator
 from contrastive.training.players import Player
 from contrastive.training.schedules import Schedule
+from contrastive.training.terms import EnergyTerm, dropout_off, total
 
 
 class Stage(Protocol):
@@ -85,9 +90,11 @@ class Game:
         path_only: of the noise's gradient, see `ContrastiveEstimator.contrast_through_noise`.
         restart_energy_every: updates after which an energy that is built on the noise begins again from it, in the
             first half of the game; 0 is never.
+        terms: what the energy minimises too, such as the loss of the labels.
+        contrast_weight: of the contrast in the energy's loss; at 0 it learns from the terms alone, which a held noise
+            allows.
+        goes_on: the energy was trained by a stage before, so c stays as it is.
     """
-
-    name = "contrast"
 
     def __init__(
         self,
@@ -101,8 +108,13 @@ class Game:
         hold_noise_after: float = 1.0,
         path_only: bool = False,
         restart_energy_every: int = 0,
+        terms: Sequence[EnergyTerm] = (),
+        contrast_weight: float = 1.0,
+        goes_on: bool = False,
+        name: str = "contrast",
     ) -> None:
         self.estimator, self.players, self.schedule, self.steps = estimator, players, schedule, steps
+        self.terms, self.contrast_weight, self.goes_on, self.name = terms, contrast_weight, goes_on, name
         self.averaged, self.likelihood_weight = averaged, likelihood_weight
         self.hold_noise_after, self.restart_energy_every = hold_noise_after, restart_energy_every
         self.path_only = path_only
@@ -113,7 +125,8 @@ class Game:
         """Start from the noise as pre-training left it, and from the best c for the untrained energy."""
         self.estimator.introduce_noise()
         self.resume(source)
-        self.estimator.balance(batch.z)
+        if not self.goes_on:
+            self.estimator.balance(batch.z)
 
     def resume(self, source: Source) -> None:
         """Score rows that come again only once, where the noise is held."""
@@ -127,17 +140,27 @@ class Game:
         if not self.noise_is_held and progress >= self.hold_noise_after:
             self._hold_noise()
         mover = "energy" if self.noise_is_held else self.schedule.mover
-        if mover == "energy":
-            contrast = self.estimator.contrast_for_energy(batch.z, batch.log_q)
-            self.players["energy"].step(contrast.loss, progress)
-        else:
-            contrast = self.estimator.contrast_through_noise(batch.z, path_only=self.path_only)
-            # In q's parameters, r at the data is minus log q at the data.
-            loss = contrast.value + self.likelihood_weight * contrast.r_data.mean()
-            self.players["noise"].step(loss, progress / self.hold_noise_after)
-        if not self.noise_is_held:
+        contrast = self._move_energy(batch, progress) if mover == "energy" else self._move_noise(batch, progress)
+        if contrast is not None and not self.noise_is_held:
             self.schedule.update(contrast)
         return mover
+
+    def _move_energy(self, batch: Batch, progress: float) -> Contrast | None:
+        contrast, loss = None, batch.z.new_zeros(())
+        if self.contrast_weight:
+            contrast = self.estimator.contrast_for_energy(batch.z, batch.log_q)
+            loss = contrast.loss if self.contrast_weight == 1 else self.contrast_weight * contrast.loss
+        self.players["energy"].step(total(self.terms, loss, self.estimator, batch), progress)
+        return contrast
+
+    def _move_noise(self, batch: Batch, progress: float) -> Contrast:
+        # Without dropout: that is the density which is reported, and a random f would be noise in q's gradient.
+        with dropout_off(self.estimator.energy):
+            contrast = self.estimator.contrast_through_noise(batch.z, path_only=self.path_only)
+        # In q's parameters, r at the data is minus log q at the data.
+        loss: Tensor = contrast.value + self.likelihood_weight * contrast.r_data.mean()
+        self.players["noise"].step(loss, progress / self.hold_noise_after)
+        return contrast
 
     def _hold_noise(self) -> None:
         self.players["noise"].adopt_average()
