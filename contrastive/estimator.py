@@ -252,7 +252,7 @@ class ContrastiveEstimator(nn.Module):
     # The game, in model coordinates ----------------------------------------------------------------------------
 
     def class_logits(self, z: Float[Tensor, "n *event"]) -> Float[Tensor, "n K"]:
-        """log pi_k + log p(z | class k) = f_k - c_k + log pi_k: the mixture's terms, and the logits of the posterior."""
+        """log pi_k + log p(z | class k) = f_k - c_k + log pi_k: terms of the mixture, logits of the posterior."""
         self._require_classes("class_logits")
         assert self.log_class_prior is not None
         return self._f(z) - self.log_normalizer + self.log_class_prior

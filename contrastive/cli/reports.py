@@ -6,7 +6,14 @@ from pathlib import Path
 
 from contrastive.atomic import write_atomically
 from contrastive.data.densities import available_densities, make_density
-from contrastive.plots import FinishedRun, curves_figure, density_figure, render_report
+from contrastive.plots import (
+    FinishedRun,
+    calibration_figure,
+    class_figure,
+    curves_figure,
+    density_figure,
+    render_report,
+)
 from contrastive.training.api import load
 from contrastive.training.files import write_text
 from contrastive.training.preparation import prepare
@@ -22,6 +29,7 @@ def finished_run(directory: RunDirectory) -> FinishedRun:
         ContrastiveError: if the run is not finished or its data are gone.
     """
     summary, config = directory.read_newest_summary(), directory.read_config()
+    data = prepare(config.data, config)
     truth = make_density(config.data) if config.data in available_densities() else None
     return FinishedRun(
         path=directory.path,
@@ -29,9 +37,10 @@ def finished_run(directory: RunDirectory) -> FinishedRun:
         summary=summary,
         metrics=directory.read_metrics(),
         config=config.to_flat(),
-        data=prepare(config.data, config).test[:_SHOWN_ROWS],
+        data=data.test[:_SHOWN_ROWS],
         truth=truth,
         columns=summary["columns"],
+        labels=None if data.classes is None or data.test_labels is None else data.test_labels[:_SHOWN_ROWS],
     )
 
 
@@ -43,7 +52,15 @@ def write_report(directories: Sequence[RunDirectory], path: Path) -> None:
 def write_run_report(directory: RunDirectory) -> None:
     """The run's report and its pictures, in the run."""
     run = finished_run(directory)
-    for name, figure in {"densities": density_figure(run), "curves": curves_figure([run])}.items():
+    figures = {
+        "densities": density_figure(run),
+        "curves": curves_figure([run]),
+        "classes": class_figure(run),
+        "calibration": calibration_figure(run),
+    }
+    for name, figure in figures.items():
+        if figure is None:
+            continue
         save = partial(figure.savefig, dpi=120, format="png")
         write_atomically(directory.path / "plots" / f"{name}.png", save)
     write_text(directory.path / "report.html", render_report([run]))

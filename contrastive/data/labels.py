@@ -1,4 +1,4 @@
-"""Labels: what the user calls a class becomes a number, most of them are hidden, the others get a batch of their own."""
+"""Labels: names of classes become numbers, labels are hidden, labelled rows get a batch of their own."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -48,20 +48,22 @@ def encode(values: Any, classes: Sequence[Name] | None = None) -> tuple[Int[Tens
 def keep_per_class(y: Int[Tensor, " n"], per_class: int, seed: int, classes: Sequence[Name]) -> Int[Tensor, " n"]:
     """Hide all labels but `per_class` of each of `classes`, picked at random by `seed`; 0 keeps every one.
 
+    The first of each class in a random order of the rows: more labels of the same seed are those and others besides.
+
     Raises:
         ContrastiveError: if a class has fewer.
     """
     if per_class == 0:
         return y
     kept = torch.full_like(y, UNLABELLED)
-    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed))
     for k, name in enumerate(classes):
-        rows = (y == k).nonzero().flatten()
+        rows = order[y[order] == k]
         if len(rows) < per_class:
             raise ContrastiveError(
                 f"class {name!r} has {len(rows)} labelled rows to learn from, fewer than --labels-per-class {per_class}"
             )
-        kept[rows[torch.randperm(len(rows), generator=generator)[:per_class]]] = k
+        kept[rows[:per_class]] = k
     return kept
 
 

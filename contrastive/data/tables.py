@@ -112,13 +112,14 @@ def column_names(path: str | Path) -> list[str]:
 
 def _read_npz(path: Path, wanted: list[str] | None, label: str | None) -> Table:
     with np.load(path, allow_pickle=False) as arrays:
-        names = [name for name in arrays.files if name != label]
-        if wanted is None and len(names) > 1:
-            raise ContrastiveError(f"{path} holds {', '.join(names)}: pick one with --columns NAME")
-        name = wanted[0] if wanted else names[0] if names else ""
-        for each in [name] if label is None else [name, label]:
+        for each in [name for name in (label, *(wanted or [])[:1]) if name is not None]:
             if each not in arrays.files:
                 raise ContrastiveError(f"{path} has no array {each!r}; {did_you_mean(each, arrays.files)}")
+        names = wanted or [name for name in arrays.files if name != label]
+        if wanted is None and len(names) != 1:
+            held = ", ".join(names) or "labels alone"
+            raise ContrastiveError(f"{path} holds {held}: pick one with --columns NAME")
+        name = names[0]
         table = from_array(arrays[name])
         return table if label is None else replace(table, labels=arrays[label])
 

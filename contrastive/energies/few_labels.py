@@ -1,18 +1,17 @@
 """`conv-small` and `conv-large`: the networks with which the field learns images from few labels, as energies.
 
-Gao et al. (2020) name their two networks in table 6, whose text was not at hand when this was written. What is taken
-from where:
+Gao et al. (2020) have the two in table 6, whose text was not at hand when this was written. What is from where:
 
-* layers, widths and strides of `conv-small`: the discriminator of Dai et al. (2017), "Good semi-supervised learning that
-  requires a bad GAN", in its authors' code (github.com/kimiyoung/ssl_bad_gan, model.py), with the widths for SVHN; it
-  goes back to Salimans et al. (2016). On CIFAR-10 they take 96 and 192: `widths=(96, 192)`;
+* layers, widths and strides of `conv-small`: the discriminator of Dai et al. (2017), "Good semi-supervised learning
+  that requires a bad GAN", in its authors' code (github.com/kimiyoung/ssl_bad_gan, model.py), with the widths for SVHN;
+  it goes back to Salimans et al. (2016). On CIFAR-10 they take 96 and 192: `widths=(96, 192)`;
 * layers of `conv-large`: the network of Miyato et al. (2018) in their code (github.com/takerum/vat_tf, cnn.py);
-* from the description of table 6 in this project's plan: weight normalisation after every layer including the top (where
-  Dai et al. learn no norms below the top, and Miyato et al. have batch normalisation), leaky ReLU with slope 0.2 (Miyato
-  et al. 0.1), a global max pool (both average).
+* from what this project's plan says of table 6: weight normalisation after every layer including the top (Dai et al.
+  learn no norms below the top, Miyato et al. have batch normalisation), leaky ReLU with slope 0.2 (Miyato et al. 0.1),
+  a global max pool (both average).
 
-Uncertain: the dropout rates. Here 0.2 before the first layer of `conv-small`, 1/2 after each of the two halvings, as in
-Salimans et al.; Dai et al.'s code has whole channels dropped, 0.15 of the input's on SVHN. Neither widths nor rates are
+Uncertain: the dropout rates. Here 0.2 before the first layer of `conv-small` and 1/2 after each of the two halvings, as
+in Salimans et al.; Dai et al.'s code drops whole channels, 0.15 of the input's on SVHN. Neither widths nor rates are
 confirmed by the paper's text.
 """
 

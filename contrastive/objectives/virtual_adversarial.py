@@ -1,11 +1,11 @@
-"""Virtual adversarial training: the posterior should not change where a point is moved a little, in the worst direction.
+"""Virtual adversarial training: the posterior should stay where a point is moved a little, in the worst direction.
 
 Miyato, Maeda, Koyama & Ishii (2018), "Virtual adversarial training: a regularization method for supervised and
 semi-supervised learning", TPAMI 41, eq. 5 to 12.
 
-For a small step u from z, KL(P(. | z) || P(. | z + u)) = u' H u / 2, and H = J' (diag(p) - p p') J with J the Jacobian of
-the logits: the KL's first derivatives vanish at u = 0, so the second ones of the logits have no part in H. The product of
-H with a vector is therefore exact from one Jacobian product each way; Miyato et al. take a finite difference.
+For a small step u from z, KL(P(. | z) || P(. | z + u)) = u' H u / 2 with H = J' (diag(p) - p p') J, J the Jacobian of
+the logits: the KL's first derivatives vanish at u = 0, so the logits' second ones have no part in H. The product of H
+with a vector is therefore exact from one Jacobian product each way; Miyato et al. take a finite difference.
 """
 
 from collections.abc import Callable

@@ -1,9 +1,18 @@
 """Figures and the report of finished runs."""
 
+from contrastive.plots.classes import calibration_figure, class_figure
 from contrastive.plots.curves import curves_figure
 from contrastive.plots.densities import density_figure
 from contrastive.plots.neighbours import neighbours_figure
 from contrastive.plots.report import render_report
 from contrastive.plots.runs import FinishedRun
 
-__all__ = ["FinishedRun", "curves_figure", "density_figure", "neighbours_figure", "render_report"]
+__all__ = [
+    "FinishedRun",
+    "calibration_figure",
+    "class_figure",
+    "curves_figure",
+    "density_figure",
+    "neighbours_figure",
+    "render_report",
+]

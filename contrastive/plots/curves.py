@@ -12,6 +12,8 @@ from contrastive.plots.runs import SERIES, FinishedRun
 _PANELS = {
     "value": "value V (nats)",
     "accuracy": "accuracy",
+    "test_error": "label error",
+    "test_log_loss": "label log-loss (nats)",
     "mse_log_prob_energy": "error of log p, energy (nats²)",
     "test_log_prob_energy": "held-out log p, energy (nats)",
     "test_log_prob_noise": "held-out log q, noise (nats)",

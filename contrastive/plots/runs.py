@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from contrastive.data.densities.base import Density
@@ -24,6 +24,7 @@ class FinishedRun:
         data: rows of the data in original units, shape `(n, *event)`.
         truth: the density of the data where it is known.
         columns: names of the event's entries.
+        labels: classes of `data`, -1 for unlabelled, where the run learned classes.
     """
 
     path: Path
@@ -34,6 +35,7 @@ class FinishedRun:
     data: Float[Tensor, "n *event"]
     truth: Density | None
     columns: list[str]
+    labels: Int[Tensor, " n"] | None = None
 
     @property
     def method(self) -> str:

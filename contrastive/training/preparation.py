@@ -42,7 +42,7 @@ class Prepared:
         batch_size: rows a batch.
         truth: the density of the data where it is known.
         columns: names of the event's entries.
-        labels: classes of the training rows, -1 for unlabelled, where the data have them.
+        labels: classes of the training rows, or of the labelled draws of a density; -1 for unlabelled.
         test_labels: those of the test rows.
         classes: the classes' names, where the run learns them.
     """
@@ -55,7 +55,7 @@ class Prepared:
     batch_size: int
     truth: NoiseModel | None
     columns: list[str]
-    labels: Int[Tensor, " n"] | None = None
+    labels: Int[Tensor, " m"] | None = None
     test_labels: Int[Tensor, " t"] | None = None
     classes: list[Name] | None = None
 
@@ -118,22 +118,56 @@ def held_gaussian(event_shape: tuple[int, ...]) -> Gaussian:
     return Gaussian(event_shape).requires_grad_(False)
 
 
-def read_rows(data: str, columns: str | None, event_shape: tuple[int, ...], n: int = _FRESH_TEST) -> Tensor:
+def read_rows(
+    data: str,
+    columns: str | None,
+    event_shape: tuple[int, ...],
+    n: int = _FRESH_TEST,
+    *,
+    label_column: str | None = None,
+    classes: list[Name] | None = None,
+) -> tuple[Tensor, Tensor | None]:
     """Rows to evaluate a finished run on: fresh draws of a density, or a whole file.
 
+    Args:
+        data: a density or a file.
+        columns: of a table, as for `tables.read_table`.
+        event_shape: of the run.
+        n: draws of a density.
+        label_column: where the file's classes are.
+        classes: names of the run's classes.
+
+    Returns:
+        The rows, and their classes where they are known and the run has some.
+
     Raises:
-        ContrastiveError: if the rows do not fit the run's `event_shape`.
+        ContrastiveError: if the rows do not fit the run's `event_shape`, or a label is none of its classes.
     """
+    y = None
     if data in available_densities():
-        x = _draw(make_density(data), n, _TEST_SEED)
+        density = make_density(data)
+        x = _draw(density, n, _TEST_SEED)
+        if classes is not None and isinstance(density, LabelledDensity) and density.num_classes == len(classes):
+            y = _seeded(_TEST_SEED, lambda: density.sample_labelled(n)[1])
     else:
-        table = tables.read_table(data, columns)
+        table = tables.read_table(data, columns, label_column)
         if not np.isfinite(table.values).all():
             tables.check(table)
         x = torch.from_numpy(table.values)
+        if classes is not None and table.labels is not None:
+            y = encode(table.labels, classes)[0]
     if tuple(x.shape[1:]) != event_shape:
         raise ContrastiveError(f"{data} has rows of shape {tuple(x.shape[1:])}, the run was fitted to {event_shape}")
-    return x
+    return x, y
+
+
+def label_column_in(data: str, config: FitConfig) -> str | None:
+    """The run's column of labels, where the file has it: new data need not."""
+    if Path(data).suffix.lower() not in tables.SUFFIXES or not Path(data).is_file():
+        return None
+    arrays = ["y", "labels"] if config.labels_per_class is not None and data.endswith(".npz") else []
+    wanted = arrays if config.label_column is None else [config.label_column]
+    return next((name for name in wanted if name in tables.column_names(data)), None) if wanted else None
 
 
 def _device(name: str) -> torch.device:
@@ -150,15 +184,8 @@ def _named(data: str, config: FitConfig) -> NoiseModel | tables.Table:
     if data in available_densities():
         return make_density(data)
     if Path(data).suffix.lower() in tables.SUFFIXES or Path(data).exists():
-        return tables.read_table(data, config.columns, _label_column(data, config))
+        return tables.read_table(data, config.columns, config.label_column or label_column_in(data, config))
     raise ContrastiveError(f"{data!r} is neither a density nor a file; {did_you_mean(data, available_densities())}")
-
-
-def _label_column(data: str, config: FitConfig) -> str | None:
-    """The one that is named; of an .npz from which labels are to be kept, else `y` or `labels`."""
-    if config.label_column is None and config.labels_per_class is not None and data.endswith(".npz"):
-        return next((name for name in tables.column_names(data) if name in ("y", "labels")), None)
-    return config.label_column
 
 
 def _from_table(table: tables.Table, config: FitConfig, device: torch.device) -> Prepared:
