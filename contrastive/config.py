@@ -31,7 +31,10 @@ def option(default: Any, help: str) -> Any:
 class FitConfig:
     """What to fit and how. A field left at None is filled by the recipe when the run starts."""
 
-    data: str = option("8gaussians", "a density (see `contrastive list`) or a .csv .tsv .parquet .npy .npz file")
+    data: str = option(
+        "8gaussians",
+        "a density or image set by name (contrastive list), a .csv .tsv .parquet .npy .npz file, or a folder of images",
+    )
     columns: str | None = option(None, "columns of a table, or the array of an .npz, comma-separated; all numeric")
     standardize: bool | None = option(None, "fit in standardised coordinates [tables: yes, densities: no]")
     validation: float = option(0.1, "share of a table's rows held out for early stopping")
@@ -42,6 +45,16 @@ class FitConfig:
     labels_per_class: int | None = option(None, "hide all labels of the training rows but this many a class; 0 is none")
     label_seed: int = option(0, "seed of which labels stay")
     class_prior: str | None = option(None, "share of each class, comma-separated; or 'labelled': of the labels [equal]")
+
+    data_root: str = option("data", "images: folder of the named sets")
+    image_size: int | None = option(None, "images: height and width [named sets: 32; else as they are]")
+    crop: Literal["center", "none"] = option("center", "images that are not square: cut to a square, or squeeze")
+    color: Literal["rgb", "gray"] | None = option(None, "images: colour or gray [as they are]")
+    bits: int = option(8, "images: bits of a pixel value that are kept")
+    flip: bool = option(False, "images: mirror each with probability 1/2 in training")
+    logit: float | None = option(
+        None, "images: a of the coordinates logit(a + (1 - 2a) x / 2^bits), such as 0.05 [none]"
+    )
 
     energy: str = option("mlp", "energy by name; options as --energy.NAME VALUE")
     noise: str = option("gaussian", "noise by name; options as --noise.NAME VALUE")
@@ -59,7 +72,7 @@ class FitConfig:
     steps: int = option(10_000, "updates of both players together")
     energy_steps: int = option(0, "fce: updates of the energy alone before the game, the noise held")
     pretrain_steps: int | None = option(None, "maximum-likelihood updates of the noise before [nce with a flow: 5000]")
-    batch_size: int | None = option(None, "data points an update [1000, or all rows of a smaller table]")
+    batch_size: int | None = option(None, "data points an update [1000, images 64, or all rows of a smaller table]")
     seed: int = option(0, "seed of everything random")
     device: str = option("cpu", "torch device")
 
@@ -100,6 +113,7 @@ class FitConfig:
     early_stopping: int = option(0, "stop after this many evaluations without gain on held-out data; 0 is never")
     evaluate_every: int | None = option(None, "updates between evaluations [a fortieth of the steps, at least 50]")
     checkpoint_every: int | None = option(None, "updates between checkpoints [as evaluate_every]")
+    test_rows: int | None = option(None, "most held-out rows that are scored at the end [images: 10,000; else all]")
     log_partition_draws: int = option(20_000, "noise draws for the interval of log Z at the end; 0 leaves it out")
     out: str | None = option(None, "run directory [runs/DATA-METHOD-NOISE]")
 
@@ -110,7 +124,7 @@ class FitConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "energy_updates", "noise_updates", "max_noise_run", "min_energy_run"):
             _require(self, name, lambda v: v >= 1, "at least 1")
-        for name in ("evaluate_every", "checkpoint_every"):
+        for name in ("evaluate_every", "checkpoint_every", "image_size", "test_rows"):
             _require(self, name, lambda v: v >= 1, "at least 1")
         for name in ("noise_likelihood_weight", "pretrain_steps", "early_stopping", "seed", "restart_energy_every"):
             _require(self, name, lambda v: v >= 0, "at least 0")
@@ -139,6 +153,8 @@ class FitConfig:
         for name in ("gate_divergence", "gate_margin"):
             _require(self, name, lambda v: 0 <= v < math.log(4), "in [0, log 4)")
         _require(self, "gate_accuracy", lambda v: 0.5 <= v < 1, "in [0.5, 1)")
+        _require(self, "bits", lambda v: 1 <= v <= 8, "1 to 8")
+        _require(self, "logit", lambda v: 0 < v < 0.5, "in (0, 0.5)")
         if self.validation + self.test >= 1:
             raise ContrastiveError(f"validation + test is {self.validation + self.test:g}, nothing is left to fit")
 

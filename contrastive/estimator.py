@@ -23,9 +23,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from contrastive.batching import rows_at_once
 from contrastive.class_prior import log_class_prior
 from contrastive.contrast import Contrast, Value
-from contrastive.data.scaling import Scaling
+from contrastive.data.scaling import Coordinates, Scaling
 from contrastive.errors import ContrastiveError
 from contrastive.noises.defensive import DefensiveMixture
 from contrastive.noises.distribution import DistributionNoise
@@ -95,7 +96,7 @@ class ContrastiveEstimator(nn.Module):
         noise_ratio: float = 1.0,
         noise_per_data: float | None = None,
         adapt_noise: bool = False,
-        scaling: Scaling | None = None,
+        scaling: Coordinates | None = None,
         defence: NoiseModel | None = None,
         defensive_share: float = 0.1,
         class_prior: Sequence[float] | None = None,
@@ -131,7 +132,7 @@ class ContrastiveEstimator(nn.Module):
         self.log_normalizer = nn.Parameter(torch.zeros(() if self.num_classes is None else (self.num_classes,)))
         # Not in the state: it is a setting, and checkpoints without classes have none.
         self.register_buffer("log_class_prior", log_class_prior(class_prior, self.num_classes), persistent=False)
-        self.scaling = scaling or Scaling.identity(tuple(noise.event_shape))
+        self.scaling: Coordinates = scaling or Scaling.identity(tuple(noise.event_shape))
         self.defence, self.defensive_share = defence, defensive_share
         self.introduce_noise()
 
@@ -146,7 +147,7 @@ class ContrastiveEstimator(nn.Module):
         Raises:
             ContrastiveError: if `x` is not a batch of events.
         """
-        return self._model_log_prob(self.model_coordinates(x)) + self._log_det
+        return self._model_log_prob(self.model_coordinates(x)) + self._log_det(x)
 
     def class_log_prob(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch K"]:
         """log p(x | class k) = f_k(x) - c_k for a K-class energy."""
@@ -172,11 +173,13 @@ class ContrastiveEstimator(nn.Module):
 
     def unnormalized_log_prob(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *classes"]:
         """f(x), c not subtracted: shape `(batch,)`, or `(batch, K)`."""
-        return self._f(self.model_coordinates(x)) + self._log_det
+        log_det = self._log_det(x)
+        f = self._f(self.model_coordinates(x))
+        return f + (log_det if self.num_classes is None else log_det.unsqueeze(-1))
 
     def noise_log_prob(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
         """log q(x) of the noise."""
-        return self.noise.log_prob(self.model_coordinates(x)) + self._log_det
+        return self.noise.log_prob(self.model_coordinates(x)) + self._log_det(x)
 
     def log_ratio(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
         """r(x) = log p(x) - log q(x) - log nu; the log-determinant of the scaling cancels."""
@@ -196,7 +199,9 @@ class ContrastiveEstimator(nn.Module):
     @torch.no_grad()
     def sample_noise(self, n: int) -> Float[Tensor, "n *event"]:
         """`n` draws from the noise."""
-        return self.scaling.inverse(self.noise.sample(torch.Size([n])))
+        rows = rows_at_once(tuple(self.noise.event_shape), n)
+        counts = [min(rows, n - start) for start in range(0, n, rows)]
+        return torch.cat([self.scaling.inverse(self.noise.sample(torch.Size([count]))) for count in counts])
 
     def sample(self, n: int, **settings: Any) -> Float[Tensor, "n *event"]:
         """`n` draws from p; settings and diagnostics are those of `contrastive.sampling.sample_energy`."""
@@ -397,9 +402,8 @@ class ContrastiveEstimator(nn.Module):
             )
         return f if f.dtype == torch.float64 else f.float()  # f - log q needs float32 even under autocast
 
-    @property
-    def _log_det(self) -> Tensor:
-        return self.scaling.log_det.to(self.log_normalizer.dtype)
+    def _log_det(self, x: Tensor) -> Tensor:
+        return self.scaling.log_det(self._checked(x)).to(self.log_normalizer.dtype)
 
     def _draws_for(self, n: int) -> int:
         return max(1, round(self.noise_per_data * n))

@@ -65,7 +65,7 @@ def test_scaling_survives_large_offsets_in_float64():
 def test_scalings_log_det_is_autograds():
     scaling = Scaling(torch.tensor([1.0, 2.0]), torch.tensor([0.1, 30.0]))
     jacobian = torch.autograd.functional.jacobian(scaling, torch.zeros(2, dtype=torch.float64))
-    torch.testing.assert_close(jacobian.double().slogdet()[1], scaling.log_det)
+    torch.testing.assert_close(jacobian.double().slogdet()[1], scaling.log_det(torch.zeros(1, 2)))
 
 
 @pytest.fixture
@@ -166,7 +166,6 @@ def test_fewer_rows_than_a_batch_are_refused():
 
 
 def test_unknown_data_names_the_near_densities():
-    with pytest.raises(
-        ContrastiveError, match="'8gausians' is neither a density nor a file; did you mean '8gaussians'"
-    ):
+    expected = "'8gausians' is neither a density nor a set of images, a file or a folder; did you mean '8gaussians'"
+    with pytest.raises(ContrastiveError, match=expected):
         prepare("8gausians", CONFIG)

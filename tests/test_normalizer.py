@@ -91,6 +91,18 @@ def test_equal_weights_have_no_tail_and_no_error():
     assert estimate.is_reliable
 
 
+@pytest.mark.parametrize("spread", [50.0, 200.0, 1000.0])
+def test_weights_that_differ_by_hundreds_of_nats_give_a_doubtful_estimate(spread):
+    """As between a noise of images and an energy that tells it from data: one draw makes all of the sum."""
+    torch.manual_seed(0)
+    log_w = spread * torch.randn(2_000, **DOUBLE)
+    estimate = importance_estimate(WeightSummary.of(log_w))
+    largest = float(log_w.max())
+    assert abs(estimate.log_z - (largest - math.log(2_000))) < 0.05 * largest
+    assert "count as" in estimate.verdict_with_reasons
+    assert math.isfinite(estimate.low)
+
+
 def test_ties_of_discrete_weights_are_smoothed_without_nan():
     log_w = torch.randint(0, 4, (5_000,)).double()
     smooth, k = WeightSummary.of(log_w).smoothed()

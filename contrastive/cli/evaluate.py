@@ -1,5 +1,6 @@
 """`contrastive evaluate`."""
 
+import dataclasses
 import json as _json
 
 import torch
@@ -8,10 +9,12 @@ from torch import Tensor
 from contrastive.data.densities import available_densities, make_density
 from contrastive.data.sources import ArraySource
 from contrastive.errors import ContrastiveError
-from contrastive.metrics import classification, evaluate, mean_log_prob
+from contrastive.metrics import classification, evaluate, normalized_figures
 from contrastive.training.api import load
 from contrastive.training.files import finite_or_none
-from contrastive.training.preparation import Prepared, label_column_in, prepare, read_rows
+from contrastive.training.labelling import label_column_in
+from contrastive.training.preparation import prepare, read_rows
+from contrastive.training.prepared import Prepared
 from contrastive.training.run_directory import RunDirectory
 
 
@@ -27,13 +30,10 @@ def run(
     if prepared is not None:
         x, y = prepared.test, prepared.test_labels if "classes" in summary else None
     else:
-        x, y = read_rows(
-            name,
-            columns or config.columns,
-            tuple(estimator.noise.event_shape),
-            label_column=label_column or label_column_in(name, config),
-            classes=summary.get("classes"),
+        config = dataclasses.replace(
+            config, columns=columns or config.columns, label_column=label_column or label_column_in(name, config)
         )
+        x, y = read_rows(name, config, tuple(estimator.noise.event_shape), classes=summary.get("classes"))
     truth = make_density(name) if name in available_densities() else None
     metrics = evaluate(estimator, x, truth)
     if y is not None:
@@ -41,7 +41,7 @@ def run(
     upper = summary.get("log_partition_high")
     if upper is not None:
         high = torch.tensor(upper, dtype=torch.float64).reshape(-1)
-        metrics |= {"log_partition_high": upper, "test_log_prob_energy_normalized": mean_log_prob(estimator, x, high)}
+        metrics |= {"log_partition_high": upper, **normalized_figures(estimator, x, high)}
     metrics = finite_or_none(metrics) | {"rows": len(x)}
     errors = None
     if standard_errors:
@@ -58,7 +58,7 @@ def run(
 
 def _training_rows(name: str, prepared: Prepared | None) -> Tensor:
     """What the run was fitted to, in original units."""
-    source = None if prepared is None else getattr(prepared.source, "source", prepared.source)
+    source = None if prepared is None else prepared.row_source
     if prepared is None or not isinstance(source, ArraySource):
         raise ContrastiveError(
             f"{name} gives fresh draws at every step, so there is no number of rows that the errors are for; "

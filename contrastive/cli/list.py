@@ -2,6 +2,7 @@
 
 from contrastive.config import RECIPES
 from contrastive.data.densities import available_densities
+from contrastive.data.images import available_sets
 from contrastive.objectives import OBJECTIVES
 from contrastive.registry import energies, noises
 
@@ -12,6 +13,7 @@ def run(*, what: str | None) -> None:
         "noises": {name: noises.source(name) for name in noises.names()},
         "energies": {name: energies.source(name) for name in energies.names()},
         "densities": dict.fromkeys(available_densities(), ""),
+        "images": dict.fromkeys(available_sets(), ""),
         "objectives": dict.fromkeys(sorted(OBJECTIVES), ""),
         "recipes": dict.fromkeys(RECIPES, ""),
     }

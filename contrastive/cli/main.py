@@ -19,6 +19,9 @@ _EXAMPLES = {
   contrastive fit --data 8gaussians --noise glow --noise.width 64 --energy.widths 64,64
   contrastive fit --data table.csv --label-column species --noise glow --method fce    # a density of each class
   contrastive fit --data two-spirals --labels-per-class 7 --vat-weight 1 --noise nsf --method fce
+  contrastive fit --data FOLDER --image-size 32 --energy conv --noise glow --method fce --pretrain-steps 5000
+  contrastive fit --data cifar10 --data-root data --flip true --energy conv --noise glow --noise.preset cifar10
+  contrastive fit --data images.npz --bits 5 --method mle --noise glow --early-stopping 5    # uint8 (n, h, w, c)
   contrastive fit --resume runs/8gaussians-fce-glow
   contrastive fit --config runs/8gaussians-fce-glow/config.yaml --seed 1 --out runs/seed1""",
     "evaluate": """examples:
@@ -37,7 +40,8 @@ runs that were fitted with labels: docs/few-labels.md""",
   contrastive sample runs/8gaussians-fce-glow --sampler hmc --chains 100 --warmup 200 --thin 5 --out samples.npy
   contrastive sample runs/8gaussians-fce-glow --sampler resampling --out preview.npy     # fast, approximate
   contrastive sample runs/table-fce-glow --label 0 --out samples.npy                     # one class
-  contrastive sample runs/8gaussians-fce-glow --out samples.npy --json > diagnostics.json""",
+  contrastive sample runs/8gaussians-fce-glow --out samples.npy --json > diagnostics.json
+  contrastive sample runs/pictures-fce-glow --from noise -n 64 --out samples.png              # of a run of images""",
     "normalizer": """examples:
   contrastive normalizer runs/8gaussians-fce-glow
   contrastive normalizer runs/8gaussians-fce-glow --method annealing --draws 20000
@@ -61,6 +65,9 @@ the reasons. What they mean and what to do: docs/normalizer.md""",
   contrastive init-config > config.yaml
   contrastive init-config --noise glow --method fce --out config.yaml""",
 }
+
+
+_LISTS = ("noises", "energies", "densities", "images", "objectives", "recipes")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -103,7 +110,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     evaluate = command("evaluate", "log-densities of a finished run at data")
     evaluate.add_argument("run", metavar="RUN")
-    evaluate.add_argument("--data", help="a density or a file [the run's own test rows]")
+    evaluate.add_argument("--data", help="a density, a file or images [the run's own test rows]")
     evaluate.add_argument("--columns", help="columns of a table [the run's]")
     evaluate.add_argument("--label-column", metavar="COLUMN", help="column of the classes [the run's, if it is there]")
     evaluate.add_argument(
@@ -122,7 +129,9 @@ def build_parser() -> argparse.ArgumentParser:
     sample.add_argument("run", metavar="RUN")
     sample.add_argument("--from", dest="model", choices=("noise", "energy"), default="energy", help="[energy]")
     sample.add_argument("-n", type=int, default=1000, help="number of draws [1000]")
-    sample.add_argument("--out", required=True, metavar="FILE", help=".npy or .csv")
+    sample.add_argument(
+        "--out", required=True, metavar="FILE", help=".npy or .csv; of images .npz, .npy (uint8) or .png (a grid)"
+    )
     sample.add_argument("--seed", type=int, default=0)
     sample.add_argument("--overwrite", action="store_true", help="replace FILE")
     chains = sample.add_argument_group("draws from the energy (docs/sampling.md)")
@@ -153,9 +162,7 @@ def build_parser() -> argparse.ArgumentParser:
     plot.add_argument("--out", metavar="FILE", help="[RUN/report.html, or report.html for several runs]")
 
     listing = command("list", "name what can be chosen")
-    listing.add_argument(
-        "what", nargs="?", choices=("noises", "energies", "densities", "objectives", "recipes"), help="[all]"
-    )
+    listing.add_argument("what", nargs="?", choices=_LISTS, help="[all]")
 
     check = command("check", "prove a noise or an energy right, with the conformance kit")
     check.add_argument("name", metavar="NAME", nargs="?", help="a registered name, or module:factory")

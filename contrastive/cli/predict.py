@@ -1,6 +1,7 @@
 """`contrastive predict`."""
 
 import csv
+import dataclasses
 import io
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from contrastive.atomic import write_atomically
 from contrastive.errors import ContrastiveError
 from contrastive.metrics.classification import predict_log_proba
 from contrastive.training.api import load
-from contrastive.training.preparation import label_column_in, read_rows
+from contrastive.training.labelling import label_column_in
+from contrastive.training.preparation import read_rows
 from contrastive.training.run_directory import RunDirectory
 
 _ROWS = 10_000  # at once
@@ -29,7 +31,10 @@ def run(*, run: str, data: str, columns: str | None, out: str, overwrite: bool) 
     if classes is None:
         raise ContrastiveError(f"{run} was fitted without labels, so it has no classes; fit with --label-column")
     shape = tuple(estimator.noise.event_shape)
-    x, _ = read_rows(data, columns or config.columns, shape, label_column=label_column_in(data, config))
+    config = dataclasses.replace(
+        config, columns=columns or config.columns, label_column=label_column_in(data, config), labels_per_class=None
+    )
+    x, _ = read_rows(data, config, shape)
     with torch.no_grad():
         proba = predict_log_proba(estimator, x).exp().numpy()
         log_p = torch.cat([estimator.log_prob(part).cpu() for part in x.split(_ROWS)]).double().numpy()

@@ -4,22 +4,29 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from contrastive.atomic import write_atomically
 from contrastive.data.densities import available_densities, make_density
+from contrastive.data.images import ImageSource
 from contrastive.plots import (
     FinishedRun,
     calibration_figure,
     class_figure,
     curves_figure,
     density_figure,
+    memory_figure,
     render_report,
 )
 from contrastive.training.api import load
 from contrastive.training.files import write_text
 from contrastive.training.preparation import prepare
+from contrastive.training.prepared import Prepared
 from contrastive.training.run_directory import RunDirectory
 
 _SHOWN_ROWS = 5_000
+_COMPARED = 50_000  # training images
 
 
 def finished_run(directory: RunDirectory) -> FinishedRun:
@@ -29,7 +36,7 @@ def finished_run(directory: RunDirectory) -> FinishedRun:
         ContrastiveError: if the run is not finished or its data are gone.
     """
     summary, config = directory.read_newest_summary(), directory.read_config()
-    data = prepare(config.data, config)
+    prepared = prepare(config.data, config)
     truth = make_density(config.data) if config.data in available_densities() else None
     return FinishedRun(
         path=directory.path,
@@ -37,11 +44,21 @@ def finished_run(directory: RunDirectory) -> FinishedRun:
         summary=summary,
         metrics=directory.read_metrics(),
         config=config.to_flat(),
-        data=data.test[:_SHOWN_ROWS],
+        data=prepared.test[:_SHOWN_ROWS],
         truth=truth,
         columns=summary["columns"],
-        labels=None if data.classes is None or data.test_labels is None else data.test_labels[:_SHOWN_ROWS],
+        labels=None if prepared.classes is None or prepared.test_labels is None else prepared.test_labels[:_SHOWN_ROWS],
+        training_images=_training_images(prepared),
+        sample_grids=directory.sample_grids(),
     )
+
+
+def _training_images(prepared: Prepared) -> Tensor | None:
+    """What the samples are held against."""
+    source = prepared.row_source
+    if not isinstance(source, ImageSource):
+        return None
+    return source.pixels(torch.arange(min(_COMPARED, len(source.rows))))
 
 
 def write_report(directories: Sequence[RunDirectory], path: Path) -> None:
@@ -58,6 +75,8 @@ def write_run_report(directory: RunDirectory) -> None:
         "classes": class_figure(run),
         "calibration": calibration_figure(run),
     }
+    if run.training_images is not None:
+        figures["neighbours"] = memory_figure(run)
     for name, figure in figures.items():
         if figure is None:
             continue

@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from contrastive.atomic import write_atomically
+from contrastive.data.images import PixelScaling, quantize
 from contrastive.errors import ContrastiveError
+from contrastive.plots.grids import image_grid, write_png
 from contrastive.sampling import sample_energy
 from contrastive.training.api import load
 from contrastive.training.files import finite_or_none
@@ -21,8 +24,8 @@ def run(*, run: str, model: str, n: int, out: str, seed: int, overwrite: bool, j
     """Write `n` draws to `out`, in original units, and say how far to trust them."""
     path = Path(out)
     settings = {name: value for name, value in given.items() if value is not None}
-    if path.suffix not in (".npy", ".csv"):
-        raise ContrastiveError(f"--out {out}: expected a .npy or .csv file")
+    if path.suffix not in (".npy", ".csv", ".npz", ".png"):
+        raise ContrastiveError(f"--out {out}: expected a .npy or .csv file, or for images .npz, .npy or .png")
     if path.exists() and not overwrite:
         raise ContrastiveError(f"{out} exists already; replace it with --overwrite or choose another --out")
     if n < 1:
@@ -31,6 +34,10 @@ def run(*, run: str, model: str, n: int, out: str, seed: int, overwrite: bool, j
         others = [f"--{name}" for name in settings] + ["--json"] * json
         raise ContrastiveError(f"draws of the noise are exact and need no sampler: leave out {', '.join(others)}")
     estimator = load(run)
+    scaling = estimator.scaling
+    suffixes = (".npz", ".npy", ".png") if isinstance(scaling, PixelScaling) else (".npy", ".csv")
+    if path.suffix not in suffixes:
+        raise ContrastiveError(f"--out {out}: draws of this run go to {' or '.join(suffixes)} files")
     torch.manual_seed(seed)
     if model == "noise":
         x = estimator.sample_noise(n)
@@ -45,9 +52,25 @@ def run(*, run: str, model: str, n: int, out: str, seed: int, overwrite: bool, j
             advice = "take more draws (-n, --thin), another --sampler, or a noise nearer to the energy"
             print(f"contrastive: warning: {' and '.join(samples.warnings)}; {advice}", file=sys.stderr)
     columns = RunDirectory(run).read_summary()["columns"]
-    write_atomically(path, lambda part: _write(part, path.suffix, x.cpu().numpy(), columns))
+    if isinstance(scaling, PixelScaling):
+        images = quantize(x, scaling.bits).cpu()
+        write_atomically(path, lambda part: _write_images(part, path.suffix, images))
+    else:
+        write_atomically(path, lambda part: _write(part, path.suffix, x.cpu().numpy(), columns))
     if not json:
         print(f"{n} draws from the {model}: {path}")
+
+
+def _write_images(part: Path, suffix: str, images: Tensor) -> None:
+    """Pixels 0 to 255, `x` in an .npz; or one picture of all."""
+    if suffix == ".png":
+        write_png(part, image_grid(images))
+        return
+    with part.open("wb") as handle:  # given a path, numpy would append a suffix to it
+        if suffix == ".npz":
+            np.savez_compressed(handle, x=images.numpy())
+        else:
+            np.save(handle, images.numpy(), allow_pickle=False)
 
 
 def _write(part: Path, suffix: str, values: np.ndarray, columns: list[str]) -> None:

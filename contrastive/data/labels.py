@@ -5,16 +5,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from contrastive.data.sources import ArraySource, Batch, Labelled, Source, row_stream
+from contrastive.data.sources import Batch, Labelled, Source
 from contrastive.errors import ContrastiveError
 from contrastive.protocols import NoiseModel
 
 UNLABELLED = -1
-_MOST_CLASSES = 1_000
+_MOST_CLASSES, _LABELLED_BATCH = 1_000, 64
 Name = str | int
 
 
@@ -76,50 +76,36 @@ def hold_out_unlabelled_first(order: Int[Tensor, " n"], y: Int[Tensor, " n"], he
 
 
 class LabelledSource:
-    """A source, and beside each of its batches one of labelled rows, in a new random order every time all have come.
+    """A source, and beside each of its batches one of labelled rows alone.
 
-    Both streams are functions of (seed, position), so a run resumes where it stopped.
+    Both streams are functions of (seed, position), so a run resumes where it stopped. What the source itself knows of
+    labels is left out: those that are hidden stay so.
 
     Args:
         source: of all rows, labelled or not.
-        z: the labelled rows, in model coordinates.
-        y: their classes.
-        batch_size: labelled rows a batch.
+        labelled: of the labelled rows, with their classes.
+        rows: how many labelled rows there are.
+        batch_size: labelled rows a batch; 64, or all of fewer, unless told.
     """
 
-    def __init__(
-        self, source: Source, z: Float[Tensor, "m *event"], y: Int[Tensor, " m"], batch_size: int | None = None
-    ) -> None:
-        batch_size = min(64, len(z)) if batch_size is None else batch_size
-        if batch_size > len(z):
+    def __init__(self, source: Source, labelled: Source, rows: int, batch_size: int | None = None) -> None:
+        batch_size = min(_LABELLED_BATCH, rows) if batch_size is None else batch_size
+        if batch_size > rows:
             raise ContrastiveError(
-                f"{len(z)} labelled rows are fewer than a batch of {batch_size}: --labelled-batch-size {len(z)} or less"
+                f"{rows} labelled rows are fewer than a batch of {batch_size}: --labelled-batch-size {rows} or less"
             )
-        self.source, self.z, self.y, self.batch_size = source, z, y, batch_size
+        self.source, self.labelled, self.batch_size = source, labelled, batch_size
 
     def batches(self, batch_size: int, seed: int, start: int) -> Iterator[Batch]:
         """Both streams, from the `start`-th batch on."""
-        labelled = row_stream(len(self.z), self.batch_size, seed, start)
-        for batch, rows in zip(self.source.batches(batch_size, seed, start), labelled):
-            rows = rows.to(self.z.device)
-            yield batch._replace(labelled=Labelled(self.z[rows], self.y[rows]))
+        few = self.labelled.batches(self.batch_size, seed, start)
+        for batch, part in zip(self.source.batches(batch_size, seed, start), few):
+            assert part.y is not None
+            yield batch._replace(y=None, labelled=Labelled(part.z, part.y))
 
     def score_once(self, noise: NoiseModel) -> None:
         """Handed on to the source of all rows."""
         self.source.score_once(noise)
-
-
-def rows_of(source: Source, rows: Int[Tensor, " m"]) -> Float[Tensor, "m *event"]:
-    """Rows of a source by number, in model coordinates.
-
-    Raises:
-        ContrastiveError: if it keeps none.
-    """
-    if isinstance(source, ArraySource):
-        return source.z[rows.to(source.z.device)]
-    if callable(take := getattr(source, "rows", None)):
-        return take(rows)
-    raise ContrastiveError(f"{type(source).__name__} has no rows by number, so labels cannot be tied to them")
 
 
 def _names(array: NDArray[Any]) -> list[Name | None]:

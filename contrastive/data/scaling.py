@@ -1,11 +1,49 @@
 """The map from the data's own units to the coordinates that the models see."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 
-class Scaling(nn.Module):
+class Coordinates(nn.Module, ABC):
+    """An invertible map z of each entry of x: `Scaling`, or `contrastive.data.images.PixelScaling` for images.
+
+    Its buffers say what it is, so that they can be compared and kept; they stay in float64.
+    """
+
+    @property
+    @abstractmethod
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of one data point."""
+
+    @abstractmethod
+    def forward(self, x: Float[Tensor, "*shape"], dtype: torch.dtype | None = None) -> Float[Tensor, "*shape"]:
+        """Model coordinates of `x`, in `dtype`, or the default one."""
+
+    @abstractmethod
+    def inverse(self, z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Original units of `z`, in float64."""
+
+    @abstractmethod
+    def log_det(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, "*n"]:
+        """log |dz/dx| at `x`, to be added to a log-density over z to get one over x.
+
+        Returns:
+            Shape `(n,)`, or `()` where it is the same everywhere; float64.
+        """
+
+    def _apply(self, fn, recurse: bool = True):  # type: ignore[no-untyped-def]
+        """Move to a device, but never to a smaller dtype."""
+        before = dict(self.named_buffers())
+        super()._apply(fn, recurse)
+        for name, buffer in before.items():
+            setattr(self, name, buffer.to(getattr(self, name).device))
+        return self
+
+
+class Scaling(Coordinates):
     """z = (x - shift) / scale, in float64 before it is rounded to the models' dtype.
 
     Args:
@@ -32,6 +70,11 @@ class Scaling(nn.Module):
         x = x.double()
         return cls(x.mean(0), x.std(0, correction=0))
 
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of one data point."""
+        return tuple(self.shift.shape)
+
     def forward(self, x: Float[Tensor, "*shape"], dtype: torch.dtype | None = None) -> Float[Tensor, "*shape"]:
         """Model coordinates of `x`, in `dtype`, or the default one."""
         return ((x.double() - self.shift) / self.scale).to(dtype or torch.get_default_dtype())
@@ -40,14 +83,6 @@ class Scaling(nn.Module):
         """Original units of `z`, in float64."""
         return z.double() * self.scale + self.shift
 
-    @property
-    def log_det(self) -> Float[Tensor, ""]:
-        """log |dz/dx|, to be added to a log-density over z to get one over x."""
+    def log_det(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, ""]:
+        """log |dz/dx|, the same at every `x`: shape `()`."""
         return -self.scale.log().sum()
-
-    def _apply(self, fn, recurse: bool = True):  # type: ignore[no-untyped-def]
-        """Move to a device, but never to a smaller dtype."""
-        double = self.shift.dtype
-        super()._apply(fn, recurse)
-        self.shift, self.scale = self.shift.to(double), self.scale.to(double)
-        return self

@@ -21,9 +21,13 @@ class Labelled(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Data in model coordinates, and log q there where a held noise has scored it already.
+    """A step's data.
 
-    `y` holds the classes of the rows, int64, -1 for unlabelled; `labelled` is a batch apart, of labelled rows alone.
+    Attributes:
+        z: in model coordinates.
+        log_q: the log-density there of a held noise that has scored it already.
+        y: labels, -1 where unknown; None where no row has one.
+        labelled: a batch apart, of labelled rows alone, where the run learns classes.
     """
 
     z: Float[Tensor, "n *event"]
@@ -49,17 +53,19 @@ class ArraySource:
 
     Args:
         z: all rows, in model coordinates.
+        y: their labels, -1 where unknown.
     """
 
-    def __init__(self, z: Float[Tensor, "n *event"]) -> None:
-        self.z = z
+    def __init__(self, z: Float[Tensor, "n *event"], y: Int[Tensor, " n"] | None = None) -> None:
+        self.z, self.y = z, y
         self.log_q: Tensor | None = None
 
     def batches(self, batch_size: int, seed: int, start: int) -> Iterator[Batch]:
         """Full batches; the stream runs on across epochs."""
         for rows in row_stream(len(self.z), batch_size, seed, start):
             rows = rows.to(self.z.device)
-            yield Batch(self.z[rows], None if self.log_q is None else self.log_q[rows])
+            log_q, y = (None if kept is None else kept[rows] for kept in (self.log_q, self.y))
+            yield Batch(self.z[rows], log_q, y)
 
     @torch.no_grad()
     def score_once(self, noise: NoiseModel) -> None:

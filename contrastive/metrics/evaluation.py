@@ -1,5 +1,6 @@
 """Log-densities, the value function and, where the truth is known, the error of the estimate."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -7,8 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from contrastive.batching import rows_at_once
 from contrastive.contrast import Contrast
+from contrastive.data.images import PixelScaling
 from contrastive.estimator import ContrastiveEstimator
+from contrastive.metrics.bits import bits_per_dim
 from contrastive.protocols import NoiseModel
 
 _ROWS = 10_000  # at once
@@ -35,20 +39,24 @@ def evaluate(
     Returns:
         `test_log_prob_noise`; with `energy` also `test_log_prob_energy`, `log_normalizer`, `value`, `value_data`,
         `value_noise`, `accuracy` and what `noise_quality` gives; with `truth`, for each model, `mse_log_prob_*` = mean
-        (log p_true - log p)^2 and `kl_*` = mean (log p_true - log p). Those of the energy use the learned c.
+        (log p_true - log p)^2 and `kl_*` = mean (log p_true - log p); for images `bits_per_dim_*` of each model. Those
+        of the energy use the learned c.
     """
     log_true = None if truth is None else _in_parts(truth.log_prob, x).double()
     log_q = _in_parts(estimator.noise_log_prob, x).double()
     metrics: dict[str, Any] = {"test_log_prob_noise": float(log_q.mean()), **_errors("noise", log_true, log_q)}
+    metrics |= image_bits(estimator, "noise", metrics["test_log_prob_noise"])
     if not energy:
         return metrics
     log_p = _in_parts(estimator.log_prob, x).double()
     metrics |= {"test_log_prob_energy": float(log_p.mean()), **_errors("energy", log_true, log_p)}
+    metrics |= image_bits(estimator, "energy", metrics["test_log_prob_energy"])
     metrics["log_normalizer"] = estimator.log_normalizer.tolist()  # a list for K classes
     device = estimator.log_normalizer.device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(0)  # the same noise for every evaluation, so that curves are not jagged by it
-        contrast = estimator.contrast(estimator.model_coordinates(x[:_ROWS]))
+        few = x[: 4 * rows_at_once(tuple(x.shape[1:]), _ROWS // 4)]  # one pass
+        contrast = estimator.contrast(estimator.model_coordinates(few))
     return metrics | {
         "value": float(contrast.value),
         "value_data": -float(contrast.data_loss),
@@ -56,6 +64,13 @@ def evaluate(
         "accuracy": float(contrast.accuracy),
         **noise_quality(contrast),
     }
+
+
+def image_bits(estimator: ContrastiveEstimator, name: str, log_prob: float) -> dict[str, float]:
+    """`bits_per_dim_NAME` of a mean log-density where the units are pixel values; else nothing."""
+    if not isinstance(estimator.scaling, PixelScaling):
+        return {}
+    return {f"bits_per_dim_{name}": bits_per_dim(log_prob, math.prod(estimator.scaling.event_shape))}
 
 
 @torch.no_grad()
@@ -99,7 +114,8 @@ def noise_warning(metrics: dict[str, Any]) -> str:
 
 
 def _in_parts(log_prob: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    return torch.cat([log_prob(part).cpu() for part in x.split(_ROWS)])
+    rows = rows_at_once(tuple(x.shape[1:]), _ROWS)
+    return torch.cat([log_prob(part).cpu() for part in x.split(rows)])
 
 
 def _errors(name: str, log_true: Tensor | None, log_model: Tensor) -> dict[str, float]:

@@ -7,7 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from contrastive.batching import rows_at_once
 from contrastive.estimator import ContrastiveEstimator
+from contrastive.metrics.evaluation import image_bits
 from contrastive.normalizer import LogPartition
 
 _ROWS = 10_000  # at once
@@ -25,7 +27,7 @@ def partition_figures(
 
     Returns:
         `log_partition`, `log_partition_low`, `log_partition_high`, `log_partition_method`, `log_partition_verdict`
-        and, with `x`, `test_log_prob_energy_normalized`: the mean of log p with log Z at its upper, conservative end.
+        and, with `x`, what `normalized_figures` gives with log Z at its upper, conservative end.
     """
     columns: dict[str, list[Any]] = {
         "log_partition": [estimate.log_z for estimate in estimates],
@@ -38,7 +40,15 @@ def partition_figures(
     if x is None:
         return figures
     high = torch.tensor(columns["log_partition_high"], dtype=torch.float64)
-    return {**figures, "test_log_prob_energy_normalized": mean_log_prob(estimator, x, high)}
+    return figures | normalized_figures(estimator, x, high)
+
+
+def normalized_figures(
+    estimator: ContrastiveEstimator, x: Float[Tensor, "n *event"], log_normalizer: Float[Tensor, " classes"]
+) -> dict[str, float]:
+    """`test_log_prob_energy_normalized`, of `mean_log_prob`, and for images the same in bits per dimension."""
+    log_p = mean_log_prob(estimator, x, log_normalizer)
+    return {"test_log_prob_energy_normalized": log_p, **image_bits(estimator, "energy_normalized", log_p)}
 
 
 @torch.no_grad()
@@ -52,7 +62,8 @@ def mean_log_prob(
         x: held-out data.
         log_normalizer: log Z, one entry; or one for each class, whose densities are mixed by the class prior.
     """
-    f = torch.cat([estimator.unnormalized_log_prob(part).cpu() for part in x.split(_ROWS)]).double()
+    rows = rows_at_once(tuple(x.shape[1:]), _ROWS)
+    f = torch.cat([estimator.unnormalized_log_prob(part).cpu() for part in x.split(rows)]).double()
     log_p = f.reshape(len(x), -1) - log_normalizer.double()
     if estimator.log_class_prior is not None:
         log_p = log_p + estimator.log_class_prior.cpu().double()

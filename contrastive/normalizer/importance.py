@@ -8,6 +8,7 @@ f - log Z_hat are OPTIMISTIC. Where the noise never comes, the weights cannot te
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from arviz_stats.base.array import array_stats
 from jaxtyping import Float
@@ -88,7 +89,8 @@ class WeightSummary:
         """The summary after Pareto smoothing of the largest weights, and the fitted shape k.
 
         k is that of the generalised Pareto distribution of the tail: moments of order 1/k and above do not exist. It
-        is -inf where the largest weights are all the same, and inf where there are too few to fit.
+        is -inf where the largest weights are all the same, and inf where there are too few to fit or they are too far
+        apart.
 
         Reference: Vehtari, Simpson, Gelman, Yao & Gabry (2024), "Pareto smoothed importance sampling", JMLR 25.
         """
@@ -106,7 +108,10 @@ class WeightSummary:
             return self, -math.inf
         # arviz takes the upper fifth of a short array for its tail: four times as many cutoffs make it ours.
         padded = torch.cat([largest, torch.full((4 * size,), cutoff, dtype=torch.float64)])
-        log_weights, shape = array_stats.psislw(-padded.numpy(), r_eff=1e-9)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            log_weights, shape = array_stats.psislw(-padded.numpy(), r_eff=1e-9)
+        if not np.isfinite(log_weights).all():  # they differ by so many nats that the cutoff is 0 beside the largest
+            return self, math.inf
         smoothed = torch.as_tensor(log_weights) - float(log_weights[-1]) + cutoff
         tail = torch.cat([smoothed[:size], self.tail[size:]])
         return (
@@ -174,5 +179,6 @@ def _log_add(a: float, b: float) -> float:
 
 def _log_replace(log_sum: float, taken: Tensor, put: Tensor) -> float:
     """log of a sum with some of its terms replaced."""
-    change = (put - log_sum).exp().sum() - (taken - log_sum).exp().sum()
-    return log_sum + math.log1p(float(change))
+    # Where the terms are nearly all of the sum, rounding may leave less than nothing of the rest.
+    rest = (1 - (taken - log_sum).exp().sum()).clamp_min(0).log() + log_sum
+    return float(torch.logaddexp(rest, put.logsumexp(0)))

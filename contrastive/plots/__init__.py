@@ -3,6 +3,8 @@
 from contrastive.plots.classes import calibration_figure, class_figure
 from contrastive.plots.curves import curves_figure
 from contrastive.plots.densities import density_figure
+from contrastive.plots.grids import image_grid, write_png
+from contrastive.plots.images import image_figure, memory_figure
 from contrastive.plots.neighbours import neighbours_figure
 from contrastive.plots.report import render_report
 from contrastive.plots.runs import FinishedRun
@@ -13,6 +15,10 @@ __all__ = [
     "class_figure",
     "curves_figure",
     "density_figure",
+    "image_figure",
+    "image_grid",
+    "memory_figure",
     "neighbours_figure",
     "render_report",
+    "write_png",
 ]

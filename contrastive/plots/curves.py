@@ -15,6 +15,8 @@ _PANELS = {
     "test_error": "label error",
     "test_log_loss": "label log-loss (nats)",
     "mse_log_prob_energy": "error of log p, energy (nats²)",
+    "bits_per_dim_energy": "held-out bits/dim, energy",
+    "bits_per_dim_noise": "held-out bits/dim, noise",
     "test_log_prob_energy": "held-out log p, energy (nats)",
     "test_log_prob_noise": "held-out log q, noise (nats)",
     "log_normalizer": "learned c",
@@ -24,6 +26,8 @@ _PANELS = {
 def curves_figure(runs: Sequence[FinishedRun]) -> Figure:
     """Training curves over updates, several runs in one; pre-training is left of 0."""
     shown = [key for key in _PANELS if any(_points(run, key)[0] for run in runs)]
+    if all(run.are_images for run in runs):  # the same in other units
+        shown = [key for key in shown if not key.startswith("test_log_prob")]
     columns = 3
     rows = math.ceil(len(shown) / columns)
     figure = Figure(figsize=(3.6 * columns, 2.7 * rows), layout="constrained")

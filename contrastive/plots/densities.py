@@ -8,6 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from contrastive.plots.images import image_figure
 from contrastive.plots.runs import COLORS, FinishedRun
 from contrastive.sampling import resample
 
@@ -17,7 +18,9 @@ _DRAWS = 2_000
 
 
 def density_figure(run: FinishedRun) -> Figure:
-    """Density panels where the data are points of the plane, pairs of columns elsewhere."""
+    """Density panels where the data are points of the plane, samples of images, pairs of columns elsewhere."""
+    if run.are_images:
+        return image_figure(run)
     d = run.data[0].numel()
     if run.data.ndim == 2 and d == 2:
         return _plane(run)

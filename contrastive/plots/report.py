@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,12 +18,16 @@ from matplotlib.figure import Figure
 from contrastive.plots.classes import calibration_figure, class_figure
 from contrastive.plots.curves import curves_figure
 from contrastive.plots.densities import density_figure
+from contrastive.plots.images import memory_figure
 from contrastive.plots.runs import FinishedRun
 
 #: Columns of the summary table: key, heading, format.
 _COLUMNS = [
     ("steps_energy", "energy updates", "{:,}"),
     ("steps_noise", "noise updates", "{:,}"),
+    ("bits_per_dim_energy", "bits/dim, energy", "{:.4f}"),
+    ("bits_per_dim_energy_normalized", "bits/dim, energy, by the upper log Z", "{:.4f}"),
+    ("bits_per_dim_noise", "bits/dim, noise", "{:.4f}"),
     ("test_log_prob_energy", "log p, energy", "{:.4f}"),
     ("test_log_prob_noise", "log q, noise", "{:.4f}"),
     ("test_log_prob_gaussian", "log q, a Gaussian", "{:.4f}"),
@@ -81,6 +86,12 @@ def _shown(run: FinishedRun, columns: list[tuple[str, str, str]]) -> dict[str, A
         "densities": _embedded(density_figure(run)),
         "classes": _embedded_if_any(class_figure(run)),
         "calibration": _embedded_if_any(calibration_figure(run)),
+        "picture": "Samples" if run.are_images else "Densities",
+        "memory": _embedded(memory_figure(run)) if run.training_images is not None else None,
+        "grids": [
+            {"name": name, "png": base64.b64encode(path.read_bytes()).decode("ascii")}
+            for name, path in _first_middle_last(run.sample_grids)
+        ],
         "config": yaml.safe_dump(run.config, sort_keys=False),
         "command": f"contrastive fit --config {run.path}/config.yaml --out NEW",
     }
@@ -111,8 +122,32 @@ def _normalizer_sentence(summary: dict[str, Any]) -> str:
     return " ".join(sentences)
 
 
+def _first_middle_last(grids: Sequence[Path]) -> list[tuple[str, Path]]:
+    picked = sorted({0, len(grids) // 2, len(grids) - 1}) if grids else []
+    return [(f"after {int(grids[i].stem):,} updates", grids[i]) for i in picked]
+
+
+def _image_sentence(run: FinishedRun) -> str:
+    summary = run.summary
+    channels, height, width = summary["event_shape"]
+    colour = "colour" if channels == 3 else "gray"
+    begin = (
+        f"A density on {colour} images of {height} x {width} pixels, estimated by {run.method} in "
+        f"{summary['steps']:,} updates. On {summary['test_rows']:,} held-out images the noise needs "
+        f"{summary['bits_per_dim_noise']:.3f} bits per dimension"
+    )
+    if summary["method"] == "mle":
+        return f"{begin}."
+    upper = summary.get("bits_per_dim_energy_normalized")
+    by_upper = "" if upper is None else f" ({upper:.3f} by the upper end of log Z)"
+    return f"{begin}, the energy {summary['bits_per_dim_energy']:.3f} with the learned c{by_upper}."
+
+
 def _sentence(run: FinishedRun) -> str:
     summary = run.summary
+    beware = f" Beware: {warning}." if (warning := summary.get("noise_warning")) else ""
+    if run.are_images:
+        return _image_sentence(run) + beware
     gain = (summary["test_log_prob_energy"] or 0) - (summary["test_log_prob_noise"] or 0)
     better = "above" if gain > 0 else "below"
     where = (
@@ -120,8 +155,7 @@ def _sentence(run: FinishedRun) -> str:
     )
     return (
         f"A density on {where}, estimated by {run.method} in {summary['steps']:,} updates: on {summary['test_rows']:,} "
-        f"held-out points the energy's mean log-density is {abs(gain):.3f} nats {better} the noise's."
-        + (f" Beware: {warning}." if (warning := summary.get("noise_warning")) else "")
+        f"held-out points the energy's mean log-density is {abs(gain):.3f} nats {better} the noise's.{beware}"
     )
 
 

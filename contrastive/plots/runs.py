@@ -1,13 +1,15 @@
 """A finished run, as the figures see it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from contrastive.data.densities.base import Density
+from contrastive.data.images import PixelScaling
 from contrastive.estimator import ContrastiveEstimator
 
 
@@ -23,7 +25,9 @@ class FinishedRun:
         config: the settings, flat.
         data: rows of the data in original units, shape `(n, *event)`.
         truth: the density of the data where it is known.
-        columns: names of the event's entries.
+        columns: names of the event's entries; none for images.
+        training_images: uint8, of a run of images.
+        sample_grids: PNG files of the noise's samples during training, oldest first.
         labels: classes of `data`, -1 for unlabelled, where the run learned classes.
     """
 
@@ -35,16 +39,25 @@ class FinishedRun:
     data: Float[Tensor, "n *event"]
     truth: Density | None
     columns: list[str]
+    training_images: UInt8[Tensor, "m c h w"] | None = None
+    sample_grids: Sequence[Path] = ()
     labels: Int[Tensor, " n"] | None = None
 
     @property
     def method(self) -> str:
         """The method in the field's words: "FCE with glow", "fixed-flow NCE with glow", "NCE with gaussian"."""
+        if self.summary["method"] == "mle":
+            return f"maximum likelihood of {self.summary['noise']}"
         if self.summary["method"] == "fce":
             name = "FCE"
         else:
             name = "fixed-flow NCE" if self.summary["pretrain_steps"] else "NCE"
         return f"{name} with {self.summary['noise']}"
+
+    @property
+    def are_images(self) -> bool:
+        """Whether the data are images, in units of pixel values."""
+        return isinstance(self.estimator.scaling, PixelScaling)
 
     @property
     def title(self) -> str:

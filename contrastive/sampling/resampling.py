@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from contrastive.batching import rows_at_once
 from contrastive.errors import ContrastiveError
 from contrastive.estimator import ContrastiveEstimator
 from contrastive.protocols import NoiseModel, draw
@@ -60,8 +61,9 @@ def pick(target: LogDensity, noise: NoiseModel, n: int, *, proposals: int) -> tu
         ContrastiveError: if no proposal has a finite weight.
     """
     parts, log_weights = [], []
-    for start in range(0, proposals, _ROWS):
-        z, log_q = draw(noise, min(_ROWS, proposals - start))
+    rows = rows_at_once(tuple(noise.event_shape), _ROWS)
+    for start in range(0, proposals, rows):
+        z, log_q = draw(noise, min(rows, proposals - start))
         parts.append(z)
         log_weights.append((target(z) - log_q).double())
     z, log_w = torch.cat(parts), torch.cat(log_weights)

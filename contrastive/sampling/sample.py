@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from contrastive.batching import rows_at_once
 from contrastive.errors import ContrastiveError
 from contrastive.estimator import ContrastiveEstimator
 from contrastive.protocols import NoiseModel, draw
@@ -133,9 +134,14 @@ def _resampled(estimator: ContrastiveEstimator, target: LogDensity, n: int) -> E
 
 
 def _noise_log_prob(noise: NoiseModel, z: Float[Tensor, "chains draws *event"]) -> Float[Tensor, "chains draws"]:
-    return torch.cat([noise.log_prob(rows) for rows in z.flatten(0, 1).split(_ROWS)]).reshape(z.shape[:2])
+    rows = rows_at_once(tuple(z.shape[2:]), _ROWS)
+    return torch.cat([noise.log_prob(part) for part in z.flatten(0, 1).split(rows)]).reshape(z.shape[:2])
 
 
 def _noise_log_weight(noise: NoiseModel, target: LogDensity) -> Float[Tensor, " m"]:
-    z, log_q = draw(noise, _OVERLAP_DRAWS)
-    return (target(z) - log_q).nan_to_num(nan=-torch.inf, posinf=-torch.inf)
+    parts = []
+    rows = rows_at_once(tuple(noise.event_shape), _OVERLAP_DRAWS)
+    for start in range(0, _OVERLAP_DRAWS, rows):
+        z, log_q = draw(noise, min(rows, _OVERLAP_DRAWS - start))
+        parts.append(target(z) - log_q)
+    return torch.cat(parts).nan_to_num(nan=-torch.inf, posinf=-torch.inf)

@@ -4,14 +4,18 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from contrastive.config import FitConfig
-from contrastive.data.scaling import Scaling
+from contrastive.data.images import PixelScaling
+from contrastive.data.scaling import Coordinates, Scaling
 from contrastive.errors import ContrastiveError
 from contrastive.estimator import ContrastiveEstimator
 from contrastive.objectives import make_objective
 from contrastive.registry import make_energy, make_noise
 from contrastive.training.labelling import class_prior_of
-from contrastive.training.preparation import Prepared, held_gaussian, prepare
+from contrastive.training.preparation import prepare
+from contrastive.training.prepared import Prepared, held_gaussian
 from contrastive.training.progress import Progress
 from contrastive.training.run_directory import RunDirectory
 from contrastive.training.session import (
@@ -30,7 +34,8 @@ def fit(
     """Fit an energy-based model to data by contrast with a noise.
 
     Args:
-        data: array or tensor `(n, d)`, a map-style `Dataset`, a density or its name, or a file.
+        data: array or tensor `(n, d)`, uint8 images `(n, C, H, W)`, `(n, H, W, C)` or `(n, H, W)`, a map-style
+            `Dataset`, a density or its name, a file, or a folder of images.
         y: one label a row, whole numbers or words, for a density of each class and a classifier; -1 is unlabelled.
         quiet: show no progress.
         overwrite: replace the run at `out`.
@@ -145,7 +150,8 @@ def load(directory: str | Path, *, trainable: bool = False) -> ContrastiveEstima
     run_directory = RunDirectory(directory)
     config = run_directory.read_config()
     tensors = run_directory.read_model()
-    event_shape = tuple(tensors["scaling.shift"].shape)
+    scaling = _restored(tensors)
+    event_shape = scaling.event_shape
     estimator = ContrastiveEstimator(
         make_energy(config.energy, event_shape=event_shape, **config.energy_options),
         make_noise(config.noise, event_shape=event_shape, **config.noise_options),
@@ -153,7 +159,7 @@ def load(directory: str | Path, *, trainable: bool = False) -> ContrastiveEstima
         noise_ratio=config.noise_ratio,
         noise_per_data=config.noise_per_data,
         adapt_noise=config.method == "fce",
-        scaling=Scaling.identity(event_shape),
+        scaling=scaling,
         defence=held_gaussian(event_shape) if config.defensive_share else None,
         defensive_share=config.defensive_share or 0.0,
         class_prior=class_prior_of(config),
@@ -164,3 +170,10 @@ def load(directory: str | Path, *, trainable: bool = False) -> ContrastiveEstima
         reason = " ".join(str(error).split())
         raise ContrastiveError(f"{directory} does not fit its own config.yaml: {reason}") from error
     return (estimator if trainable else estimator.requires_grad_(False)).eval()
+
+
+def _restored(tensors: dict[str, Tensor]) -> Coordinates:
+    """The coordinates that a run's tensors tell of."""
+    if "scaling.layout" in tensors:
+        return PixelScaling.restored(tensors["scaling.layout"], tensors["scaling.alpha"])
+    return Scaling(tensors["scaling.shift"], tensors["scaling.scale"])

@@ -66,6 +66,8 @@ def describe(metrics: dict[str, Any]) -> str:
         "accuracy": "accuracy",
         "test_error": "label error",
         "mse_log_prob_energy": "mse",
+        "bits_per_dim_energy": "bits/dim p",
+        "bits_per_dim_noise": "bits/dim q",
         "test_log_prob_energy": "log p",
         "test_log_prob_noise": "log q",
         "test_log_prob_gaussian": "log Gaussian",

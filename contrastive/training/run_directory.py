@@ -7,6 +7,7 @@ best.safetensors         the estimator with the best held-out score (early stopp
 model.safetensors        the finished estimator
 summary.json             the figures of the finished run
 normalizer.json          log Z with its interval (`contrastive normalizer`)
+plots/samples/           of images: a grid of the noise's samples at each evaluation
 """
 
 import json
@@ -45,6 +46,7 @@ class RunDirectory:
         self.model_path = self.path / "model.safetensors"
         self.summary_path = self.path / "summary.json"
         self.normalizer_path = self.path / "normalizer.json"
+        self.samples_path = self.path / "plots" / "samples"
         self.metrics: list[dict[str, Any]] = []
 
     @property
@@ -105,6 +107,10 @@ class RunDirectory:
             return []
         return [json.loads(line) for line in self.metrics_path.read_text(encoding="utf-8").splitlines()]
 
+    def sample_grids(self) -> list[Path]:
+        """The grids of samples so far, oldest first."""
+        return sorted(self.samples_path.glob("*.png"), key=lambda path: (len(path.stem), path.stem))
+
     def read_summary(self) -> dict[str, Any]:
         """summary.json.
 
@@ -126,7 +132,10 @@ class RunDirectory:
         if not self.normalizer_path.exists():
             return summary
         kept: dict[str, Any] = json.loads(self.normalizer_path.read_text(encoding="utf-8"))
-        return {**summary, **{key: value for key, value in kept.items() if key.startswith(("log_partition", "test_"))}}
+        return {
+            **summary,
+            **{key: value for key, value in kept.items() if key.startswith(("log_partition", "test_", "bits_per_dim"))},
+        }
 
     def write_model(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Write the finished estimator."""

@@ -27,15 +27,15 @@ from contrastive.protocols import (
 from contrastive.registry import available_noises, make_energy, make_noise
 from contrastive.training.labelling import class_prior_of, with_classes
 from contrastive.training.players import Player
-from contrastive.training.preparation import Prepared
+from contrastive.training.prepared import Prepared
 from contrastive.training.progress import Progress
 from contrastive.training.run_directory import RunDirectory
+from contrastive.training.sample_grids import SampleGrids
 from contrastive.training.schedules import Alternate, EnergyOnly, Gate, Schedule
 from contrastive.training.stages import Game, MaximumLikelihood, Stage
 from contrastive.training.terms import EnergyTerm, make_terms
 from contrastive.training.trainer import Trainer
 
-_CURVE_ROWS = 10_000  # of the test rows, for the evaluations during training
 _DEFAULT_PRETRAINING = 5_000
 _DEFAULT_SHARE = 0.1  # docs/recipes.md has the figures
 _INITIALIZATION_ROWS, _INITIALIZATION_NUMBERS = 10_000, 2_000_000
@@ -47,9 +47,14 @@ def make_estimator(config: FitConfig, data: Prepared) -> ContrastiveEstimator:
     """The untrained estimator that a resolved config describes.
 
     Raises:
-        ContrastiveError: for unknown names or options, or `method: fce` with a noise that cannot adapt.
+        ContrastiveError: for unknown names or options, the energy `mlp` over images, or `method: fce` with a noise that
+            cannot adapt.
     """
     config = with_classes(config, data)
+    if data.are_images and config.energy == "mlp":
+        raise ContrastiveError(
+            "the energy 'mlp' does not see which pixels are neighbours: for images take --energy conv"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         energy = make_energy(config.energy, event_shape=data.event_shape, **config.energy_options)
@@ -91,15 +96,15 @@ def make_trainer(
     _introduce(estimator, data, config.seed)
     _defend(estimator, data, config.defensive_share or 0.0)
     averaged = copy.deepcopy(estimator).requires_grad_(False).eval()
-    gaussian = _gaussian_log_prob(estimator, data, data.test[:_CURVE_ROWS])
+    gaussian = _gaussian_log_prob(estimator, data, data.curve_rows)
 
     def judge(candidate: ContrastiveEstimator, stage: str) -> dict[str, Any]:
         started = stage in ("energy", "contrast")
         if started:
             settle(candidate, data)
-        metrics = evaluate(candidate, data.test[:_CURVE_ROWS], data.truth, energy=started) | gaussian
-        if started and data.classes is not None and data.test_labels is not None:
-            metrics |= classification(candidate, data.test[:_CURVE_ROWS], data.test_labels[:_CURVE_ROWS])
+        metrics = evaluate(candidate, data.curve_rows, data.truth, energy=started) | gaussian
+        if started:
+            metrics |= _classification(candidate, data, len(data.curve_rows))
         if config.early_stopping and (started or config.method == "mle"):
             metrics["score"] = evaluate(candidate, data.validation, energy=started)[_SCORES[config.method]]
         return metrics
@@ -117,6 +122,7 @@ def make_trainer(
         early_stopping=config.early_stopping,
         directory=directory,
         progress=progress,
+        picture=SampleGrids(directory.samples_path) if data.are_images and directory is not None else None,
     )
 
 
@@ -195,9 +201,8 @@ def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, 
     estimator, at = trainer.estimator, trainer.position
     started = time.monotonic()
     metrics = evaluate(estimator, data.test, data.truth) | _gaussian_log_prob(estimator, data, data.test)
-    if data.classes is not None and data.test_labels is not None:
-        metrics |= classification(estimator, data.test, data.test_labels)
-    metrics |= _partition(config, estimator, data.test)
+    metrics |= _classification(estimator, data, len(data.test))
+    metrics |= _partition(config, estimator, data)
     return {
         "data": config.data,
         "method": config.method,
@@ -225,6 +230,12 @@ def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, 
     }
 
 
+def _classification(estimator: ContrastiveEstimator, data: Prepared, rows: int) -> dict[str, float]:
+    if data.classes is None or data.test_labels is None:
+        return {}
+    return classification(estimator, data.test[:rows], data.test_labels[:rows])
+
+
 def _label_figures(data: Prepared) -> dict[str, Any]:
     if data.classes is None or data.labels is None:
         return {}
@@ -232,7 +243,7 @@ def _label_figures(data: Prepared) -> dict[str, Any]:
     return figures if data.test_labels is None else {**figures, "test_labels": int((data.test_labels >= 0).sum())}
 
 
-def _partition(config: FitConfig, estimator: ContrastiveEstimator, test: Tensor) -> dict[str, Any]:
+def _partition(config: FitConfig, estimator: ContrastiveEstimator, data: Prepared) -> dict[str, Any]:
     """log Z with its interval beside the learned c, by importance sampling: the method that takes but a moment.
 
     `contrastive normalizer` goes on where that is doubtful. A model that gives no estimate still gets its summary.
@@ -243,8 +254,8 @@ def _partition(config: FitConfig, estimator: ContrastiveEstimator, test: Tensor)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(config.seed)
         try:
-            settings: dict[str, Any] = {"draws": config.log_partition_draws, "data": test[:_CURVE_ROWS]}
-            return partition_figures(estimator, log_partitions(estimator, "importance", **settings), test)
+            settings: dict[str, Any] = {"draws": config.log_partition_draws, "data": data.curve_rows}
+            return partition_figures(estimator, log_partitions(estimator, "importance", **settings), data.test)
         except ContrastiveError as error:
             return {"log_partition_verdict": f"doubtful because {error}"}
 
@@ -290,7 +301,7 @@ def _gaussian_log_prob(estimator: ContrastiveEstimator, data: Prepared, x: Tenso
     z = estimator.model_coordinates(x)
     with torch.no_grad():
         log_prob = gaussian.to(z.device).log_prob(z.float()).double().mean()
-    return {"test_log_prob_gaussian": float(log_prob + estimator.scaling.log_det)}
+    return {"test_log_prob_gaussian": float(log_prob + estimator.scaling.log_det(x).mean())}
 
 
 def _stages(

@@ -1,0 +1,57 @@
+"""Rows for training, for validation and for the test; and the random numbers that held-out rows are made with."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from contrastive.config import FitConfig
+from contrastive.errors import ContrastiveError
+
+FITTING_ROWS, HELD_OUT_ROWS = 50_000, 10_000
+#: Seeds of held-out draws and of their dequantisation: the same for every run, so that all are judged on one test set.
+TEST_SEED, VALIDATION_SEED, FITTING_SEED = 1_000_001, 1_000_002, 1_000_003
+
+
+class Portions(NamedTuple):
+    """Row numbers, in random order."""
+
+    validation: Tensor
+    test: Tensor
+    train: Tensor
+
+
+def split_rows(n: int, *, validation: int, test: int, seed: int) -> Portions:
+    """`validation` and `test` of `n` rows at random, the rest for training.
+
+    Raises:
+        ContrastiveError: if one is left empty.
+    """
+    if 0 in (validation, test):
+        raise ContrastiveError(
+            f"{n} rows leave none for validation or test; give more rows, or larger --validation and --test"
+        )
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    return Portions(*order.split([validation, test, n - validation - test]))
+
+
+def choose_batch_size(n: int, config: FitConfig, default: int = 1000) -> int:
+    """Rows a batch: what the config says, else `default`, or all of fewer rows.
+
+    Raises:
+        ContrastiveError: if there are fewer training rows than a batch.
+    """
+    batch_size = config.batch_size or min(default, n)
+    if batch_size > n:
+        raise ContrastiveError(f"{n} training rows are fewer than a batch of {batch_size}: --batch-size {n} or less")
+    return batch_size
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Torch's global random numbers from `seed` on; afterwards they go on as before."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

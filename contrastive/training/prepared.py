@@ -1,0 +1,84 @@
+"""Data ready to train on."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from contrastive.data.images import PixelScaling
+from contrastive.data.labels import LabelledSource, Name
+from contrastive.data.scaling import Coordinates
+from contrastive.data.sources import Source
+from contrastive.noises import Gaussian
+from contrastive.protocols import NoiseModel
+
+_CURVE_ROWS, _CURVE_IMAGES = 10_000, 1_000
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data ready to train on.
+
+    Attributes:
+        source: the stream of training batches, in model coordinates.
+        scaling: from original units to model coordinates.
+        fitting: rows in model coordinates to fit or initialise the noise on.
+        validation: held-out rows in original units, for early stopping.
+        test: held-out rows in original units, for the reported figures.
+        batch_size: rows a batch.
+        truth: the density of the data where it is known.
+        columns: names of the event's entries; none for images.
+        labels: of the training rows in the source's order, or of the labelled draws of a density; -1 where unknown;
+            None where no row has one.
+        test_labels: of the test rows, likewise.
+        classes: the classes' names, where the run learns them.
+    """
+
+    source: Source
+    scaling: Coordinates
+    fitting: Float[Tensor, "n *event"]
+    validation: Float[Tensor, "v *event"]
+    test: Float[Tensor, "t *event"]
+    batch_size: int
+    truth: NoiseModel | None
+    columns: list[str]
+    labels: Int[Tensor, " m"] | None = None
+    test_labels: Int[Tensor, " t"] | None = None
+    classes: list[Name] | None = None
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of one data point."""
+        return tuple(self.test.shape[1:])
+
+    @property
+    def row_source(self) -> Source:
+        """The stream of all rows, without the one of labelled rows that may go beside it."""
+        return self.source.source if isinstance(self.source, LabelledSource) else self.source
+
+    @property
+    def are_images(self) -> bool:
+        """Whether the rows are images in units of pixel values."""
+        return isinstance(self.scaling, PixelScaling)
+
+    @property
+    def curve_rows(self) -> Float[Tensor, "r *event"]:
+        """The test rows for the evaluations during training: fewer of images, whose flows are slow."""
+        return self.test[: _CURVE_IMAGES if self.are_images else _CURVE_ROWS]
+
+    @cached_property
+    def gaussian(self) -> Gaussian:
+        """A held Gaussian with the mean and covariance of `fitting`, in model coordinates.
+
+        Raises:
+            ContrastiveError: if the rows do not determine a covariance.
+        """
+        gaussian = held_gaussian(self.event_shape)
+        gaussian.fit(self.fitting)
+        return gaussian
+
+
+def held_gaussian(event_shape: tuple[int, ...]) -> Gaussian:
+    """A Gaussian that no gradient step moves, not yet fitted."""
+    return Gaussian(event_shape).requires_grad_(False)

@@ -1,0 +1,44 @@
+"""What the noise draws, at the same latents again and again."""
+
+from pathlib import Path
+
+import torch
+
+from contrastive.atomic import write_atomically
+from contrastive.data.images import PixelScaling, quantize
+from contrastive.errors import ContrastiveError
+from contrastive.estimator import ContrastiveEstimator
+
+_IMAGES, _SEED = 64, 64_64
+
+
+class SampleGrids:
+    """Writes a grid of 64 noise samples, NNNNNN.png for the number of updates.
+
+    The random numbers are the same each time, so each place in the grid is one latent of a flow, and a row of grids
+    shows it learning. The training's own random numbers go on as if nothing were drawn.
+
+    Args:
+        folder: where the grids go.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @torch.no_grad()
+    def __call__(self, estimator: ContrastiveEstimator, updates: int) -> None:
+        """Draw and write.
+
+        Raises:
+            ContrastiveError: if the file cannot be written, or the data are no images.
+        """
+        from contrastive.plots.grids import image_grid, write_png
+
+        if not isinstance(estimator.scaling, PixelScaling):
+            raise ContrastiveError("sample grids are for images")
+        device = estimator.log_normalizer.device
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(_SEED)
+            samples = quantize(estimator.sample_noise(_IMAGES), estimator.scaling.bits)
+        picture = image_grid(samples)
+        write_atomically(self.folder / f"{updates:06d}.png", lambda part: write_png(part, picture))
