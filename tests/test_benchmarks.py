@@ -8,7 +8,7 @@ import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 #: What benchmarks share; these are none.
-SHARED = {"grid", "mixtures"}
+SHARED = {"grid", "mixtures", "few_labels"}
 
 
 @pytest.mark.parametrize("name", sorted(p.stem for p in BENCHMARKS.glob("*.py") if p.stem not in SHARED))
