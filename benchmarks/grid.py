@@ -51,7 +51,7 @@ def run_grid(settings: Sequence[tuple[str, dict[str, Any]]], out: Path, jobs: in
             futures[pool.submit(_fit, fields, path)] = (label, path)
         for future in tqdm(as_completed(futures), total=len(futures), unit="fit", desc=out.name):
             future.result()
-    return [_read(label, path) for label, path in futures.values()]
+    return [read_result(label, path) for label, path in futures.values()]
 
 
 def provenance() -> dict[str, Any]:
@@ -100,7 +100,8 @@ def _fit(settings: dict[str, Any], path: Path) -> None:
     api.run(config, estimator, data, directory, Progress(quiet=True), resume=resume)
 
 
-def _read(label: str, path: Path) -> Result:
+def read_result(label: str, path: Path) -> Result:
+    """A finished run from its directory."""
     summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
     metrics = [json.loads(line) for line in (path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     return Result(label, path, summary, metrics)

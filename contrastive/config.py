@@ -39,6 +39,12 @@ class FitConfig:
     standardize: bool | None = option(None, "fit in standardised coordinates [tables: yes, densities: no]")
     validation: float = option(0.1, "share of a table's rows held out for early stopping")
     test: float = option(0.1, "share of a table's rows held out for the reported log-densities")
+    label_column: str | None = option(
+        None, "column of a table, or array of an .npz, with the classes; empty: unlabelled"
+    )
+    labels_per_class: int | None = option(None, "hide all labels of the training rows but this many a class; 0 is none")
+    label_seed: int = option(0, "seed of which labels stay")
+    class_prior: str | None = option(None, "share of each class, comma-separated; or 'labelled': of the labels [equal]")
 
     data_root: str = option("data", "images: folder of the named sets")
     image_size: int | None = option(None, "images: height and width [named sets: 32; else as they are]")
@@ -66,6 +72,7 @@ class FitConfig:
         None, "default and images: measure best on vectors, on images; paper: Gao et al. 2020 [by the data]"
     )
     steps: int = option(10_000, "updates of both players together")
+    energy_steps: int = option(0, "fce: updates of the energy alone before the game, the noise held")
     pretrain_steps: int | None = option(None, "maximum-likelihood updates of the noise before [nce with a flow: 5000]")
     batch_size: int | None = option(None, "data points an update [1000, images 64, or all rows of a smaller table]")
     seed: int = option(0, "seed of everything random")
@@ -87,6 +94,13 @@ class FitConfig:
     hold_noise_after: float | None = option(None, "fce: share of the steps after which the noise is held; 1 is never")
     noise_gradient: Literal["full", "path"] | None = option(None, "of V; path: less noise, biased while f is wrong")
     restart_energy_every: int = option(0, "updates after which a tilted energy begins again from the noise; 0 is never")
+
+    label_weight: float = option(1.0, "weight of the labels' cross-entropy in the energy's loss")
+    labelled_batch_size: int | None = option(None, "labelled rows an update [64, or all of fewer]")
+    contrast_weight: float = option(1.0, "weight of the contrast in the energy's loss; 0: labels alone, in nce")
+    vat_weight: float = option(0.0, "weight of virtual adversarial training in the energy's loss; 0 is none")
+    vat_epsilon: float | None = option(None, "length of its step, in model coordinates [0.05 sqrt(d)]")
+    vat_power_iterations: int = option(1, "with which the direction of its step is found")
 
     optimizer: Literal["adam", "adamax", "ngd"] | None = option(
         None, "optimiser of the energy; ngd: normalised gradient descent"
@@ -126,6 +140,19 @@ class FitConfig:
             _require(self, name, lambda v: 0 < v < float("inf"), "positive")
         for name in ("ema", "noise_ema", "validation", "test", "gate_memory"):
             _require(self, name, lambda v: 0 <= v < 1, "in [0, 1)")
+        for name in ("label_weight", "contrast_weight", "vat_weight"):
+            _require(self, name, lambda v: 0 <= v < float("inf"), "at least 0")
+        for name in ("labelled_batch_size", "vat_power_iterations"):
+            _require(self, name, lambda v: v >= 1, "at least 1")
+        for name in ("labels_per_class", "label_seed", "energy_steps"):
+            _require(self, name, lambda v: v >= 0, "at least 0")
+        _require(self, "vat_epsilon", lambda v: 0 < v < float("inf"), "positive")
+        if self.class_prior is not None and not isinstance(self.class_prior, str):
+            object.__setattr__(self, "class_prior", ", ".join(f"{share:.17g}" for share in self.class_prior))
+        if self.method != "nce" and not self.contrast_weight:
+            raise ContrastiveError("contrast_weight 0 is for method nce: without contrast the noise cannot play")
+        if self.energy_steps and self.method != "fce":
+            raise ContrastiveError("energy_steps is for method fce: in nce the noise is held anyway")
         _require(self, "hold_noise_after", lambda v: 0 < v <= 1, "in (0, 1]")
         _require(self, "defensive_share", lambda v: 0 <= v < 1, "in [0, 1)")
         _require(self, "log_partition_draws", lambda v: v == 0 or v >= 1000, "0, or at least 1000")

@@ -12,9 +12,11 @@ from contrastive.errors import ContrastiveError
 
 _GROUPS = {
     "data": "data",
+    "label_column": "labels (docs/few-labels.md)",
     "energy": "models and method",
     "recipe": "training",
     "schedule": "who moves next (fce)",
+    "label_weight": "few labels",
     "optimizer": "optimisers (filled by the recipe)",
     "early_stopping": "evaluation",
 }

@@ -64,6 +64,7 @@ def describe(metrics: dict[str, Any]) -> str:
     shown = {
         "value": "value",
         "accuracy": "accuracy",
+        "test_error": "label error",
         "mse_log_prob_energy": "mse",
         "bits_per_dim_energy": "bits/dim p",
         "bits_per_dim_noise": "bits/dim q",

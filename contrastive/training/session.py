@@ -13,7 +13,7 @@ from torch import Tensor
 from contrastive.config import FitConfig
 from contrastive.errors import ContrastiveError
 from contrastive.estimator import ContrastiveEstimator
-from contrastive.metrics import evaluate, noise_warning, partition_figures
+from contrastive.metrics import classification, evaluate, noise_warning, partition_figures
 from contrastive.normalizer import log_partitions
 from contrastive.objectives import make_objective
 from contrastive.objectives.protocol import learns_normalizer
@@ -26,6 +26,7 @@ from contrastive.protocols import (
 )
 from contrastive.registry import available_noises, make_energy, make_noise
 from contrastive.training.execution import check_precision, compile_models
+from contrastive.training.labelling import class_prior_of, with_classes
 from contrastive.training.players import Player
 from contrastive.training.prepared import Prepared
 from contrastive.training.progress import Progress
@@ -34,6 +35,7 @@ from contrastive.training.sample_grids import SampleGrids
 from contrastive.training.schedules import Alternate, EnergyOnly, Gate, Schedule
 from contrastive.training.stages import Game, MaximumLikelihood, Stage
 from contrastive.training.tensorboard import TensorBoard, require_tensorboard
+from contrastive.training.terms import EnergyTerm, make_terms
 from contrastive.training.trainer import Trainer
 
 _DEFAULT_PRETRAINING = 5_000
@@ -50,6 +52,7 @@ def make_estimator(config: FitConfig, data: Prepared) -> ContrastiveEstimator:
         ContrastiveError: for unknown names or options, the energy `mlp` over images, or `method: fce` with a noise that
             cannot adapt.
     """
+    config = with_classes(config, data)
     if data.are_images and config.energy == "mlp":
         raise ContrastiveError(
             "the energy 'mlp' does not see which pixels are neighbours: for images take --energy tilted, or conv"
@@ -79,6 +82,7 @@ def make_estimator(config: FitConfig, data: Prepared) -> ContrastiveEstimator:
         noise_per_data=config.noise_per_data,
         adapt_noise=config.method == "fce",
         scaling=data.scaling,
+        class_prior=class_prior_of(config),
     ).to(config.device)
     check_precision(estimator, config.precision)
     return estimator
@@ -101,10 +105,12 @@ def make_trainer(
         compile_models(estimator)
 
     def judge(candidate: ContrastiveEstimator, stage: str) -> dict[str, Any]:
-        started = stage == "contrast"
+        started = stage in ("energy", "contrast")
         if started:
             settle(candidate, data)
         metrics = evaluate(candidate, data.curve_rows, data.truth, energy=started) | gaussian
+        if started:
+            metrics |= _classification(candidate, data, len(data.curve_rows))
         if config.early_stopping and (started or config.method == "mle"):
             metrics["score"] = evaluate(candidate, data.validation, energy=started)[_SCORES[config.method]]
         return metrics
@@ -113,7 +119,7 @@ def make_trainer(
         estimator,
         averaged,
         data.source,
-        _stages(config, estimator, averaged),
+        _stages(config, estimator, averaged, make_terms(config, estimator, labelled=data.classes is not None)),
         judge,
         batch_size=data.batch_size,
         seed=config.seed,
@@ -182,7 +188,7 @@ def begin(config: FitConfig, estimator: ContrastiveEstimator, data: Prepared) ->
         require_tensorboard()
     if config.init_noise is not None:
         _take_noise(config.init_noise, estimator, data)
-    return decided(config, estimator)
+    return decided(with_classes(config, data), estimator)
 
 
 def _take_noise(run: str, estimator: ContrastiveEstimator, data: Prepared) -> None:
@@ -218,6 +224,7 @@ def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, 
     estimator, at = trainer.estimator, trainer.position
     started = time.monotonic()
     metrics = evaluate(estimator, data.test, data.truth) | _gaussian_log_prob(estimator, data, data.test)
+    metrics |= _classification(estimator, data, len(data.test))
     metrics |= _partition(config, estimator, data)
     return {
         "data": config.data,
@@ -228,10 +235,10 @@ def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, 
         "noise_ratio": config.noise_ratio,
         "recipe": config.recipe,
         "seed": config.seed,
-        "steps": sum(at.moves.values()),
-        "steps_energy": at.moves["energy"],
+        "steps": sum(at.moves.values()) + config.energy_steps,
+        "steps_energy": at.moves["energy"] + config.energy_steps,
         "steps_noise": at.moves["noise"],
-        "pretrain_steps": at.updates - sum(at.moves.values()),
+        "pretrain_steps": at.updates - sum(at.moves.values()) - config.energy_steps,
         "skipped_steps": sum(player.skipped for stage in trainer.stages for player in stage.players.values()),
         "stopped_early": at.stopped_early,
         "seconds": round(at.seconds, 2),
@@ -240,9 +247,23 @@ def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, 
         "event_shape": list(data.event_shape),
         "columns": data.columns,
         "test_rows": len(data.test),
+        **_label_figures(data),
         **metrics,
         "noise_warning": noise_warning(metrics),
     }
+
+
+def _classification(estimator: ContrastiveEstimator, data: Prepared, rows: int) -> dict[str, float]:
+    if data.classes is None or data.test_labels is None:
+        return {}
+    return classification(estimator, data.test[:rows], data.test_labels[:rows])
+
+
+def _label_figures(data: Prepared) -> dict[str, Any]:
+    if data.classes is None or data.labels is None:
+        return {}
+    figures = {"classes": data.classes, "labelled_rows": int((data.labels >= 0).sum())}
+    return figures if data.test_labels is None else {**figures, "test_labels": int((data.test_labels >= 0).sum())}
 
 
 def _partition(config: FitConfig, estimator: ContrastiveEstimator, data: Prepared) -> dict[str, Any]:
@@ -306,7 +327,9 @@ def _gaussian_log_prob(estimator: ContrastiveEstimator, data: Prepared, x: Tenso
     return {"test_log_prob_gaussian": float(log_prob + estimator.scaling.log_det(x).mean())}
 
 
-def _stages(config: FitConfig, estimator: ContrastiveEstimator, averaged: ContrastiveEstimator) -> list[Stage]:
+def _stages(
+    config: FitConfig, estimator: ContrastiveEstimator, averaged: ContrastiveEstimator, terms: list[EnergyTerm]
+) -> list[Stage]:
     noise_parameters = trainable_parameters(estimator.noise)
     noise_averages = _twins(averaged.noise, estimator.noise)
     common: dict[str, Any] = {"decay": config.decay, "clip_norm": config.clip_norm}
@@ -329,16 +352,24 @@ def _stages(config: FitConfig, estimator: ContrastiveEstimator, averaged: Contra
     own_averages = _twins(averaged.energy, estimator.energy)
     if learns_normalizer(estimator.objective):
         own, own_averages = [estimator.log_normalizer, *own], [averaged.log_normalizer, *own_averages]
-    players = {
-        "energy": Player(
+
+    def energy_player(**decay: Any) -> Player:
+        return Player(
             own,
             own_averages,
             optimizer=config.optimizer or "adam",
             learning_rate=config.learning_rate or 1e-3,
             ema=config.ema or 0.0,
-            **common,
+            **{**common, **decay},
         )
-    }
+
+    game: dict[str, Any] = {"averaged": averaged, "terms": terms, "contrast_weight": config.contrast_weight}
+    game |= execution
+    if config.energy_steps:
+        # At its full rate: the game goes on from here.
+        alone = {"energy": energy_player(decay="constant")}
+        stages.append(Game(estimator, alone, EnergyOnly(), config.energy_steps, name="energy", **game))
+    players = {"energy": energy_player()}
     schedule: Schedule = EnergyOnly()
     if estimator.adapt_noise:
         players["noise"] = Player(
@@ -350,20 +381,19 @@ def _stages(config: FitConfig, estimator: ContrastiveEstimator, averaged: Contra
             **common,
         )
         schedule = _schedule(config)
-    game = Game(
+    main = Game(
         estimator,
         players,
         schedule,
         config.steps,
-        averaged=averaged,
         likelihood_weight=config.noise_likelihood_weight or 0.0,
         hold_noise_after=config.hold_noise_after or 1.0,
         path_only=config.noise_gradient == "path",
         restart_energy_every=config.restart_energy_every,
-        **execution,
+        goes_on=bool(config.energy_steps),
+        **game,
     )
-    stages.append(game)
-    return stages
+    return [*stages, main]
 
 
 def _schedule(config: FitConfig) -> Schedule:

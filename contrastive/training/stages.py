@@ -1,6 +1,6 @@
 """The two kinds of training: the noise alone by maximum likelihood, then data against noise."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -12,6 +12,7 @@ from contrastive.training.execution import autocast
 from contrastive.training.players import Player
 from contrastive.training.schedules import Player as Side
 from contrastive.training.schedules import Schedule
+from contrastive.training.terms import EnergyTerm, dropout_off, total
 
 
 class Stage(Protocol):
@@ -109,9 +110,11 @@ class Game:
             first half of the game; 0 is never.
         accumulate: parts of a batch, whose gradients are summed.
         precision: of the networks, "float32" or "bf16".
+        terms: what the energy minimises too, such as the loss of the labels.
+        contrast_weight: of the contrast in the energy's loss; at 0 it learns from the terms alone, which a held noise
+            allows.
+        goes_on: the energy was trained by a stage before, so c stays as it is.
     """
-
-    name = "contrast"
 
     def __init__(
         self,
@@ -125,11 +128,16 @@ class Game:
         hold_noise_after: float = 1.0,
         path_only: bool = False,
         restart_energy_every: int = 0,
+        terms: Sequence[EnergyTerm] = (),
+        contrast_weight: float = 1.0,
+        goes_on: bool = False,
+        name: str = "contrast",
         accumulate: int = 1,
         precision: str = "float32",
     ) -> None:
         self.accumulate, self.precision = accumulate, precision
         self.estimator, self.players, self.schedule, self.steps = estimator, players, schedule, steps
+        self.terms, self.contrast_weight, self.goes_on, self.name = terms, contrast_weight, goes_on, name
         self.averaged, self.likelihood_weight = averaged, likelihood_weight
         self.hold_noise_after, self.restart_energy_every = hold_noise_after, restart_energy_every
         self.path_only = path_only
@@ -140,7 +148,8 @@ class Game:
         """Start from the noise as pre-training left it, and from the best c for the untrained energy."""
         self.estimator.introduce_noise()
         self.resume(source)
-        self.estimator.balance(batch.z)
+        if not self.goes_on:
+            self.estimator.balance(batch.z)
 
     def resume(self, source: Source) -> None:
         """Score rows that come again only once, where the noise is held."""
@@ -157,7 +166,7 @@ class Game:
         contrasts: list[Contrast] = []
         losses = self._losses(batch, mover, contrasts)
         self.players[mover].step(losses, progress if mover == "energy" else progress / self.hold_noise_after)
-        if not self.noise_is_held:
+        if contrasts and not self.noise_is_held:
             self.schedule.update(Contrast.joined(contrasts))
         return mover
 
@@ -165,15 +174,24 @@ class Game:
         """The mover's loss, part by part; the contrasts that it is made of are added to `contrasts`."""
         for part in batch.parts(self.accumulate):
             with autocast(self.precision, part.z.device):
-                if mover == "energy":
-                    contrast = self.estimator.contrast_for_energy(part.z, part.log_q)
-                    loss = contrast.loss
-                else:
-                    contrast = self.estimator.contrast_through_noise(part.z, path_only=self.path_only)
-                    # In q's parameters, r at the data is minus log q at the data.
-                    loss = contrast.value + self.likelihood_weight * contrast.r_data.mean()
-            contrasts.append(contrast.detached())
+                contrast, loss = self._energy_loss(part) if mover == "energy" else self._noise_loss(part)
+            if contrast is not None:
+                contrasts.append(contrast.detached())
             yield loss * (len(part.z) / len(batch.z))
+
+    def _energy_loss(self, batch: Batch) -> tuple[Contrast | None, Tensor]:
+        contrast, loss = None, batch.z.new_zeros(())
+        if self.contrast_weight:
+            contrast = self.estimator.contrast_for_energy(batch.z, batch.log_q)
+            loss = contrast.loss if self.contrast_weight == 1 else self.contrast_weight * contrast.loss
+        return contrast, total(self.terms, loss, self.estimator, batch)
+
+    def _noise_loss(self, batch: Batch) -> tuple[Contrast, Tensor]:
+        # Without dropout: that is the density which is reported, and a random f would be noise in q's gradient.
+        with dropout_off(self.estimator.energy):
+            contrast = self.estimator.contrast_through_noise(batch.z, path_only=self.path_only)
+        # In q's parameters, r at the data is minus log q at the data.
+        return contrast, contrast.value + self.likelihood_weight * contrast.r_data.mean()
 
     def _hold_noise(self) -> None:
         self.players["noise"].adopt_average()

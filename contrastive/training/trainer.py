@@ -93,11 +93,13 @@ class Trainer:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), Interrupt() as interrupt:
             torch.manual_seed(self.seed)
             self._restore_rng()
+            self.estimator.train()
             stream = self.source.batches(self.batch_size, self.seed, self.position.batches)
             try:
                 for index in range(self.position.stage, len(self.stages)):
                     self._run_stage(index, stream, interrupt)
             finally:
+                self.estimator.eval()  # what is reported has no dropout
                 self.progress.close()
         if self.best is not None:
             self.averaged.load_state_dict(self.best)
