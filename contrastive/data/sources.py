@@ -36,7 +36,7 @@ class Batch(NamedTuple):
     labelled: Labelled | None = None
 
     def parts(self, count: int) -> "list[Batch]":
-        """The batch in `count` parts of nearly equal size, fewer where it has fewer points; each has all of `labelled`."""
+        """`count` parts of nearly equal size, fewer where there are fewer points; each has all of `labelled`."""
         if count == 1:
             return [self]
         sizes = [len(rows) for rows in torch.arange(len(self.z)).tensor_split(min(count, len(self.z)))]
