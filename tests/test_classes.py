@@ -291,7 +291,7 @@ def test_contrast_weight_nought_is_supervised_learning():
 
     class Recorder:
         def step(self, loss, progress):
-            self.loss = loss
+            (self.loss,) = loss
 
     recorder = Recorder()
     estimator.noise = None
