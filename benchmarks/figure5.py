@@ -32,10 +32,10 @@ from contrastive.training.progress import Progress
 from contrastive.training.run_directory import RunDirectory
 from contrastive.training.session import begin, make_estimator
 
-_FLOW: dict[str, Any] = {"noise": "glow", "noise_options": {"depth": 6, "width": 64}, "pretrain_steps": 500}
-_GAME: dict[str, Any] = {**_FLOW, "method": "fce", "energy_steps": 500, "steps": 1500}
+_FLOW: dict[str, Any] = {"noise": "glow", "noise_options": {"depth": 6, "width": 64}, "pretrain_steps": 300}
+_GAME: dict[str, Any] = {**_FLOW, "method": "fce", "energy_steps": 300, "steps": 1000}
 _SMOOTH = {"vat_weight": 1.0, "vat_epsilon": 0.3}
-_ALONE: dict[str, Any] = {"noise": "gaussian", "contrast_weight": 0.0, "steps": 2000}
+_ALONE: dict[str, Any] = {"noise": "gaussian", "contrast_weight": 0.0, "steps": 1300}
 SETTINGS: dict[str, dict[str, Any]] = {
     "supervised": _ALONE,
     "VAT": {**_ALONE, **_SMOOTH},
@@ -75,7 +75,7 @@ def main() -> None:
 
 def _run(settings: dict[str, dict[str, Any]], arguments: Any) -> list[Result]:
     common = {
-        "data": "two-spirals", "labels_per_class": 7, "batch_size": 500, "evaluate_every": 250,
+        "data": "two-spirals", "labels_per_class": 7, "batch_size": 400, "evaluate_every": 250,
         "test_rows": _TEST, "log_partition_draws": 0,
     }  # fmt: skip
     futures = {}

@@ -179,7 +179,8 @@ def _cells(scale: Scale, name: str, flow: Path, arguments: Any) -> Iterator[tupl
 def _rows(results: list[Result], cells: list[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
     rows: dict[str, dict[str, Any]] = {}
     for result, (label, fields) in zip(results, cells):
-        name, network, _, row = label.split("/")
+        name, network, _, short = label.split("/")
+        row = next(row for row in ROWS if row.replace(" ", "") == short)
         summary = result.summary
         entry = rows.setdefault(label, _entry(name, network, fields["labels_per_class"] * len(summary["classes"]), row))
         entry["errors"].append(summary["test_error"])
