@@ -78,6 +78,7 @@ def test_vectors_have_features_too():
     ("energy", "top"),
     [
         (make_energy("tilted", event_shape=(2,), widths=(5, 9)), "correction.layers.4"),
+        (make_energy("bridges", event_shape=(2,), levels=3, widths=(5, 9)), "ratios.layers.4"),
         (from_energy(make_energy("mlp", event_shape=(2,), widths=(5, 9))), "energy.layers.4"),
     ],
 )
@@ -239,6 +240,7 @@ def test_command_lists_layers(finished, capsys):
         (["--labels", "z", "--out", "OUT"], "no array 'z' of labels: it holds x, y, short"),
         (["--labels", "short", "--out", "OUT"], "expected one for each of 200 rows"),
         (["--pool", "0", "--out", "OUT"], "at least 1"),
+        (["--layers", "layers.1,,layers.3", "--out", "OUT"], "no layer ''"),
     ],
 )
 def test_command_is_refused_in_one_line(words, message, finished, tmp_path, capsys):

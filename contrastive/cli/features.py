@@ -70,7 +70,10 @@ def _rows_and_labels(
         x, _ = read_rows(data, config, event_shape)
         return x, _labels(data, labels, len(x))
     images = images_of(data, config)
-    images = images.test if part == "test" and images.test is not None else images
+    if part == "test":
+        if images.test is None:
+            raise ContrastiveError(f"{data} has no test part of its own: leave out --part")
+        images = images.test
     if images.event_shape != event_shape:
         raise ContrastiveError(f"{data} has images of shape {images.event_shape}, the run was fitted to {event_shape}")
     y = images.labels if labels is None else _labels(data, labels, len(images))

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from contrastive.energies.built_on_noise import BuiltOnNoise
 from contrastive.errors import ContrastiveError
+from contrastive.protocols import LayeredEnergy
 from contrastive.registry import make_energy
 
 
@@ -54,6 +55,11 @@ class Bridges(BuiltOnNoise):
     def log_ratios(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch K"]:
         """a_k g_k(x) - c_k: by how much x is likelier before bridge k than after it, nats."""
         return self.strengths * self.ratios(x) - self.bridge_log_normalizers
+
+    def feature_layers(self) -> list[str]:
+        """Those of the ratios, lowest first; none where they do not say."""
+        own = self.ratios.feature_layers() if isinstance(self.ratios, LayeredEnergy) else []
+        return [f"ratios.{name}" for name in own]
 
     def forward(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
         """f(x), shape `(batch,)`."""
