@@ -115,6 +115,7 @@ class FitConfig:
     checkpoint_every: int | None = option(None, "updates between checkpoints [as evaluate_every]")
     test_rows: int | None = option(None, "most held-out rows that are scored at the end [images: 10,000; else all]")
     log_partition_draws: int = option(20_000, "noise draws for the interval of log Z at the end; 0 leaves it out")
+    tensorboard: bool = option(False, "write figures and sample grids for TensorBoard, to RUN/tensorboard")
     out: str | None = option(None, "run directory [runs/DATA-METHOD-NOISE]")
 
     energy_options: Options = option({}, "")

@@ -5,6 +5,8 @@ import json
 import re
 import subprocess
 import sys
+import types
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -175,6 +177,67 @@ def test_maximum_likelihood_alone_reports_the_noise(pictures, tmp_path):
     assert (estimator.scaling.bits, estimator.scaling.logit) == (5, 0.05)
     x = dequantize(torch.from_numpy(blobs()[:5]), 5)
     torch.testing.assert_close(estimator.log_prob(x), estimator.noise_log_prob(x), rtol=1e-5, atol=1e-2)
+
+
+def test_a_game_begins_with_the_noise_of_a_run_by_likelihood(pictures, tmp_path, capsys):
+    noise = "--noise glow --noise.blocks 1 --noise.levels 1 --noise.width 8 --batch-size 16 --quiet --no-report"
+    assert main(f"fit --data {pictures} {noise} --method mle --steps 3 --out {tmp_path / 'mle'}".split()) == 0
+    game = "--method fce --energy conv --energy.widths 8 --steps 1 --batch-size 16 --log-partition-draws 0"
+    rest = f"--quiet --no-report --init-noise {tmp_path / 'mle'}"
+    assert main(f"fit --data {pictures} {game} {rest} --seed 1 --out {tmp_path / 'fce'}".split()) == 0
+    before, after = (json.loads((tmp_path / name / "summary.json").read_text()) for name in ("mle", "fce"))
+    assert after["bits_per_dim_noise"] == pytest.approx(before["bits_per_dim_noise"], abs=1e-6)
+    capsys.readouterr()
+    assert "--bits and --logit" in refused(
+        capsys, f"fit --data {pictures} {game} {rest} --bits 5 --out {tmp_path / 'x'}"
+    )
+
+
+class FakeWriter:
+    """Stands for torch.utils.tensorboard.SummaryWriter, which is not installed here."""
+
+    made: ClassVar[list["FakeWriter"]] = []
+
+    def __init__(self, log_dir, purge_step=None):
+        self.log_dir, self.purge_step, self.scalars, self.images = log_dir, purge_step, [], []
+        FakeWriter.made.append(self)
+
+    def add_scalar(self, name, value, step):
+        self.scalars.append((name, value, step))
+
+    def add_image(self, name, image, step, dataformats):
+        assert dataformats == "HWC"
+        self.images.append((name, image.shape, step))
+
+    def flush(self):
+        pass
+
+
+def test_tensorboard_gets_figures_and_grids(pictures, tmp_path, monkeypatch):
+    module = types.ModuleType("torch.utils.tensorboard")
+    module.SummaryWriter = FakeWriter
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    FakeWriter.made.clear()
+    out = tmp_path / "run"
+    assert main(f"fit --data {pictures} {MODELS} {SHORT} --tensorboard --quiet --no-report --out {out}".split()) == 0
+    (writer,) = FakeWriter.made
+    assert writer.log_dir == str(out / "tensorboard")
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    written = [(value, step) for name, value, step in writer.scalars if name == "bits_per_dim_noise"]
+    assert written == [(line["bits_per_dim_noise"], line["updates"]) for line in lines]
+    assert [(name, step) for name, _, step in writer.images] == [("samples", step) for step in (3, 4, 7, 10)]
+
+
+def test_tensorboard_that_is_not_installed_is_asked_for_before_anything_is_written(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    out = tmp_path / "run"
+    assert "pip install 'contrastive[tensorboard]'" in refused(capsys, f"fit --data moons --tensorboard --out {out}")
+    assert not out.exists()
+    module = types.ModuleType("torch.utils.tensorboard")
+    module.SummaryWriter = FakeWriter
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    with pytest.raises(ContrastiveError, match="needs a run that is kept"):
+        fit("moons", steps=1, tensorboard=True, quiet=True)
 
 
 def test_arrays_of_uint8_are_images_and_floats_are_not():

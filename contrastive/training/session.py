@@ -33,6 +33,7 @@ from contrastive.training.run_directory import RunDirectory
 from contrastive.training.sample_grids import SampleGrids
 from contrastive.training.schedules import Alternate, EnergyOnly, Gate, Schedule
 from contrastive.training.stages import Game, MaximumLikelihood, Stage
+from contrastive.training.tensorboard import TensorBoard, require_tensorboard
 from contrastive.training.terms import EnergyTerm, make_terms
 from contrastive.training.trainer import Trainer
 
@@ -122,8 +123,23 @@ def make_trainer(
         early_stopping=config.early_stopping,
         directory=directory,
         progress=progress,
-        picture=SampleGrids(directory.samples_path) if data.are_images and directory is not None else None,
+        observers=_observers(config, data, directory),
     )
+
+
+def _observers(config: FitConfig, data: Prepared, directory: RunDirectory | None) -> list[Any]:
+    """What is drawn at each evaluation, of a run that is kept.
+
+    Raises:
+        ContrastiveError: if `tensorboard` is asked of a run that is not.
+    """
+    if directory is None:
+        if config.tensorboard:
+            raise ContrastiveError("tensorboard needs a run that is kept: give out='runs/NAME'")
+        return []
+    grids = SampleGrids(directory.samples_path) if data.are_images else None
+    observers: list[Any] = [] if grids is None else [grids]
+    return [*observers, TensorBoard(directory.tensorboard_path, grids)] if config.tensorboard else observers
 
 
 def decided(config: FitConfig, estimator: ContrastiveEstimator) -> FitConfig:
@@ -161,8 +177,10 @@ def begin(config: FitConfig, estimator: ContrastiveEstimator, data: Prepared) ->
     """Before a new run writes anything: take over the noise of `init_noise`, and decide what depends on the noise.
 
     Raises:
-        ContrastiveError: if that noise cannot be had, or as `decided`.
+        ContrastiveError: if that noise cannot be had, TensorBoard is asked for and not there, or as `decided`.
     """
+    if config.tensorboard:
+        require_tensorboard()
     if config.init_noise is not None:
         _take_noise(config.init_noise, estimator, data)
     return decided(with_classes(config, data), estimator)
@@ -179,7 +197,7 @@ def _take_noise(run: str, estimator: ContrastiveEstimator, data: Prepared) -> No
     if any(name not in tensors or not torch.equal(tensors[name].cpu(), tensor.cpu()) for name, tensor in same.items()):
         raise ContrastiveError(
             f"the noise of {run} lives in other coordinates than these data: fit both to the same rows, with the same "
-            "--seed and --standardize"
+            + ("--image-size, --color, --bits and --logit" if data.are_images else "--seed and --standardize")
         )
     assert isinstance(estimator.noise, torch.nn.Module)
     own = {name.removeprefix("noise."): tensor for name, tensor in tensors.items() if name.startswith("noise.")}
