@@ -110,6 +110,7 @@ class FitConfig:
     noise_learning_rate: float | None = option(None, "learning rate of the noise in fce")
     noise_likelihood_weight: float | None = option(None, "weight of the log-likelihood in the noise's loss in fce")
     pretrain_learning_rate: float | None = option(None, "learning rate of the noise in pre-training")
+    momentum: float | None = option(None, "Adam's first beta in the game")
     decay: Literal["cosine", "constant"] | None = option(None, "learning rates over the run")
     ema: float | None = option(None, "moving average of the energy; 0 is none")
     noise_ema: float | None = option(None, "moving average of the noise; 0 is none")
@@ -138,7 +139,7 @@ class FitConfig:
             _require(self, name, lambda v: 0 < v < float("inf"), "positive")
         for name in ("learning_rate", "noise_learning_rate", "pretrain_learning_rate"):
             _require(self, name, lambda v: 0 < v < float("inf"), "positive")
-        for name in ("ema", "noise_ema", "validation", "test", "gate_memory"):
+        for name in ("ema", "noise_ema", "momentum", "validation", "test", "gate_memory"):
             _require(self, name, lambda v: 0 <= v < 1, "in [0, 1)")
         for name in ("label_weight", "contrast_weight", "vat_weight"):
             _require(self, name, lambda v: 0 <= v < float("inf"), "at least 0")
@@ -246,6 +247,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "noise_learning_rate": 1e-3,
         "noise_likelihood_weight": 1.0,
         "pretrain_learning_rate": 1e-3,
+        "momentum": 0.9,
         "decay": "cosine",
         "ema": 0.998,
         "noise_ema": 0.998,
@@ -260,18 +262,19 @@ RECIPES: dict[str, dict[str, Any]] = {
     # docs/images.md has the figures.
     "images": {
         "optimizer": "adam",
-        "learning_rate": 5e-4,
+        "learning_rate": 1e-3,
         "noise_optimizer": "adam",
-        "noise_learning_rate": 1e-4,
-        "noise_likelihood_weight": 1e-3,
+        "noise_learning_rate": 2e-4,
+        "noise_likelihood_weight": 2e-4,
         "pretrain_learning_rate": 1e-3,
+        "momentum": 0.5,
         "decay": "constant",
         "ema": 0.99,
         "noise_ema": 0.99,
         "clip_norm": 100.0,
-        "gate_accuracy": 0.85,
+        "gate_accuracy": 0.75,
         "max_noise_run": 1,
-        "min_energy_run": 1,
+        "min_energy_run": 2,
         "hold_noise_after": 1.0,
         "noise_gradient": "path",
         "energy_options": {},
@@ -284,6 +287,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "noise_learning_rate": 1e-5,
         "noise_likelihood_weight": 0.0,
         "pretrain_learning_rate": 1e-3,
+        "momentum": 0.9,
         "decay": "constant",
         "ema": 0.0,
         "noise_ema": 0.0,

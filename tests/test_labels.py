@@ -139,6 +139,31 @@ def test_rows_and_labels_stay_together():
         prepare("moons", FitConfig(), y)
 
 
+def test_labelled_images_are_dequantised_anew_and_hidden_labels_are_left_out(tmp_path):
+    random = np.random.default_rng(0)
+    x, y = random.integers(256, size=(80, 1, 12, 12)).astype(np.uint8), random.integers(3, size=80)
+    np.savez(tmp_path / "images.npz", x=x, y=y)
+    for data, labels in ((x, y), (tmp_path / "images.npz", None)):
+        prepared = prepare(data, FitConfig(labels_per_class=4, batch_size=20), labels)
+        assert prepared.classes == [0, 1, 2]
+        assert int((prepared.labels >= 0).sum()) == 12
+        first, second = (batch for batch, _ in zip(prepared.source.batches(20, 0, 0), range(2)))
+        assert first.y is None
+        assert first.labelled.y.shape == second.labelled.y.shape == (12,)
+        for batch in (first, second):
+            pixels = prepared.scaling.inverse(batch.labelled.z).floor().numpy()
+            for image, label in zip(pixels, batch.labelled.y):
+                assert y[int((x == image).all((1, 2, 3)).argmax())] == label
+                assert (x == image).all((1, 2, 3)).any()
+        by_label = [batch.labelled.z[batch.labelled.y.argsort()] for batch in (first, second)]
+        assert not torch.equal(*by_label)
+    with pytest.raises(ContrastiveError, match="labels of images are in the array y"):
+        prepare(tmp_path / "images.npz", FitConfig(label_column="kind"))
+    words = prepare(x, FitConfig(batch_size=20), np.array(["ape", "bee", ""])[y])
+    assert words.classes == ["ape", "bee"]
+    assert len(words.source.labelled.rows) == int((words.labels >= 0).sum())
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A table with a column of words, a fifth of them empty; the same as an .npz; a finished run."""

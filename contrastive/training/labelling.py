@@ -21,6 +21,7 @@ from contrastive.training.portions import Portions, seeded
 from contrastive.training.prepared import Prepared
 
 _LABEL_SEED, _DRAWS_A_LABEL = 1_000_005, 20
+_IMAGE_LABELS = ("y", "labels")
 Numbered = tuple[Tensor, list[Name]]
 
 
@@ -35,6 +36,11 @@ def with_labels(prepared: Prepared, config: FitConfig) -> Prepared:
     """
     if prepared.classes is None and config.labels_per_class is None and config.label_column is None:
         return prepared
+    if prepared.are_images and config.label_column not in (None, *_IMAGE_LABELS):
+        raise ContrastiveError(
+            f"the labels of images are in the array y or labels of an .npz, not in {config.label_column!r}; or give "
+            "--labels-per-class, 0 for all"
+        )
     z = None
     if isinstance(prepared.source, DensitySource):
         z, y = _density_labels(prepared, config)
@@ -109,7 +115,7 @@ def label_column_in(data: str, config: FitConfig) -> str | None:
     """The run's column of labels, where the file has it: new data need not."""
     if Path(data).suffix.lower() not in tables.SUFFIXES or not Path(data).is_file():
         return None
-    arrays = ["y", "labels"] if config.labels_per_class is not None and data.endswith(".npz") else []
+    arrays = list(_IMAGE_LABELS) if config.labels_per_class is not None and data.endswith(".npz") else []
     wanted = arrays if config.label_column is None else [config.label_column]
     return next((name for name in wanted if name in tables.column_names(data)), None) if wanted else None
 

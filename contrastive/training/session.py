@@ -360,6 +360,7 @@ def _stages(
             optimizer=config.optimizer or "adam",
             learning_rate=config.learning_rate or 1e-3,
             ema=config.ema or 0.0,
+            momentum=0.9 if config.momentum is None else config.momentum,
             **{**common, **decay},
         )
 
@@ -378,6 +379,7 @@ def _stages(
             optimizer=config.noise_optimizer or "adam",
             learning_rate=config.noise_learning_rate or 1e-3,
             ema=config.noise_ema or 0.0,
+            momentum=0.9 if config.momentum is None else config.momentum,
             **common,
         )
         schedule = _schedule(config)
