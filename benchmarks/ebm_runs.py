@@ -31,6 +31,8 @@ class Scale:
             has to learn log q itself, whose size varies by hundreds of nats from image to image: that takes thousands
             of updates, and until then its features are worse than those of random weights. Contrastive divergence has
             no q, so its f is always plain.
+        gaussian: the noise of the row "Gaussian NCE"; without covariances where one of 3,072 pixels by 3,072 would take
+            most of the time.
         glow: options of the flow.
         likelihood_steps: updates of the flow before it meets an energy.
         steps: updates of each energy, and of the flow with it in FCE.
@@ -47,6 +49,7 @@ class Scale:
     data: str
     widths: tuple[int, ...]
     tilted: bool
+    gaussian: str
     glow: dict[str, Any]
     likelihood_steps: int
     steps: int
@@ -65,6 +68,7 @@ SCALES = {
         data="shapes",
         widths=(4, 6, 8),
         tilted=True,
+        gaussian="gaussian",
         glow={"levels": 1, "blocks": 1, "width": 8},
         likelihood_steps=5,
         steps=5,
@@ -80,6 +84,7 @@ SCALES = {
         data="svhn-part",
         widths=(16, 32, 64),
         tilted=True,
+        gaussian="diag-gaussian",
         glow={"levels": 3, "blocks": 2, "width": 32},
         likelihood_steps=500,
         steps=600,
@@ -97,6 +102,7 @@ SCALES = {
         data="svhn",
         widths=(128, 256, 512),
         tilted=False,
+        gaussian="gaussian",
         glow={"preset": "svhn"},
         likelihood_steps=100_000,
         steps=100_000,
@@ -174,7 +180,7 @@ def energy_runs(
         "FCE": {**energy, **start, "method": "fce", **(_TURNS if scale.tilted else {})},
         "fixed-flow NCE": {**energy, **start},
         "fixed-flow NCE, plain": {**plain, **start},
-        "Gaussian NCE": {**energy, "noise": "gaussian"},
+        "Gaussian NCE": {**energy, "noise": scale.gaussian},
     }
     games = [
         run for label in labels if label in settings for run in places.missing(label, scale.seeds, settings[label])
