@@ -152,6 +152,17 @@ def test_evaluate(finished, pictures, tmp_path, capsys):
     assert "(3, 16, 16)" in refused(capsys, f"evaluate {finished} --data {tmp_path / 'large.npy'}")
 
 
+def test_image_distances_are_those_of_the_runs_own_samples(finished, capsys, monkeypatch):
+    """A run at 8 x 8 pixels from 40 of its training images; the flow's samples are far, the data's own are not."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(finished.parent / "cache"))
+    assert main(["evaluate", str(finished), "--image-distances", "40", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["images"] == found["reference_images"] == 40
+    assert found["fd_efficientnet_lite0"] > 0
+    for options in ("--image-distances 1", "--inception-weights w.pth", "--image-distances 20 --data cifar10"):
+        refused(capsys, f"evaluate {finished} {options}")
+
+
 def test_sample(finished, tmp_path, capsys):
     for model, name in [("noise", "a.npz"), ("noise", "b.npy"), ("energy", "c.png")]:
         sampler = "--sampler resampling" if model == "energy" else ""

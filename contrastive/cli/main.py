@@ -27,7 +27,8 @@ _EXAMPLES = {
     "evaluate": """examples:
   contrastive evaluate runs/8gaussians-fce-glow
   contrastive evaluate runs/table-nce-gaussian --data new.csv --json
-  contrastive evaluate runs/table-nce-gaussian --standard-errors""",
+  contrastive evaluate runs/table-nce-gaussian --standard-errors
+  contrastive evaluate runs/pictures-fce-glow --image-distances 10000    # how far the flow's samples are from data""",
     "predict": """examples:
   contrastive predict runs/table-fce-glow --data new.csv --out predictions.csv
   contrastive predict runs/table-fce-glow --data new.csv --out predictions.npz --overwrite
@@ -124,6 +125,15 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--label-column", metavar="COLUMN", help="column of the classes [the run's, if it is there]")
     evaluate.add_argument(
         "--standard-errors", action="store_true", help="of the parameters of an energy such as gaussian, ica, rbm"
+    )
+    evaluate.add_argument(
+        "--image-distances",
+        type=int,
+        metavar="N",
+        help="Frechet and kernel distance of N samples of the noise from N training images (docs/image-measures.md)",
+    )
+    evaluate.add_argument(
+        "--inception-weights", metavar="FILE", help="weights of InceptionV3: FID and KID in their place"
     )
     evaluate.add_argument("--json", action="store_true", help="print JSON")
 
