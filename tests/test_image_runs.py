@@ -281,7 +281,7 @@ def test_the_split_is_the_same_for_every_seed_and_its_parts_are_disjoint():
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ("--noise glow", "--energy conv"),
+        ("--noise glow", "--energy tilted, or conv"),
         ("--energy conv --standardize true", "leave out --standardize"),
         ("--energy conv --batch-size 500", "96 training rows are fewer than a batch of 500"),
         ("--energy conv --bits 9", "bits must be 1 to 8"),
