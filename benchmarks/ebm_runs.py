@@ -126,8 +126,16 @@ _CHANGEABLE = {
     "subsets": "sets of labelled images",
     "supervised_steps": "updates of the supervised network",
 }
-#: So that in a short game both players move.
-_TURNS = {"min_energy_run": 10, "max_noise_run": 5, "hold_noise_after": 0.5}
+
+
+def short_game(steps: int) -> dict[str, Any]:
+    """Settings of an FCE of some hundred updates with a tilted energy.
+
+    Both players get turns; then the noise is held, and the energy begins again from it as it now is: f would else have
+    to learn by how many nats the noise has left q0, and its features would be worse than those of random weights.
+    """
+    turns = {"min_energy_run": 10, "max_noise_run": 5, "hold_noise_after": 0.3}
+    return {**turns, "noise_learning_rate": 1e-4, "restart_energy_every": max(1, round(0.35 * steps))}
 
 
 def energy_parser(doc: str | None, name: str) -> argparse.ArgumentParser:
@@ -177,7 +185,7 @@ def energy_runs(
         {**plain, "energy": "tilted", "energy_options": {"correction": "conv", **options}} if scale.tilted else plain
     )
     settings = {
-        "FCE": {**energy, **start, "method": "fce", **(_TURNS if scale.tilted else {})},
+        "FCE": {**energy, **start, "method": "fce", **(short_game(scale.steps) if scale.tilted else {})},
         "fixed-flow NCE": {**energy, **start},
         "fixed-flow NCE, plain": {**plain, **start},
         "Gaussian NCE": {**energy, "noise": scale.gaussian},

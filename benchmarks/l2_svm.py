@@ -78,7 +78,7 @@ def fit_l2_svm(x: Rows, y: Labels, C: float, *, iterations: int = 100, tolerance
 
 
 def choose_l2_svm(
-    x: Rows, y: Labels, *, grid: Sequence[float] = (1e-4, 1e-3, 1e-2), folds: int = 3, seed: int = 0
+    x: Rows, y: Labels, *, grid: Sequence[float] = (1e-3, 1e-2, 1e-1), folds: int = 3, seed: int = 0
 ) -> L2SVM:
     """The machine whose C has the least error in cross-validation on these rows; the smallest such C."""
     fold = np.random.default_rng(seed).permutation(len(x)) % folds
