@@ -18,6 +18,7 @@ from contrastive.cli.main import main
 from contrastive.config import FitConfig
 from contrastive.data.images import PixelScaling, dequantize
 from contrastive.training.preparation import prepare
+from contrastive.training.run_directory import RunDirectory
 
 MODELS = "--energy conv --energy.widths 8,8 --noise glow --noise.blocks 1 --noise.levels 2 --noise.width 8 --method fce"
 SHORT = "--pretrain-steps 4 --steps 6 --batch-size 16 --evaluate-every 3 --log-partition-draws 1000"
@@ -314,3 +315,11 @@ def test_early_stopping_without_validation_images_is_refused():
     with pytest.raises(ContrastiveError, match="leave none to train, validate or test with"):
         prepare(blobs(100), FitConfig(validation=0.0, early_stopping=3).resolved())
     assert len(prepare(blobs(100), FitConfig(validation=0.0).resolved()).source.rows) == 90
+
+
+def test_images_have_a_recipe_of_their_own_unless_one_is_named(finished):
+    assert FitConfig().resolved(images=True).noise_gradient == "path"
+    assert FitConfig().resolved().recipe == "default"
+    assert FitConfig(recipe="paper").resolved(images=True).noise_gradient == "full"
+    assert FitConfig(noise_gradient="full").resolved(images=True).noise_gradient == "full"
+    assert RunDirectory(finished).read_config().recipe == "images"
