@@ -265,7 +265,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "learning_rate": 1e-3,
         "noise_optimizer": "adam",
         "noise_learning_rate": 2e-4,
-        "noise_likelihood_weight": 2e-4,
+        "noise_likelihood_weight": 1e-4,
         "pretrain_learning_rate": 1e-3,
         "momentum": 0.5,
         "decay": "constant",

@@ -275,10 +275,12 @@ class ContrastiveEstimator(nn.Module):
     # The game, in model coordinates ----------------------------------------------------------------------------
 
     def class_logits(self, z: Float[Tensor, "n *event"]) -> Float[Tensor, "n K"]:
-        """log pi_k + log p(z | class k) = f_k - c_k + log pi_k: terms of the mixture, logits of the posterior."""
+        """Logits of the posterior P(k | z): f_k - c_k + log pi_k, less what all classes of a row have in common."""
         self._require_classes("class_logits")
         assert self.log_class_prior is not None
-        return self._f(z) - self.log_normalizer + self.log_class_prior
+        # log q0 of a tilted energy is that: thousands of nats, and a pass through q for nothing.
+        f = self._checked_f(self.energy.tilt(z), z) if isinstance(self.energy, FollowingEnergy) else self._f(z)
+        return f - self.log_normalizer + self.log_class_prior
 
     def contrast(self, z: Float[Tensor, "n *event"], log_q: Float[Tensor, " n"] | None = None) -> Contrast:
         """Data against noise with the noise held: differentiable in (f, c) alone.

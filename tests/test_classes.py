@@ -354,6 +354,16 @@ def test_classification_counts_known_labels_alone():
     assert classification(estimator, x, torch.full((200,), -1)) == {}
 
 
+@pytest.mark.parametrize("follow", [False, True])
+def test_a_tilted_energy_learns_classes_and_its_posterior_is_that_of_the_class_densities(follow):
+    x, y = two_normals(300, 0)
+    options = {"follow": follow, "widths": [16]}
+    estimator = fit(x, y, energy="tilted", energy_options=options, steps=200, log_partition_draws=0, quiet=True)
+    joint = estimator.class_log_prob(x).double() + estimator.log_class_prior
+    torch.testing.assert_close(estimator.predict_proba(x).double(), joint.softmax(-1), atol=1e-4, rtol=0)
+    assert float((estimator.predict(x) == y).double().mean()) > 0.8
+
+
 def test_the_calibration_error_by_hand():
     """Two bins: 0.6 said and 1 of 2 right, 0.95 said and 2 of 2 right: (0.1 + 0.05) / 2."""
     proba = torch.tensor([[0.6, 0.4], [0.4, 0.6], [0.95, 0.05], [0.05, 0.95]])
@@ -365,7 +375,8 @@ def test_the_calibration_error_by_hand():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"energy": "tilted"}, "cannot have classes"),
+        ({"energy": "gaussian"}, "cannot have classes"),
+        ({"energy": "tilted", "energy_options": {"correction": "gaussian"}}, "cannot have classes"),
         ({"energy_options": {"num_classes": 5}}, "name 2 classes"),
         ({"method": "mle", "noise": "diag-gaussian"}, "leave out the labels"),
         ({"class_prior": "0.1, 0.2, 0.7"}, "2 positive"),

@@ -60,9 +60,8 @@ class Tilted(BuiltOnNoise):
         if bound is not None and not bound > 0:
             raise ContrastiveError(f"the bound of a tilted energy must be positive, got {bound}")
         self.bound = bound
-        over_images = len(event_shape) == 3
-        self.follow = over_images if follow is None else follow
-        name = ("conv" if over_images else "mlp") if correction is None else correction
+        self.follow = len(event_shape) == 3 if follow is None else follow
+        name = default_correction(event_shape) if correction is None else correction
         self.correction = make_energy(name, event_shape=event_shape, **options)
         if isinstance(self.correction, Tilted):
             raise ContrastiveError("the correction of a tilted energy cannot be tilted itself; take another energy")
@@ -101,3 +100,8 @@ class Tilted(BuiltOnNoise):
         """f(x) - log q0(x), within +-bound where there is one."""
         h = self.strength * self.correction(x)
         return h if self.bound is None else self.bound * h.tanh()
+
+
+def default_correction(event_shape: tuple[int, ...]) -> str:
+    """Name of the energy that corrects a noise over such events."""
+    return "conv" if len(event_shape) == 3 else "mlp"

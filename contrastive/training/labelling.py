@@ -15,12 +15,14 @@ from contrastive.data.densities.base import LabelledDensity
 from contrastive.data.images import ImageSet, ImageSource
 from contrastive.data.labels import LabelledSource, Name, encode, hold_out_unlabelled_first, keep_per_class
 from contrastive.data.sources import ArraySource, DatasetSource, DensitySource, Source
+from contrastive.energies.tilted import default_correction
 from contrastive.errors import ContrastiveError
 from contrastive.registry import energies
 from contrastive.training.portions import Portions, seeded
 from contrastive.training.prepared import Prepared
 
 _LABEL_SEED, _DRAWS_A_LABEL = 1_000_005, 20
+_WITH_CLASSES = ("mlp", "tilted", "conv", "conv-small", "conv-large")
 _IMAGE_LABELS = ("y", "labels")
 Numbered = tuple[Tensor, list[Name]]
 
@@ -138,8 +140,8 @@ def with_classes(config: FitConfig, data: Prepared) -> FitConfig:
         raise ContrastiveError(
             f"the labels name {count} classes, but num_classes of the energy is {told}: leave it out"
         )
-    if not _has_classes(config.energy):
-        able = ", ".join(name for name in ("mlp", "conv", "conv-small", "conv-large") if name in energies.names())
+    if not _has_classes(config.energy, data.event_shape, config.energy_options):
+        able = ", ".join(name for name in _WITH_CLASSES if name in energies.names())
         raise ContrastiveError(f"the energy {config.energy!r} cannot have classes; take one of {able}")
     prior = config.class_prior
     if prior == "labelled":
@@ -154,7 +156,9 @@ def class_prior_of(config: FitConfig) -> list[float] | None:
     return None if config.class_prior is None else parse_class_prior(config.class_prior)
 
 
-def _has_classes(energy: str) -> bool:
+def _has_classes(energy: str, event_shape: tuple[int, ...], options: dict[str, Any]) -> bool:
+    if energy == "tilted":  # its correction has them
+        energy = default_correction(event_shape) if options.get("correction") is None else options["correction"]
     return "num_classes" in inspect.signature(energies.load(energy)).parameters
 
 
