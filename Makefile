@@ -40,7 +40,7 @@ test-long: install  ## the property tests on eight times the examples, under new
 	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n 2 --dist worksteal
 
 bench-quick: install  ## every benchmark in its quick form
-	@set -e; for name in $(filter-out grid mixtures,$(basename $(notdir $(wildcard benchmarks/*.py)))); do \
+	@set -e; for name in $(filter-out contrastive_divergence ebm_runs few_labels grid image_sets image_tables l2_svm mixtures,$(basename $(notdir $(wildcard benchmarks/*.py)))); do \
 		echo "== $$name"; $(BIN)/python benchmarks/$$name.py --quick --out runs/quick/$$name; done
 
 lock: install  ## write constraints.txt anew from what is installed

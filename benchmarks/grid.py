@@ -51,7 +51,7 @@ def run_grid(settings: Sequence[tuple[str, dict[str, Any]]], out: Path, jobs: in
             futures[pool.submit(_fit, fields, path)] = (label, path)
         for future in tqdm(as_completed(futures), total=len(futures), unit="fit", desc=out.name):
             future.result()
-    return [_read(label, path) for label, path in futures.values()]
+    return [read_result(label, path) for label, path in futures.values()]
 
 
 def provenance() -> dict[str, Any]:
@@ -79,7 +79,7 @@ def one_thread() -> None:
 
 def _fit(settings: dict[str, Any], path: Path) -> None:
     from contrastive.training import api
-    from contrastive.training.preparation import prepare
+    from contrastive.training.preparation import holds_images, prepare
     from contrastive.training.progress import Progress
     from contrastive.training.run_directory import RunDirectory
     from contrastive.training.session import begin, make_estimator
@@ -90,7 +90,8 @@ def _fit(settings: dict[str, Any], path: Path) -> None:
     fields = dict(settings)
     density = fields.pop("density", None)
     resume = directory.config_path.exists()
-    config = directory.read_config() if resume else FitConfig(**fields, out=str(path)).resolved()
+    images = holds_images(fields["data"], fields.get("columns"))
+    config = directory.read_config() if resume else FitConfig(**fields, out=str(path)).resolved(images=images)
     data = prepare(config.data if density is None else density(), config)
     estimator = make_estimator(config, data)
     if not resume:
@@ -99,7 +100,8 @@ def _fit(settings: dict[str, Any], path: Path) -> None:
     api.run(config, estimator, data, directory, Progress(quiet=True), resume=resume)
 
 
-def _read(label: str, path: Path) -> Result:
+def read_result(label: str, path: Path) -> Result:
+    """A finished run from its directory."""
     summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
     metrics = [json.loads(line) for line in (path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     return Result(label, path, summary, metrics)

@@ -39,6 +39,12 @@ class FitConfig:
     standardize: bool | None = option(None, "fit in standardised coordinates [tables: yes, densities: no]")
     validation: float = option(0.1, "share of a table's rows held out for early stopping")
     test: float = option(0.1, "share of a table's rows held out for the reported log-densities")
+    label_column: str | None = option(
+        None, "column of a table, or array of an .npz, with the classes; empty: unlabelled"
+    )
+    labels_per_class: int | None = option(None, "hide all labels of the training rows but this many a class; 0 is none")
+    label_seed: int = option(0, "seed of which labels stay")
+    class_prior: str | None = option(None, "share of each class, comma-separated; or 'labelled': of the labels [equal]")
 
     data_root: str = option("data", "images: folder of the named sets")
     image_size: int | None = option(None, "images: height and width [named sets: 32; else as they are]")
@@ -62,12 +68,18 @@ class FitConfig:
 
     defensive_share: float | None = option(None, "of the energy's noise, from a Gaussian [learned noise: 0.1; else 0]")
 
-    recipe: Literal["default", "paper"] = option("default", "default: measures best; paper: Gao et al. 2020")
+    recipe: Literal["default", "images", "paper"] | None = option(
+        None, "default and images: measure best on vectors, on images; paper: Gao et al. 2020 [by the data]"
+    )
     steps: int = option(10_000, "updates of both players together")
+    energy_steps: int = option(0, "fce: updates of the energy alone before the game, the noise held")
     pretrain_steps: int | None = option(None, "maximum-likelihood updates of the noise before [nce with a flow: 5000]")
     batch_size: int | None = option(None, "data points an update [1000, images 64, or all rows of a smaller table]")
     seed: int = option(0, "seed of everything random")
     device: str = option("cpu", "torch device")
+    precision: Literal["float32", "bf16"] = option("float32", "bf16: the networks run in it, log-densities never do")
+    compile: bool = option(False, "torch.compile the models: worth its minutes of compiling on a GPU")
+    accumulate: int = option(1, "a batch is taken in this many parts, whose gradients are summed: for less memory")
 
     schedule: Literal["gate", "alternate"] = option("gate", "who moves next in fce")
     gate_on: Literal["accuracy", "divergence"] = option("accuracy", "gate: of telling data from noise; or 2 JSD, nats")
@@ -80,8 +92,15 @@ class FitConfig:
     energy_updates: int = option(5, "alternate: updates of the energy in a turn")
     noise_updates: int = option(1, "alternate: updates of the noise in a turn")
     hold_noise_after: float | None = option(None, "fce: share of the steps after which the noise is held; 1 is never")
-    noise_gradient: Literal["full", "path"] = option("full", "of V; path: less noise, biased while f is wrong")
+    noise_gradient: Literal["full", "path"] | None = option(None, "of V; path: less noise, biased while f is wrong")
     restart_energy_every: int = option(0, "updates after which a tilted energy begins again from the noise; 0 is never")
+
+    label_weight: float = option(1.0, "weight of the labels' cross-entropy in the energy's loss")
+    labelled_batch_size: int | None = option(None, "labelled rows an update [64, or all of fewer]")
+    contrast_weight: float = option(1.0, "weight of the contrast in the energy's loss; 0: labels alone, in nce")
+    vat_weight: float = option(0.0, "weight of virtual adversarial training in the energy's loss; 0 is none")
+    vat_epsilon: float | None = option(None, "length of its step, in model coordinates [0.05 sqrt(d)]")
+    vat_power_iterations: int = option(1, "with which the direction of its step is found")
 
     optimizer: Literal["adam", "adamax", "ngd"] | None = option(
         None, "optimiser of the energy; ngd: normalised gradient descent"
@@ -91,6 +110,7 @@ class FitConfig:
     noise_learning_rate: float | None = option(None, "learning rate of the noise in fce")
     noise_likelihood_weight: float | None = option(None, "weight of the log-likelihood in the noise's loss in fce")
     pretrain_learning_rate: float | None = option(None, "learning rate of the noise in pre-training")
+    momentum: float | None = option(None, "Adam's first beta in the game")
     decay: Literal["cosine", "constant"] | None = option(None, "learning rates over the run")
     ema: float | None = option(None, "moving average of the energy; 0 is none")
     noise_ema: float | None = option(None, "moving average of the noise; 0 is none")
@@ -101,6 +121,7 @@ class FitConfig:
     checkpoint_every: int | None = option(None, "updates between checkpoints [as evaluate_every]")
     test_rows: int | None = option(None, "most held-out rows that are scored at the end [images: 10,000; else all]")
     log_partition_draws: int = option(20_000, "noise draws for the interval of log Z at the end; 0 leaves it out")
+    tensorboard: bool = option(False, "write figures and sample grids for TensorBoard, to RUN/tensorboard")
     out: str | None = option(None, "run directory [runs/DATA-METHOD-NOISE]")
 
     energy_options: Options = option({}, "")
@@ -110,7 +131,7 @@ class FitConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "energy_updates", "noise_updates", "max_noise_run", "min_energy_run"):
             _require(self, name, lambda v: v >= 1, "at least 1")
-        for name in ("evaluate_every", "checkpoint_every", "image_size", "test_rows"):
+        for name in ("evaluate_every", "checkpoint_every", "accumulate", "image_size", "test_rows"):
             _require(self, name, lambda v: v >= 1, "at least 1")
         for name in ("noise_likelihood_weight", "pretrain_steps", "early_stopping", "seed", "restart_energy_every"):
             _require(self, name, lambda v: v >= 0, "at least 0")
@@ -118,8 +139,21 @@ class FitConfig:
             _require(self, name, lambda v: 0 < v < float("inf"), "positive")
         for name in ("learning_rate", "noise_learning_rate", "pretrain_learning_rate"):
             _require(self, name, lambda v: 0 < v < float("inf"), "positive")
-        for name in ("ema", "noise_ema", "validation", "test", "gate_memory"):
+        for name in ("ema", "noise_ema", "momentum", "validation", "test", "gate_memory"):
             _require(self, name, lambda v: 0 <= v < 1, "in [0, 1)")
+        for name in ("label_weight", "contrast_weight", "vat_weight"):
+            _require(self, name, lambda v: 0 <= v < float("inf"), "at least 0")
+        for name in ("labelled_batch_size", "vat_power_iterations"):
+            _require(self, name, lambda v: v >= 1, "at least 1")
+        for name in ("labels_per_class", "label_seed", "energy_steps"):
+            _require(self, name, lambda v: v >= 0, "at least 0")
+        _require(self, "vat_epsilon", lambda v: 0 < v < float("inf"), "positive")
+        if self.class_prior is not None and not isinstance(self.class_prior, str):
+            object.__setattr__(self, "class_prior", ", ".join(f"{share:.17g}" for share in self.class_prior))
+        if self.method != "nce" and not self.contrast_weight:
+            raise ContrastiveError("contrast_weight 0 is for method nce: without contrast the noise cannot play")
+        if self.energy_steps and self.method != "fce":
+            raise ContrastiveError("energy_steps is for method fce: in nce the noise is held anyway")
         _require(self, "hold_noise_after", lambda v: 0 < v <= 1, "in (0, 1]")
         _require(self, "defensive_share", lambda v: 0 <= v < 1, "in [0, 1)")
         _require(self, "log_partition_draws", lambda v: v == 0 or v >= 1000, "0, or at least 1000")
@@ -131,8 +165,11 @@ class FitConfig:
         if self.validation + self.test >= 1:
             raise ContrastiveError(f"validation + test is {self.validation + self.test:g}, nothing is left to fit")
 
-    def resolved(self) -> "FitConfig":
+    def resolved(self, *, images: bool = False) -> "FitConfig":
         """This config with the recipe's values where a field is None, and the noise of the run at `init_noise`.
+
+        Args:
+            images: whether the data are images, which decides the recipe where none is named.
 
         Raises:
             ContrastiveError: if that is no run or has another noise, or an energy was asked of method mle.
@@ -143,13 +180,15 @@ class FitConfig:
             if self.energy not in ("mlp", "noise"):
                 raise ContrastiveError(f"method mle fits the noise alone: leave out --energy {self.energy}")
             self = dataclasses.replace(self, energy="noise", energy_options={})
-        recipe = RECIPES[self.recipe]
+        name = self.recipe or ("images" if images else "default")
+        recipe = RECIPES[name]
         filled = {name: value for name, value in recipe.items() if getattr(self, name, 0) is None}
         energy_options = {**recipe["energy_options"], **self.energy_options} if self.energy == "mlp" else None
         every = self.evaluate_every or max(50, self.steps // 40)
         return dataclasses.replace(
             self,
             **filled,
+            recipe=name,
             energy_options=self.energy_options if energy_options is None else energy_options,
             evaluate_every=every,
             checkpoint_every=self.checkpoint_every or every,
@@ -208,6 +247,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "noise_learning_rate": 1e-3,
         "noise_likelihood_weight": 1.0,
         "pretrain_learning_rate": 1e-3,
+        "momentum": 0.9,
         "decay": "cosine",
         "ema": 0.998,
         "noise_ema": 0.998,
@@ -216,6 +256,27 @@ RECIPES: dict[str, dict[str, Any]] = {
         "max_noise_run": 20,
         "min_energy_run": 40,
         "hold_noise_after": 0.3,
+        "noise_gradient": "full",
+        "energy_options": {},
+    },
+    # docs/images.md has the figures.
+    "images": {
+        "optimizer": "adam",
+        "learning_rate": 1e-3,
+        "noise_optimizer": "adam",
+        "noise_learning_rate": 2e-4,
+        "noise_likelihood_weight": 2e-4,
+        "pretrain_learning_rate": 1e-3,
+        "momentum": 0.5,
+        "decay": "constant",
+        "ema": 0.99,
+        "noise_ema": 0.99,
+        "clip_norm": 100.0,
+        "gate_accuracy": 0.75,
+        "max_noise_run": 1,
+        "min_energy_run": 2,
+        "hold_noise_after": 1.0,
+        "noise_gradient": "path",
         "energy_options": {},
     },
     # Gao et al. (2020), section 4 and tables 5 and 7. The accuracy gate's threshold is not in the paper.
@@ -226,6 +287,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "noise_learning_rate": 1e-5,
         "noise_likelihood_weight": 0.0,
         "pretrain_learning_rate": 1e-3,
+        "momentum": 0.9,
         "decay": "constant",
         "ema": 0.0,
         "noise_ema": 0.0,
@@ -234,6 +296,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "max_noise_run": 1_000_000,
         "min_energy_run": 1,
         "hold_noise_after": 1.0,
+        "noise_gradient": "full",
         "energy_options": {"activation": "leaky-relu"},
     },
 }

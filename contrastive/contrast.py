@@ -1,9 +1,11 @@
 """What comes of holding data against noise."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import softplus
@@ -34,6 +36,24 @@ class Contrast:
     data_loss: Float[Tensor, ""]
     noise_loss: Float[Tensor, ""]
     log_noise_ratio: float
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Contrast]") -> "Contrast":
+        """The contrast of a batch from those of its parts."""
+        r_data, r_noise = torch.cat([part.r_data for part in parts]), torch.cat([part.r_noise for part in parts])
+        data_loss = torch.stack([part.data_loss * len(part.r_data) for part in parts]).sum() / len(r_data)
+        noise_loss = torch.stack([part.noise_loss * len(part.r_noise) for part in parts]).sum() / len(r_noise)
+        return cls(r_data, r_noise, data_loss, noise_loss, parts[0].log_noise_ratio)
+
+    def detached(self) -> "Contrast":
+        """The same numbers without their graph."""
+        return Contrast(
+            self.r_data.detach(),
+            self.r_noise.detach(),
+            self.data_loss.detach(),
+            self.noise_loss.detach(),
+            self.log_noise_ratio,
+        )
 
     @property
     def loss(self) -> Float[Tensor, ""]:

@@ -19,11 +19,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Float, Num
+from jaxtyping import Float, Int, Num
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from contrastive.batching import rows_at_once
+from contrastive.class_prior import log_class_prior
 from contrastive.contrast import Contrast, Value
 from contrastive.data.scaling import Coordinates, Scaling
 from contrastive.errors import ContrastiveError
@@ -35,6 +36,7 @@ from contrastive.optimal_normalizer import optimal_log_normalizer
 from contrastive.protocols import (
     AdaptiveNoise,
     EnergyModel,
+    FollowingEnergy,
     NoiseAwareEnergy,
     NoiseModel,
     draw,
@@ -51,8 +53,9 @@ if TYPE_CHECKING:
 class ContrastiveEstimator(nn.Module):
     """An energy-based model p(x) = exp(f(x) - c), learned by telling data from noise.
 
-    With a K-class energy, f and c have K entries and the density is the equal mixture
-    log p(x) = logsumexp_k(f_k(x) - c_k) - log K.
+    With a K-class energy, f and c have K entries and the density is the mixture
+    log p(x) = logsumexp_k(f_k(x) - c_k + log pi_k), pi the class prior (Gao et al. 2020, section 3.4). Its classes are
+    also a classifier: P(k | x) is the softmax of f_k(x) - c_k + log pi_k.
 
     `log_prob`, `unnormalized_log_prob`, `log_ratio`, `value`, `sample` and `sample_noise` speak the data's ORIGINAL
     units and count the log-determinant of `scaling`. `contrast` and `contrast_through_noise`, the two lines that a
@@ -69,6 +72,7 @@ class ContrastiveEstimator(nn.Module):
         defence: a wide noise that shares the energy's draws with `noise` while it learns (`DefensiveMixture`): a flow
             has light tails, and where it never comes f is free to be too high.
         defensive_share: of those draws.
+        class_prior: pi, one positive number a class of a K-class energy, scaled to sum to 1; equal unless told.
 
     Raises:
         ContrastiveError: if the noise is not one, cannot adapt where it should, or a number is out of range.
@@ -82,6 +86,8 @@ class ContrastiveEstimator(nn.Module):
         torch.Size([5])
     """
 
+    log_class_prior: Tensor | None
+
     def __init__(
         self,
         energy: EnergyModel,
@@ -94,6 +100,7 @@ class ContrastiveEstimator(nn.Module):
         scaling: Coordinates | None = None,
         defence: NoiseModel | None = None,
         defensive_share: float = 0.1,
+        class_prior: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         if isinstance(noise, Distribution):
@@ -124,6 +131,8 @@ class ContrastiveEstimator(nn.Module):
         self.adapt_noise = adapt_noise
         self.num_classes: int | None = getattr(energy, "num_classes", None)
         self.log_normalizer = nn.Parameter(torch.zeros(() if self.num_classes is None else (self.num_classes,)))
+        # Not in the state: it is a setting, and checkpoints without classes have none.
+        self.register_buffer("log_class_prior", log_class_prior(class_prior, self.num_classes), persistent=False)
         self.scaling: Coordinates = scaling or Scaling.identity(tuple(noise.event_shape))
         self.defence, self.defensive_share = defence, defensive_share
         self.introduce_noise()
@@ -143,9 +152,25 @@ class ContrastiveEstimator(nn.Module):
 
     def class_log_prob(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch K"]:
         """log p(x | class k) = f_k(x) - c_k for a K-class energy."""
-        if self.num_classes is None:
-            raise ContrastiveError("this energy has no classes; class_log_prob needs f of shape (batch, K)")
+        self._require_classes("class_log_prob")
         return self.unnormalized_log_prob(x) - self.log_normalizer
+
+    def predict_proba(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch K"]:
+        """P(class k | x), given that x is data and no noise: the softmax of f_k(x) - c_k + log pi_k.
+
+        Raises:
+            ContrastiveError: for an energy without classes.
+        """
+        self._require_classes("predict_proba")
+        return self.class_logits(self.model_coordinates(x)).softmax(-1)
+
+    def predict(self, x: Float[Tensor, "batch *event"]) -> Int[Tensor, " batch"]:
+        """The most probable class of each point, from 0 to K - 1.
+
+        Raises:
+            ContrastiveError: for an energy without classes.
+        """
+        return self.predict_proba(x).argmax(-1)
 
     def unnormalized_log_prob(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *classes"]:
         """f(x), c not subtracted: shape `(batch,)`, or `(batch, K)`."""
@@ -202,11 +227,17 @@ class ContrastiveEstimator(nn.Module):
 
         return extract_features(self, x, layers, **settings).values
 
-    def fit(self, x: Any, **settings: Any) -> "ContrastiveEstimator":
-        """Fit to an array, tensor, map-style `Dataset` or density; see `contrastive.training.fit_estimator`."""
+    def fit(self, x: Any, y: Any = None, **settings: Any) -> "ContrastiveEstimator":
+        """Fit to an array, tensor, map-style `Dataset` or density; see `contrastive.training.fit_estimator`.
+
+        Args:
+            x: the data.
+            y: for an energy with classes, one label a row; -1 is unlabelled.
+            **settings: of the training.
+        """
         from contrastive.training import fit_estimator
 
-        fit_estimator(self, x, **settings)
+        fit_estimator(self, x, y, **settings)
         return self
 
     def log_partition(self, method: str = "auto", **settings: Any) -> "LogPartition":
@@ -242,6 +273,12 @@ class ContrastiveEstimator(nn.Module):
         return standard_errors(self, x, **settings)
 
     # The game, in model coordinates ----------------------------------------------------------------------------
+
+    def class_logits(self, z: Float[Tensor, "n *event"]) -> Float[Tensor, "n K"]:
+        """log pi_k + log p(z | class k) = f_k - c_k + log pi_k: terms of the mixture, logits of the posterior."""
+        self._require_classes("class_logits")
+        assert self.log_class_prior is not None
+        return self._f(z) - self.log_normalizer + self.log_class_prior
 
     def contrast(self, z: Float[Tensor, "n *event"], log_q: Float[Tensor, " n"] | None = None) -> Contrast:
         """Data against noise with the noise held: differentiable in (f, c) alone.
@@ -296,6 +333,11 @@ class ContrastiveEstimator(nn.Module):
         count = torch.Size([self._draws_for(len(z))])
         if isinstance(self.noise, AdaptiveNoise):
             z_noise, log_q_noise = self.noise.rsample_and_log_prob(count)
+            if path_only and self._energy_follows(self.noise):
+                contrast, log_q = self._contrast(z, None, z_noise, None), self.noise.log_prob(z)
+                # The noise's own log-density at the data stays in the graph, as it does below.
+                r_data = contrast.r_data + (log_q.detach() - log_q)
+                return replace(contrast, r_data=r_data, data_loss=contrast.data_loss.detach())
             if path_only:
                 log_q_noise = log_prob_of_point(self.noise, z_noise)
             contrast = self._contrast(z, self.noise.log_prob(z), z_noise, log_q_noise)
@@ -349,29 +391,48 @@ class ContrastiveEstimator(nn.Module):
     # One formula each ------------------------------------------------------------------------------------------
 
     def _against(self, noise: NoiseModel, z: Tensor, log_q: Tensor | None) -> Contrast:
+        count = self._draws_for(len(z))
+        if self._energy_follows(noise):
+            return self._contrast(z, None, noise.sample(torch.Size([count])), None)
         with torch.no_grad():
-            z_noise, log_q_noise = draw(noise, self._draws_for(len(z)))
+            z_noise, log_q_noise = draw(noise, count)
             log_q = noise.log_prob(z) if log_q is None else log_q
         return self._contrast(z, log_q, z_noise, log_q_noise)
 
-    def _contrast(self, z: Tensor, log_q: Tensor, z_noise: Tensor, log_q_noise: Tensor) -> Contrast:
+    def _contrast(self, z: Tensor, log_q: Tensor | None, z_noise: Tensor, log_q_noise: Tensor | None) -> Contrast:
         # One pass over data and noise: twice the rows cost less than two calls.
-        r = self._r(torch.cat([z, z_noise.to(z.dtype)]), torch.cat([log_q, log_q_noise]))
+        both = None if log_q is None or log_q_noise is None else torch.cat([log_q, log_q_noise])
+        r = self._r(torch.cat([z, z_noise.to(z.dtype)]), both)
         r_data, r_noise = r[: len(z)], r[len(z) :]
         data_losses, noise_losses = self.objective(r_data, r_noise, self.noise_ratio)
         return Contrast(r_data, r_noise, data_losses.mean(), noise_losses.mean(), math.log(self.noise_ratio))
 
-    def _r(self, z: Tensor, log_q: Tensor) -> Tensor:
+    def _r(self, z: Tensor, log_q: Tensor | None) -> Tensor:
+        """The log-ratio; `log_q` is None where the energy follows the noise, whose log-density then cancels."""
+        if log_q is None:
+            assert isinstance(self.energy, FollowingEnergy)
+            return self._mixture(self._checked_f(self.energy.tilt(z), z)) - math.log(self.noise_ratio)
         return self._model_log_prob(z) - log_q - math.log(self.noise_ratio)
 
+    def _energy_follows(self, noise: NoiseModel) -> bool:
+        return isinstance(self.energy, FollowingEnergy) and self.energy.follows(noise)
+
     def _model_log_prob(self, z: Tensor) -> Tensor:
-        log_p = self._f(z) - self.log_normalizer
+        return self._mixture(self._f(z))
+
+    def _mixture(self, f: Tensor) -> Tensor:
+        if self.log_class_prior is None:
+            return f - self.log_normalizer
+        return torch.logsumexp(f - self.log_normalizer + self.log_class_prior, dim=-1)
+
+    def _require_classes(self, what: str) -> None:
         if self.num_classes is None:
-            return log_p
-        return torch.logsumexp(log_p, dim=-1) - math.log(self.num_classes)
+            raise ContrastiveError(f"this energy has no classes; {what} needs f of shape (batch, K)")
 
     def _f(self, z: Tensor) -> Tensor:
-        f = self.energy(z)
+        return self._checked_f(self.energy(z), z)
+
+    def _checked_f(self, f: Tensor, z: Tensor) -> Tensor:
         expected = (len(z),) if self.num_classes is None else (len(z), self.num_classes)
         if f.shape != expected:
             raise ContrastiveError(

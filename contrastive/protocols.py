@@ -116,6 +116,19 @@ class NoiseAwareEnergy(Protocol):
 
 
 @runtime_checkable
+class FollowingEnergy(Protocol):
+    """An energy f(x) = log q(x) + h(x) that may be built on the noise as it is at any moment: log q cancels in r."""
+
+    def follows(self, noise: NoiseModel) -> bool:
+        """Whether f is built on `noise` itself."""
+        ...
+
+    def tilt(self, x: Tensor) -> Tensor:
+        """h(x), shape `(batch,)`, or `(batch, K)` for K classes."""
+        ...
+
+
+@runtime_checkable
 class BridgedEnergy(Protocol):
     """An energy that is log q plus a sum of log-ratios, each learned for itself (`bridges`)."""
 

@@ -8,7 +8,16 @@ import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 #: What benchmarks share; these are none.
-SHARED = {"contrastive_divergence", "ebm_runs", "grid", "image_sets", "l2_svm", "mixtures"}
+SHARED = {
+    "contrastive_divergence",
+    "ebm_runs",
+    "few_labels",
+    "grid",
+    "image_sets",
+    "image_tables",
+    "l2_svm",
+    "mixtures",
+}
 
 
 @pytest.mark.parametrize("name", sorted(p.stem for p in BENCHMARKS.glob("*.py") if p.stem not in SHARED))

@@ -1,5 +1,6 @@
 """Built-in energies: log Z against quadrature and enumeration, recovery by NCE, the tilted energy's base."""
 
+import copy
 import itertools
 import json
 import math
@@ -319,6 +320,75 @@ def test_a_tilted_energy_takes_noises_that_are_no_modules():
     estimator = ContrastiveEstimator(make_energy("tilted", event_shape=(2,)), make_density("banana"))
     estimator.fit("banana", steps=5, quiet=True)
     assert estimator.log_prob(torch.zeros(3, 2)).isfinite().all()
+
+
+# A tilted energy that follows the noise ------------------------------------------------------------------------------
+
+
+def following(num_classes=None):
+    """An adapting estimator whose energy follows, and one that has the same numbers in a frozen copy."""
+    torch.manual_seed(0)
+    noise = make_noise("glow", event_shape=(2,), depth=2, width=8)
+    noise.initialize(torch.randn(50, 2))
+    noise = noise.double()
+    options = {"widths": (8,), "num_classes": num_classes}
+    follows = make_energy("tilted", event_shape=(2,), follow=True, **options).double()
+    copied = make_energy("tilted", event_shape=(2,), **options).double()
+    copied.load_state_dict(follows.state_dict())
+    copied.start_from(noise)
+    copied.restart_from(noise)
+    with torch.no_grad():
+        for energy in (follows, copied):
+            energy.strength.fill_(0.7)
+    estimators = [ContrastiveEstimator(energy, noise, adapt_noise=True).double() for energy in (follows, copied)]
+    with torch.no_grad():
+        for estimator in estimators:
+            estimator.log_normalizer.fill_(0.3)
+    return estimators
+
+
+@pytest.mark.parametrize("num_classes", [None, 3])
+@pytest.mark.parametrize("way", ["energy", "path", "full"])
+def test_an_energy_that_follows_has_the_log_ratios_and_gradients_of_one_on_a_copy(way, num_classes):
+    z, found = torch.randn(40, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1)), []
+    for estimator in following(num_classes):
+        torch.manual_seed(2)
+        if way == "energy":
+            contrast = estimator.contrast(z)
+            own = [estimator.log_normalizer, *(p for p in estimator.energy.parameters() if p.requires_grad)]
+            gradient = torch.autograd.grad(contrast.loss, own)
+        else:
+            contrast = estimator.contrast_through_noise(z, path_only=way == "path")
+            loss = contrast.value + 0.1 * contrast.r_data.mean()
+            gradient = torch.autograd.grad(loss, list(estimator.noise.parameters()))
+        found.append([contrast.r_data, contrast.r_noise, *gradient])
+    assert any(float(g.detach().abs().max()) > 1e-3 for g in found[0][2:])
+    for followed, copied in zip(*found):
+        torch.testing.assert_close(followed, copied, atol=1e-9, rtol=1e-7)
+
+
+def test_an_energy_that_follows_is_log_q_plus_the_tilt_wherever_the_noise_goes():
+    estimator = following()[0]
+    twin, x = copy.deepcopy(estimator), torch.randn(20, 2, dtype=torch.float64)
+    before = twin.log_prob(x)
+    with torch.no_grad():
+        for parameter in estimator.noise.parameters():
+            parameter.add_(0.2)
+    torch.testing.assert_close(estimator.energy(x), estimator.noise.log_prob(x) + estimator.energy.tilt(x))
+    assert not torch.allclose(estimator.log_prob(x), before)
+    torch.testing.assert_close(twin.log_prob(x), before)  # a copy of the estimator follows the copy's noise
+    assert not [name for name in estimator.energy.state_dict() if name.startswith("base")]
+
+
+def test_a_run_whose_energy_follows_plays_loads_and_resumes(tmp_path):
+    settings = {"energy": "tilted", "energy_options": {"follow": True, "widths": [8]}, "noise": "glow", "quiet": True}
+    settings |= {"noise_options": {"depth": 2, "width": 8}, "method": "fce", "schedule": "alternate", "steps": 60}
+    fitted = fit("moons", noise_gradient="path", defensive_share=0.0, out=str(tmp_path / "run"), **settings)
+    loaded, x = load(tmp_path / "run"), torch.randn(20, 2)
+    torch.testing.assert_close(loaded.log_prob(x), fitted.log_prob(x))
+    assert loaded.energy.follows(loaded.noise)
+    torch.testing.assert_close(loaded.log_ratio(x), loaded.energy.tilt(x) - loaded.log_normalizer, atol=1e-4, rtol=0)
+    assert float(loaded.energy.tilt(x).abs().max()) > 1e-3
 
 
 # Refusals ------------------------------------------------------------------------------------------------------------

@@ -142,7 +142,8 @@ def test_sizes_that_differ_and_empty_folders_are_refused(pictures, tmp_path_fact
 
 
 def test_many_pictures_are_decoded_once(pictures, tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    cache = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     direct = read_images(str(pictures), ImageOptions(size=8)).pixels
     monkeypatch.setattr(folder, "_KEPT_FROM", 2)
     first = read_images(str(pictures), ImageOptions(size=8)).pixels
@@ -152,6 +153,9 @@ def test_many_pictures_are_decoded_once(pictures, tmp_path_factory, monkeypatch)
     assert isinstance(second, np.memmap)
     assert np.array_equal(first, direct)
     assert np.array_equal(second, direct)
+    (kept,) = cache.glob("contrastive/pixels/*.npy")
+    kept.write_bytes(kept.read_bytes()[:200])
+    assert np.array_equal(read_images(str(pictures), ImageOptions(size=8)).pixels, direct), "damaged: decoded anew"
     Image.fromarray(np.zeros((12, 12, 3), np.uint8)).save(pictures / "cats" / "a.png")
     assert read_images(str(pictures), ImageOptions(size=8)).pixels[0].max() == 0
 

@@ -5,6 +5,8 @@ import json
 import re
 import subprocess
 import sys
+import types
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from contrastive.cli.main import main
 from contrastive.config import FitConfig
 from contrastive.data.images import PixelScaling, dequantize
 from contrastive.training.preparation import prepare
+from contrastive.training.run_directory import RunDirectory
 
 MODELS = "--energy conv --energy.widths 8,8 --noise glow --noise.blocks 1 --noise.levels 2 --noise.width 8 --method fce"
 SHORT = "--pretrain-steps 4 --steps 6 --batch-size 16 --evaluate-every 3 --log-partition-draws 1000"
@@ -150,6 +153,17 @@ def test_evaluate(finished, pictures, tmp_path, capsys):
     assert "(3, 16, 16)" in refused(capsys, f"evaluate {finished} --data {tmp_path / 'large.npy'}")
 
 
+def test_image_distances_are_those_of_the_runs_own_samples(finished, capsys, monkeypatch):
+    """A run at 8 x 8 pixels from 40 of its training images; the flow's samples are far, the data's own are not."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(finished.parent / "cache"))
+    assert main(["evaluate", str(finished), "--image-distances", "40", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["images"] == found["reference_images"] == 40
+    assert found["fd_efficientnet_lite0"] > 0
+    for options in ("--image-distances 1", "--inception-weights w.pth", "--image-distances 20 --data cifar10"):
+        refused(capsys, f"evaluate {finished} {options}")
+
+
 def test_sample(finished, tmp_path, capsys):
     for model, name in [("noise", "a.npz"), ("noise", "b.npy"), ("energy", "c.png")]:
         sampler = "--sampler resampling" if model == "energy" else ""
@@ -175,6 +189,67 @@ def test_maximum_likelihood_alone_reports_the_noise(pictures, tmp_path):
     assert (estimator.scaling.bits, estimator.scaling.logit) == (5, 0.05)
     x = dequantize(torch.from_numpy(blobs()[:5]), 5)
     torch.testing.assert_close(estimator.log_prob(x), estimator.noise_log_prob(x), rtol=1e-5, atol=1e-2)
+
+
+def test_a_game_begins_with_the_noise_of_a_run_by_likelihood(pictures, tmp_path, capsys):
+    noise = "--noise glow --noise.blocks 1 --noise.levels 1 --noise.width 8 --batch-size 16 --quiet --no-report"
+    assert main(f"fit --data {pictures} {noise} --method mle --steps 3 --out {tmp_path / 'mle'}".split()) == 0
+    game = "--method fce --energy conv --energy.widths 8 --steps 1 --batch-size 16 --log-partition-draws 0"
+    rest = f"--quiet --no-report --init-noise {tmp_path / 'mle'}"
+    assert main(f"fit --data {pictures} {game} {rest} --seed 1 --out {tmp_path / 'fce'}".split()) == 0
+    before, after = (json.loads((tmp_path / name / "summary.json").read_text()) for name in ("mle", "fce"))
+    assert after["bits_per_dim_noise"] == pytest.approx(before["bits_per_dim_noise"], abs=1e-6)
+    capsys.readouterr()
+    assert "--bits and --logit" in refused(
+        capsys, f"fit --data {pictures} {game} {rest} --bits 5 --out {tmp_path / 'x'}"
+    )
+
+
+class FakeWriter:
+    """Stands for torch.utils.tensorboard.SummaryWriter, which is not installed here."""
+
+    made: ClassVar[list["FakeWriter"]] = []
+
+    def __init__(self, log_dir, purge_step=None):
+        self.log_dir, self.purge_step, self.scalars, self.images = log_dir, purge_step, [], []
+        FakeWriter.made.append(self)
+
+    def add_scalar(self, name, value, step):
+        self.scalars.append((name, value, step))
+
+    def add_image(self, name, image, step, dataformats):
+        assert dataformats == "HWC"
+        self.images.append((name, image.shape, step))
+
+    def flush(self):
+        pass
+
+
+def test_tensorboard_gets_figures_and_grids(pictures, tmp_path, monkeypatch):
+    module = types.ModuleType("torch.utils.tensorboard")
+    module.SummaryWriter = FakeWriter
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    FakeWriter.made.clear()
+    out = tmp_path / "run"
+    assert main(f"fit --data {pictures} {MODELS} {SHORT} --tensorboard --quiet --no-report --out {out}".split()) == 0
+    (writer,) = FakeWriter.made
+    assert writer.log_dir == str(out / "tensorboard")
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    written = [(value, step) for name, value, step in writer.scalars if name == "bits_per_dim_noise"]
+    assert written == [(line["bits_per_dim_noise"], line["updates"]) for line in lines]
+    assert [(name, step) for name, _, step in writer.images] == [("samples", step) for step in (3, 4, 7, 10)]
+
+
+def test_tensorboard_that_is_not_installed_is_asked_for_before_anything_is_written(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    out = tmp_path / "run"
+    assert "pip install 'contrastive[tensorboard]'" in refused(capsys, f"fit --data moons --tensorboard --out {out}")
+    assert not out.exists()
+    module = types.ModuleType("torch.utils.tensorboard")
+    module.SummaryWriter = FakeWriter
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    with pytest.raises(ContrastiveError, match="needs a run that is kept"):
+        fit("moons", steps=1, tensorboard=True, quiet=True)
 
 
 def test_arrays_of_uint8_are_images_and_floats_are_not():
@@ -207,7 +282,7 @@ def test_the_split_is_the_same_for_every_seed_and_its_parts_are_disjoint():
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ("--noise glow", "--energy conv"),
+        ("--noise glow", "--energy tilted, or conv"),
         ("--energy conv --standardize true", "leave out --standardize"),
         ("--energy conv --batch-size 500", "96 training rows are fewer than a batch of 500"),
         ("--energy conv --bits 9", "bits must be 1 to 8"),
@@ -240,3 +315,11 @@ def test_early_stopping_without_validation_images_is_refused():
     with pytest.raises(ContrastiveError, match="leave none to train, validate or test with"):
         prepare(blobs(100), FitConfig(validation=0.0, early_stopping=3).resolved())
     assert len(prepare(blobs(100), FitConfig(validation=0.0).resolved()).source.rows) == 90
+
+
+def test_images_have_a_recipe_of_their_own_unless_one_is_named(finished):
+    assert FitConfig().resolved(images=True).noise_gradient == "path"
+    assert FitConfig().resolved().recipe == "default"
+    assert FitConfig(recipe="paper").resolved(images=True).noise_gradient == "full"
+    assert FitConfig(noise_gradient="full").resolved(images=True).noise_gradient == "full"
+    assert RunDirectory(finished).read_config().recipe == "images"

@@ -65,3 +65,16 @@ def test_a_noise_that_is_but_a_gaussian_is_warned_of():
     assert "0.05 nats better than a Gaussian" in noise_warning(metrics)
     assert noise_warning(metrics | {"accuracy": 0.6}) == ""
     assert noise_warning(metrics | {"test_log_prob_noise": -15.0}) == ""
+
+
+def test_an_energy_that_is_worse_than_guessing_is_warned_of():
+    """f = 0 against a Gaussian of 20 dimensions: r = -log q is near 28 nats, everywhere."""
+    metrics = {"accuracy": 0.4, "test_log_prob_noise": -3.0, "twice_jsd": -5.0}
+    assert "costs 5.0 nats more than guessing" in noise_warning(metrics)
+    assert noise_warning(metrics | {"twice_jsd": -0.5}) == ""
+    noise = Independent(Normal(torch.zeros(20).double(), 1.0), 1)
+    torch.manual_seed(0)
+    far = noise_quality(
+        ContrastiveEstimator(lambda x: torch.zeros(len(x)).double(), noise).contrast(noise.sample((50,)))
+    )
+    assert "more than guessing" in noise_warning(metrics | far)

@@ -123,3 +123,17 @@ def test_cosine_decay_goes_from_one_to_zero():
     assert learning_rate_factor("cosine", 0.5) == pytest.approx(0.5)
     assert learning_rate_factor("cosine", 1.0) == pytest.approx(0)
     assert learning_rate_factor("constant", 0.7) == 1
+
+
+def test_momentum_is_adams_first_beta():
+    """Under a gradient of 1, then of -1, Adam's second step goes on with a momentum of 0.9, and turns without."""
+    ends = {}
+    for momentum in (0.0, 0.9):
+        parameter = torch.nn.Parameter(torch.zeros(()))
+        player = Player([parameter], [parameter.detach().clone()], decay="constant", ema=0.0, momentum=momentum)
+        player.step(-parameter, 0.0)
+        first = float(parameter.detach())
+        player.step(parameter, 0.0)
+        ends[momentum] = float(parameter.detach()) - first
+    assert ends[0.0] < 0 < first
+    assert abs(ends[0.9]) < 0.1 * abs(ends[0.0])  # (0.9 - 1) of the first step's 1, corrected for the start

@@ -2,39 +2,64 @@
 
 import dataclasses
 import json as _json
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from contrastive.data.densities import available_densities, make_density
+from contrastive.data.images import ImageSource, PixelScaling, quantize
 from contrastive.data.sources import ArraySource
 from contrastive.errors import ContrastiveError
-from contrastive.metrics import evaluate, normalized_figures
+from contrastive.estimator import ContrastiveEstimator
+from contrastive.metrics import classification, evaluate, normalized_figures
+from contrastive.metrics.images import default_cache
+from contrastive.metrics.images import image_distances as distances_between
 from contrastive.training.api import load
 from contrastive.training.files import finite_or_none
+from contrastive.training.labelling import label_column_in
 from contrastive.training.preparation import prepare, read_rows
 from contrastive.training.prepared import Prepared
 from contrastive.training.run_directory import RunDirectory
 
 
-def run(*, run: str, data: str | None, columns: str | None, standard_errors: bool, json: bool) -> None:
+def run(
+    *,
+    run: str,
+    data: str | None,
+    columns: str | None,
+    label_column: str | None,
+    standard_errors: bool,
+    image_distances: int | None,
+    inception_weights: str | None,
+    json: bool,
+) -> None:
     """Print the metrics of a finished run at data."""
     estimator, directory = load(run, trainable=standard_errors), RunDirectory(run)
     config = directory.read_config()
     prepared = prepare(config.data, config) if data is None and config.data not in available_densities() else None
     name = data or config.data
+    summary = directory.read_newest_summary()
     if prepared is not None:
-        x = prepared.test
+        x, y = prepared.test, prepared.test_labels if "classes" in summary else None
     else:
-        config = dataclasses.replace(config, columns=columns or config.columns)
-        x = read_rows(name, config, tuple(estimator.noise.event_shape))
+        config = dataclasses.replace(
+            config, columns=columns or config.columns, label_column=label_column or label_column_in(name, config)
+        )
+        x, y = read_rows(name, config, tuple(estimator.noise.event_shape), classes=summary.get("classes"))
     truth = make_density(name) if name in available_densities() else None
     metrics = evaluate(estimator, x, truth)
-    upper = directory.read_newest_summary().get("log_partition_high")
+    if y is not None:
+        metrics |= classification(estimator, x, y)
+    upper = summary.get("log_partition_high")
     if upper is not None:
         high = torch.tensor(upper, dtype=torch.float64).reshape(-1)
         metrics |= {"log_partition_high": upper, **normalized_figures(estimator, x, high)}
     metrics = finite_or_none(metrics) | {"rows": len(x)}
+    if image_distances is not None:
+        metrics |= _image_distances(estimator, prepared, image_distances, inception_weights)
+    elif inception_weights is not None:
+        raise ContrastiveError("--inception-weights is for --image-distances N: how many samples?")
     errors = None
     if standard_errors:
         errors = estimator.standard_errors(x if data is not None else _training_rows(name, prepared))
@@ -48,11 +73,30 @@ def run(*, run: str, data: str | None, columns: str | None, standard_errors: boo
         print(f"\n{errors}\n({errors.n:,} rows; efficiency: the variance of maximum likelihood over this one)")
 
 
+def _image_distances(
+    estimator: ContrastiveEstimator, prepared: Prepared | None, n: int, inception_weights: str | None
+) -> dict[str, float]:
+    """Of `n` samples of the noise from as many training images."""
+    scaling = estimator.scaling
+    if prepared is None or not isinstance(scaling, PixelScaling) or not isinstance(prepared.row_source, ImageSource):
+        raise ContrastiveError("--image-distances is for runs of images, against the images that they were fitted to")
+    if n < 2:
+        raise ContrastiveError(f"--image-distances must be at least 2, got {n}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        samples = quantize(estimator.sample_noise(n), scaling.bits)
+    training = prepared.row_source.pixels(torch.arange(len(prepared.row_source.rows)))
+    network = "efficientnet-lite0" if inception_weights is None else "inception"
+    settings: dict[str, Any] = {"limit": n, "weights": inception_weights, "cache": default_cache(), "progress": True}
+    return distances_between(samples, training, network, **settings)
+
+
 def _training_rows(name: str, prepared: Prepared | None) -> Tensor:
     """What the run was fitted to, in original units."""
-    if prepared is None or not isinstance(prepared.source, ArraySource):
+    source = None if prepared is None else prepared.row_source
+    if prepared is None or not isinstance(source, ArraySource):
         raise ContrastiveError(
             f"{name} gives fresh draws at every step, so there is no number of rows that the errors are for; "
             "name a file with --data"
         )
-    return prepared.scaling.inverse(prepared.source.z)
+    return prepared.scaling.inverse(source.z)

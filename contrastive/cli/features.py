@@ -67,7 +67,7 @@ def _rows_and_labels(
 ) -> tuple[Tensor, NDArray[Any] | None]:
     """All rows in the order in which they lie, in original units or as uint8, and a label for each where there are."""
     if data in available_densities() or not names_images(data, config.columns):
-        x = read_rows(data, config, event_shape)
+        x, _ = read_rows(data, config, event_shape)
         return x, _labels(data, labels, len(x))
     images = images_of(data, config)
     if part == "test":

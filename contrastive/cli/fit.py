@@ -10,7 +10,7 @@ from contrastive.cli.reports import write_run_report
 from contrastive.config import FitConfig
 from contrastive.errors import ContrastiveError
 from contrastive.training import api
-from contrastive.training.preparation import prepare
+from contrastive.training.preparation import holds_images, prepare
 from contrastive.training.progress import Progress, describe
 from contrastive.training.run_directory import RunDirectory
 from contrastive.training.session import begin, make_estimator
@@ -34,7 +34,8 @@ def run(
         if directory.is_finished:
             raise ContrastiveError(f"{resume} is finished already; its figures are in {directory.summary_path}")
     else:
-        settings = build_config(given, dotted, config).resolved()
+        settings = build_config(given, dotted, config)
+        settings = settings.resolved(images=holds_images(settings.data, settings.columns))
         settings = dataclasses.replace(settings, out=settings.out or _default_directory(settings))
         directory = RunDirectory(str(settings.out))
     if not resume:

@@ -17,20 +17,30 @@ _EXAMPLES = {
   contrastive fit --data 8gaussians --noise glow --method fce     # the flow plays against the energy
   contrastive fit --data table.csv --columns age,height --noise gaussian-mixture --noise.components 4
   contrastive fit --data 8gaussians --noise glow --noise.width 64 --energy.widths 64,64
+  contrastive fit --data table.csv --label-column species --noise glow --method fce    # a density of each class
+  contrastive fit --data two-spirals --labels-per-class 7 --vat-weight 1 --noise nsf --method fce
   contrastive fit --data FOLDER --image-size 32 --energy conv --noise glow --method fce --pretrain-steps 5000
-  contrastive fit --data cifar10 --data-root data --flip true --energy conv --noise glow --noise.preset cifar10
+  contrastive fit --data cifar10 --data-root data --flip --energy conv --noise glow --noise.preset cifar10
   contrastive fit --data images.npz --bits 5 --method mle --noise glow --early-stopping 5    # uint8 (n, h, w, c)
   contrastive fit --resume runs/8gaussians-fce-glow
   contrastive fit --config runs/8gaussians-fce-glow/config.yaml --seed 1 --out runs/seed1""",
     "evaluate": """examples:
   contrastive evaluate runs/8gaussians-fce-glow
   contrastive evaluate runs/table-nce-gaussian --data new.csv --json
-  contrastive evaluate runs/table-nce-gaussian --standard-errors""",
+  contrastive evaluate runs/table-nce-gaussian --standard-errors
+  contrastive evaluate runs/pictures-fce-glow --image-distances 10000    # how far the flow's samples are from data""",
+    "predict": """examples:
+  contrastive predict runs/table-fce-glow --data new.csv --out predictions.csv
+  contrastive predict runs/table-fce-glow --data new.csv --out predictions.npz --overwrite
+
+Of each row: the most probable class, the probability of every class given that the row is data, and log p, nats. For
+runs that were fitted with labels: docs/few-labels.md""",
     "sample": """examples:
   contrastive sample runs/8gaussians-fce-glow --from noise -n 1000 --out samples.npy
   contrastive sample runs/8gaussians-fce-glow --from energy -n 1000 --out samples.csv
   contrastive sample runs/8gaussians-fce-glow --sampler hmc --chains 100 --warmup 200 --thin 5 --out samples.npy
   contrastive sample runs/8gaussians-fce-glow --sampler resampling --out preview.npy     # fast, approximate
+  contrastive sample runs/table-fce-glow --label 0 --out samples.npy                     # one class
   contrastive sample runs/8gaussians-fce-glow --out samples.npy --json > diagnostics.json
   contrastive sample runs/pictures-fce-glow --from noise -n 64 --out samples.png              # of a run of images""",
     "features": """examples:
@@ -112,10 +122,27 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("run", metavar="RUN")
     evaluate.add_argument("--data", help="a density, a file or images [the run's own test rows]")
     evaluate.add_argument("--columns", help="columns of a table [the run's]")
+    evaluate.add_argument("--label-column", metavar="COLUMN", help="column of the classes [the run's, if it is there]")
     evaluate.add_argument(
         "--standard-errors", action="store_true", help="of the parameters of an energy such as gaussian, ica, rbm"
     )
+    evaluate.add_argument(
+        "--image-distances",
+        type=int,
+        metavar="N",
+        help="Frechet and kernel distance of N samples of the noise from N training images (docs/image-measures.md)",
+    )
+    evaluate.add_argument(
+        "--inception-weights", metavar="FILE", help="weights of InceptionV3: FID and KID in their place"
+    )
     evaluate.add_argument("--json", action="store_true", help="print JSON")
+
+    predict = command("predict", "classes of new data, by a run that was fitted with labels")
+    predict.add_argument("run", metavar="RUN")
+    predict.add_argument("--data", required=True, help="a file like the one that was fitted, or a density")
+    predict.add_argument("--columns", help="columns of a table [the run's]")
+    predict.add_argument("--out", required=True, metavar="FILE", help=".csv or .npz")
+    predict.add_argument("--overwrite", action="store_true", help="replace FILE")
 
     sample = command("sample", "draw from the noise or the energy of a finished run")
     sample.add_argument("run", metavar="RUN")

@@ -12,9 +12,11 @@ from contrastive.errors import ContrastiveError
 
 _GROUPS = {
     "data": "data",
+    "label_column": "labels (docs/few-labels.md)",
     "energy": "models and method",
     "recipe": "training",
     "schedule": "who moves next (fce)",
+    "label_weight": "few labels",
     "optimizer": "optimisers (filled by the recipe)",
     "early_stopping": "evaluation",
 }
@@ -30,6 +32,8 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         if field.name in _GROUPS:
             group = parser.add_argument_group(_GROUPS[field.name])
         allowed = choices(hints[field.name])
+        takes_bool = bool in (hints[field.name], *typing.get_args(hints[field.name]))
+        flag: dict[str, Any] = {"nargs": "?", "const": "true"} if takes_bool else {}  # --flip is --flip true
         default = "" if field.default is None else f" [{field.default}]"
         group.add_argument(
             f"--{field.name.replace('_', '-')}",
@@ -37,6 +41,7 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
             metavar=None if allowed else field.name.split("_")[-1].upper(),
             choices=allowed,
             help=f"{field.metadata['help']}{default}",
+            **flag,
         )
 
 

@@ -10,7 +10,15 @@ from torch import Tensor
 from contrastive.atomic import write_atomically
 from contrastive.data.densities import available_densities, make_density
 from contrastive.data.images import ImageSource
-from contrastive.plots import FinishedRun, curves_figure, density_figure, memory_figure, render_report
+from contrastive.plots import (
+    FinishedRun,
+    calibration_figure,
+    class_figure,
+    curves_figure,
+    density_figure,
+    memory_figure,
+    render_report,
+)
 from contrastive.training.api import load
 from contrastive.training.files import write_text
 from contrastive.training.preparation import prepare
@@ -39,6 +47,7 @@ def finished_run(directory: RunDirectory) -> FinishedRun:
         data=prepared.test[:_SHOWN_ROWS],
         truth=truth,
         columns=summary["columns"],
+        labels=None if prepared.classes is None or prepared.test_labels is None else prepared.test_labels[:_SHOWN_ROWS],
         training_images=_training_images(prepared),
         sample_grids=directory.sample_grids(),
     )
@@ -46,9 +55,10 @@ def finished_run(directory: RunDirectory) -> FinishedRun:
 
 def _training_images(prepared: Prepared) -> Tensor | None:
     """What the samples are held against."""
-    if not isinstance(prepared.source, ImageSource):
+    source = prepared.row_source
+    if not isinstance(source, ImageSource):
         return None
-    return prepared.source.pixels(torch.arange(min(_COMPARED, len(prepared.source.rows))))
+    return source.pixels(torch.arange(min(_COMPARED, len(source.rows))))
 
 
 def write_report(directories: Sequence[RunDirectory], path: Path) -> None:
@@ -59,10 +69,17 @@ def write_report(directories: Sequence[RunDirectory], path: Path) -> None:
 def write_run_report(directory: RunDirectory) -> None:
     """The run's report and its pictures, in the run."""
     run = finished_run(directory)
-    figures = {"densities": density_figure(run), "curves": curves_figure([run])}
+    figures = {
+        "densities": density_figure(run),
+        "curves": curves_figure([run]),
+        "classes": class_figure(run),
+        "calibration": calibration_figure(run),
+    }
     if run.training_images is not None:
         figures["neighbours"] = memory_figure(run)
     for name, figure in figures.items():
+        if figure is None:
+            continue
         save = partial(figure.savefig, dpi=120, format="png")
         write_atomically(directory.path / "plots" / f"{name}.png", save)
     write_text(directory.path / "report.html", render_report([run]))

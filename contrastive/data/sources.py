@@ -13,6 +13,13 @@ from contrastive.errors import ContrastiveError
 from contrastive.protocols import NoiseModel
 
 
+class Labelled(NamedTuple):
+    """Rows whose class is known, in model coordinates; -1 in y is a row that has none after all."""
+
+    z: Float[Tensor, "m *event"]
+    y: Int[Tensor, " m"]
+
+
 class Batch(NamedTuple):
     """A step's data.
 
@@ -20,11 +27,21 @@ class Batch(NamedTuple):
         z: in model coordinates.
         log_q: the log-density there of a held noise that has scored it already.
         y: labels, -1 where unknown; None where no row has one.
+        labelled: a batch apart, of labelled rows alone, where the run learns classes.
     """
 
     z: Float[Tensor, "n *event"]
     log_q: Float[Tensor, " n"] | None = None
     y: Int[Tensor, " n"] | None = None
+    labelled: Labelled | None = None
+
+    def parts(self, count: int) -> "list[Batch]":
+        """`count` parts of nearly equal size, fewer where there are fewer points; each has all of `labelled`."""
+        if count == 1:
+            return [self]
+        sizes = [len(rows) for rows in torch.arange(len(self.z)).tensor_split(min(count, len(self.z)))]
+        columns = [[None] * len(sizes) if field is None else field.split(sizes) for field in (self.log_q, self.y)]
+        return [Batch(z, log_q, y, self.labelled) for z, log_q, y in zip(self.z.split(sizes), *columns)]
 
 
 class Source(Protocol):
@@ -44,17 +61,19 @@ class ArraySource:
 
     Args:
         z: all rows, in model coordinates.
+        y: their labels, -1 where unknown.
     """
 
-    def __init__(self, z: Float[Tensor, "n *event"]) -> None:
-        self.z = z
+    def __init__(self, z: Float[Tensor, "n *event"], y: Int[Tensor, " n"] | None = None) -> None:
+        self.z, self.y = z, y
         self.log_q: Tensor | None = None
 
     def batches(self, batch_size: int, seed: int, start: int) -> Iterator[Batch]:
         """Full batches; the stream runs on across epochs."""
         for rows in row_stream(len(self.z), batch_size, seed, start):
             rows = rows.to(self.z.device)
-            yield Batch(self.z[rows], None if self.log_q is None else self.log_q[rows])
+            log_q, y = (None if kept is None else kept[rows] for kept in (self.log_q, self.y))
+            yield Batch(self.z[rows], log_q, y)
 
     @torch.no_grad()
     def score_once(self, noise: NoiseModel) -> None:
@@ -95,6 +114,12 @@ class DatasetSource:
         for item in loader:
             x = item[0] if isinstance(item, list | tuple) else item
             yield Batch(self.scaling(x.to(self.device)))
+
+    def rows(self, rows: Int[Tensor, " m"]) -> Float[Tensor, "m *event"]:
+        """Items by number, in model coordinates."""
+        items = (self.dataset[int(row)] for row in rows)
+        x = torch.stack([torch.as_tensor(item[0] if isinstance(item, list | tuple) else item) for item in items])
+        return self.scaling(x.to(self.device))
 
     def score_once(self, noise: NoiseModel) -> None:
         """Rows are read again each epoch; their scores are not kept."""

@@ -1,7 +1,7 @@
 """Arrays from files, checked before anything is fitted to them."""
 
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,21 @@ class Table:
     Attributes:
         values: shape `(n, *event)`.
         columns: a name for each of the event's entries, in order.
+        labels: the column of labels as it was read, shape `(n,)`, where one was named.
     """
 
     values: NDArray[np.float64]
     columns: list[str]
+    labels: NDArray[Any] | None = None
 
 
-def read_table(path: str | Path, columns: str | None = None) -> Table:
+def read_table(path: str | Path, columns: str | None = None, label_column: str | None = None) -> Table:
     """Read a .csv, .tsv, .parquet, .npy or .npz file.
 
     Args:
         path: the file.
         columns: for a table, column names to keep; for an .npz, the array's name. Comma-separated.
+        label_column: a column of the table, or array of the .npz, that holds labels and is no part of the event.
 
     Raises:
         ContrastiveError: if the file is missing, unreadable, of another kind, or a column is unknown or not numeric.
@@ -42,13 +45,17 @@ def read_table(path: str | Path, columns: str | None = None) -> Table:
     if not path.is_file():
         raise ContrastiveError(f"there is no file {path}")
     wanted = [name.strip() for name in columns.split(",")] if columns else None
+    if label_column is not None and wanted is not None and label_column in wanted:
+        raise ContrastiveError(f"{label_column!r} holds the labels: leave it out of --columns")
+    if label_column is not None and path.suffix.lower() == ".npy":
+        raise ContrastiveError(f"{path} has no columns with names to take labels from; save an .npz with x and y")
     try:
         if path.suffix.lower() == ".npy":
             table = from_array(np.load(path, mmap_mode="r", allow_pickle=False))
         elif path.suffix.lower() == ".npz":
-            return from_array(_npz_array(path, wanted))
+            return _read_npz(path, wanted, label_column)
         else:
-            return _read_frame(path, wanted)
+            return _read_frame(path, wanted, label_column)
     except ContrastiveError:
         raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
@@ -91,34 +98,58 @@ def check(table: Table) -> None:
         raise ContrastiveError(f"constant columns have no density: {names}; leave them out (--columns)")
 
 
-def _npz_array(path: Path, wanted: list[str] | None) -> Any:
+def column_names(path: str | Path) -> list[str]:
+    """Columns of a table, or arrays of an .npz; none of an .npy."""
+    path = Path(path)
+    try:
+        if path.suffix.lower() == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return list(arrays.files)
+        return [] if path.suffix.lower() == ".npy" else [str(name) for name in _frame(path).columns]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ContrastiveError(f"cannot read {path}: {' '.join(str(error).split())}") from error
+
+
+def _read_npz(path: Path, wanted: list[str] | None, label: str | None) -> Table:
     with np.load(path, allow_pickle=False) as arrays:
-        if wanted is None and len(arrays.files) > 1:
-            raise ContrastiveError(f"{path} holds {', '.join(arrays.files)}: pick one with --columns NAME")
-        name = wanted[0] if wanted else arrays.files[0]
-        if name not in arrays.files:
-            raise ContrastiveError(f"{path} has no array {name!r}; {did_you_mean(name, arrays.files)}")
-        return arrays[name]
+        for each in [name for name in (label, *(wanted or [])[:1]) if name is not None]:
+            if each not in arrays.files:
+                raise ContrastiveError(f"{path} has no array {each!r}; {did_you_mean(each, arrays.files)}")
+        names = wanted or [name for name in arrays.files if name != label]
+        if wanted is None and len(names) != 1:
+            held = ", ".join(names) or "labels alone"
+            raise ContrastiveError(f"{path} holds {held}: pick one with --columns NAME")
+        name = names[0]
+        table = from_array(arrays[name])
+        return table if label is None else replace(table, labels=arrays[label])
 
 
-def _read_frame(path: Path, wanted: list[str] | None) -> Table:
+def _frame(path: Path) -> Any:
     try:
         import pandas as pd
     except ImportError as error:
         raise ContrastiveError("reading tables needs pandas: pip install 'contrastive[tables]'") from error
     suffix = path.suffix.lower()
-    frame = pd.read_parquet(path) if suffix == ".parquet" else pd.read_csv(path, sep="\t" if suffix == ".tsv" else ",")
+    return pd.read_parquet(path) if suffix == ".parquet" else pd.read_csv(path, sep="\t" if suffix == ".tsv" else ",")
+
+
+def _read_frame(path: Path, wanted: list[str] | None, label: str | None) -> Table:
+    frame = _frame(path)
+    for name in [*(wanted or []), *([label] if label is not None else [])]:
+        if name not in frame.columns:
+            raise ContrastiveError(f"{path} has no column {name!r}; {did_you_mean(name, map(str, frame.columns))}")
+    labels = None if label is None else frame.pop(label).to_numpy()
     if wanted is not None:
-        for name in wanted:
-            if name not in frame.columns:
-                raise ContrastiveError(f"{path} has no column {name!r}; {did_you_mean(name, map(str, frame.columns))}")
         frame = frame[wanted]
     text = [str(name) for name, kind in frame.dtypes.items() if kind.kind not in "fiub"]
     if text:
-        raise ContrastiveError(f"columns that are not numeric: {', '.join(text[:5])}; leave them out (--columns)")
+        raise ContrastiveError(
+            f"columns that are not numeric: {', '.join(text[:5])}; leave them out (--columns), or name the one of the "
+            "classes (--label-column)"
+        )
     if frame.empty:
         raise ContrastiveError(f"{path} has no rows")
-    return Table(frame.to_numpy(dtype=np.float64), [str(name) for name in frame.columns])
+    return Table(frame.to_numpy(dtype=np.float64), [str(name) for name in frame.columns], labels)
 
 
 def _pick(table: Table, wanted: list[str]) -> Table:

@@ -1,4 +1,4 @@
-"""What energies that start from the noise share: a frozen copy of it."""
+"""What energies that start from the noise share: a frozen copy of it, or the noise itself."""
 
 import copy
 from abc import ABC, abstractmethod
@@ -8,14 +8,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from contrastive.errors import ContrastiveError
-from contrastive.protocols import NoiseModel
+from contrastive.protocols import NoiseModel, log_prob_of_point
 
 
 class BuiltOnNoise(nn.Module, ABC):
     """Holds q0, a frozen copy of the noise, part of the `state_dict` and never trained.
 
-    A subclass says whether it `has_learned` and how to `forget`; its `forward` adds to `log_base`.
+    A subclass says whether it `has_learned` and how to `forget`; its `forward` adds to `log_base`. Where it sets
+    `follow`, q0 is the noise itself, and no part of the `state_dict`.
     """
+
+    follow = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,8 +33,8 @@ class BuiltOnNoise(nn.Module, ABC):
         """Make the energy that of q0 again."""
 
     def start_from(self, noise: NoiseModel) -> None:
-        """Take a frozen copy of `noise` as q0, unless something has been learned already."""
-        if self.base is None or not self.has_learned():
+        """Take a frozen copy of `noise` as q0, unless something has been learned already; follow any."""
+        if self.follow or self.base is None or not self.has_learned():
             self._take(noise)
 
     @torch.no_grad()
@@ -39,6 +42,11 @@ class BuiltOnNoise(nn.Module, ABC):
         """Take a frozen copy of `noise` as q0 and begin again, whatever had been learned."""
         self.forget()
         self._take(noise)
+
+    @property
+    def rounds_networks_only(self) -> bool:
+        """Whether q0's log-density keeps its digits under autocast."""
+        return getattr(self.base, "rounds_networks_only", False)
 
     def log_base(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
         """log q0(x).
@@ -51,9 +59,16 @@ class BuiltOnNoise(nn.Module, ABC):
                 f"{type(self).__name__} has no noise to start from: give it to a ContrastiveEstimator, or call "
                 "start_from(noise)"
             )
-        return self.base.log_prob(x)
+        return log_prob_of_point(self.base, x) if self.follow else self.base.log_prob(x)
+
+    def follows(self, noise: NoiseModel) -> bool:
+        """Whether q0 is `noise` at every moment, and not a copy."""
+        return self.follow and self.base is noise
 
     def _take(self, noise: NoiseModel) -> None:
+        if self.follow:
+            object.__setattr__(self, "base", noise)  # past nn.Module: its parameters belong to the estimator
+            return
         base = copy.deepcopy(noise)
         if isinstance(base, nn.Module):
             base.requires_grad_(False)

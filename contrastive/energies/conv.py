@@ -9,6 +9,7 @@ from torch.nn.utils import parametrizations
 
 from contrastive.energies.mlp import ACTIVATIONS
 from contrastive.errors import ContrastiveError, did_you_mean
+from contrastive.precision import at_least_float32, full_precision
 
 _KERNEL = 4
 
@@ -30,6 +31,8 @@ class Convolutional(nn.Module):
     Raises:
         ContrastiveError: for events that are no images, or too small ones, or an unknown activation or normalisation.
     """
+
+    rounds_networks_only = True
 
     def __init__(
         self,
@@ -71,7 +74,11 @@ class Convolutional(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch *classes"]:
         """f(x), shape `(batch,)`, or `(batch, K)` with `num_classes=K`."""
-        out = self.layers(x)
+        *hidden, last, flatten = self.layers
+        for layer in hidden:
+            x = layer(x)
+        with full_precision(x):
+            out = flatten(last(at_least_float32(x)))
         return out.squeeze(-1) if self.num_classes is None else out
 
 

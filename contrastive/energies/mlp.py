@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from contrastive.errors import ContrastiveError, did_you_mean
+from contrastive.precision import at_least_float32, full_precision
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "silu": nn.SiLU,
@@ -32,6 +33,8 @@ class MLP(nn.Module):
     Raises:
         ContrastiveError: for an unknown activation, a width or a number of classes below 1.
     """
+
+    rounds_networks_only = True
 
     def __init__(
         self,
@@ -63,5 +66,9 @@ class MLP(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *classes"]:
         """f(x), shape `(batch,)`, or `(batch, K)` with `num_classes=K`."""
-        out = self.layers(x)
+        *hidden, last = self.layers
+        for layer in hidden:
+            x = layer(x)
+        with full_precision(x):
+            out = last(at_least_float32(x))
         return out.squeeze(-1) if self.num_classes is None else out

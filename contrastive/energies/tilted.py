@@ -25,9 +25,14 @@ class Tilted(BuiltOnNoise):
     setting `restart_energy_every` of a fit) takes the noise as it then is. q0 is part of the `state_dict`, and is not
     trained.
 
+    With `follow` q0 is no copy but the noise itself, at every moment; a starts at 1, and h goes on from where it was as
+    the noise moves. The log-ratio is then r(x) = h(x) - c - log nu, with nothing of thousands of nats in it to cancel,
+    and costs no pass through q. The noise's move sees f as a fixed function: log q0's own parameters are held in it.
+
     Args:
         event_shape: shape of one data point.
-        correction: name of the energy g.
+        correction: name of the energy g; mlp for vectors and conv for images, unless told.
+        follow: let q0 be the noise as it is at any moment; only images do, unless told.
         bound: B > 0 in nats; None leaves the correction unbounded.
         **options: of the correction, such as `widths=(64, 64)`.
 
@@ -43,17 +48,27 @@ class Tilted(BuiltOnNoise):
     """
 
     def __init__(
-        self, event_shape: tuple[int, ...], *, correction: str = "mlp", bound: float | None = None, **options: Any
+        self,
+        event_shape: tuple[int, ...],
+        *,
+        correction: str | None = None,
+        follow: bool | None = None,
+        bound: float | None = None,
+        **options: Any,
     ) -> None:
         super().__init__()
         if bound is not None and not bound > 0:
             raise ContrastiveError(f"the bound of a tilted energy must be positive, got {bound}")
         self.bound = bound
-        self.correction = make_energy(correction, event_shape=event_shape, **options)
+        over_images = len(event_shape) == 3
+        self.follow = over_images if follow is None else follow
+        name = ("conv" if over_images else "mlp") if correction is None else correction
+        self.correction = make_energy(name, event_shape=event_shape, **options)
         if isinstance(self.correction, Tilted):
             raise ContrastiveError("the correction of a tilted energy cannot be tilted itself; take another energy")
         self.num_classes: int | None = getattr(self.correction, "num_classes", None)
-        self.strength = nn.Parameter(torch.zeros(()))  # ReZero: Bachlechner et al. (2021)
+        # ReZero: Bachlechner et al. (2021). A correction that follows need not wait for a to leave 0.
+        self.strength = nn.Parameter(torch.tensor(1.0 if self.follow else 0.0))
 
     def has_learned(self) -> bool:
         """Whether a has moved."""
@@ -62,6 +77,11 @@ class Tilted(BuiltOnNoise):
     def forget(self) -> None:
         """Set a to 0: the correction is 0, whatever it had learned."""
         self.strength.zero_()
+
+    @property
+    def rounds_networks_only(self) -> bool:
+        """Whether f keeps its digits under autocast."""
+        return super().rounds_networks_only and getattr(self.correction, "rounds_networks_only", False)
 
     def feature_layers(self) -> list[str]:
         """Those of the correction, lowest first; none where it does not say."""

@@ -1,11 +1,13 @@
 """What a run reports of itself."""
 
 from contrastive.metrics.bits import bits_per_dim
+from contrastive.metrics.classification import classification
 from contrastive.metrics.evaluation import evaluate, noise_quality, noise_warning
 from contrastive.metrics.partition import mean_log_prob, normalized_figures, partition_figures
 
 __all__ = [
     "bits_per_dim",
+    "classification",
     "evaluate",
     "mean_log_prob",
     "noise_quality",

@@ -17,7 +17,7 @@ from contrastive.protocols import NoiseModel
 
 _ROWS = 10_000  # at once
 _TOLD_APART, _FAR = 0.95, 0.75
-_NO_GAIN = 0.1  # nats
+_NO_GAIN, _WORSE = 0.1, 1.0  # nats
 
 
 @torch.no_grad()
@@ -91,10 +91,11 @@ def noise_quality(contrast: Contrast) -> dict[str, float]:
 
 
 def noise_warning(metrics: dict[str, Any]) -> str:
-    """What to do where data and noise are told apart nearly always, or a learned noise is but a Gaussian; else empty.
+    """What to do about a noise that is far off or but a Gaussian, or an energy that is worse than guessing; else empty.
 
     Args:
-        metrics: with `accuracy`, and for a learned noise `test_log_prob_noise` and `test_log_prob_gaussian`.
+        metrics: with `accuracy` and `twice_jsd`; of a learned noise also `test_log_prob_noise` and
+            `test_log_prob_gaussian`.
     """
     accuracy = metrics["accuracy"]
     if accuracy > _TOLD_APART:
@@ -102,6 +103,13 @@ def noise_warning(metrics: dict[str, Any]) -> str:
             f"data and noise are told apart with an accuracy of {accuracy:.3f}: they hardly overlap, so log p is "
             "mostly a guess, and adapting the noise cannot cure that; take a nearer one, or fit it first "
             "(--pretrain-steps)"
+        )
+    loss = -metrics.get("twice_jsd", 0.0)
+    if loss > _WORSE:
+        return (
+            f"telling data from noise costs {loss:.1f} nats more than guessing would: the energy has not learned the "
+            "size of log q yet, so it says little about p, nor about where the noise should move; train it longer, or "
+            "begin from the noise (--energy tilted)"
         )
     gain = metrics["test_log_prob_noise"] - metrics.get("test_log_prob_gaussian", -float("inf"))
     if accuracy > _FAR and gain < _NO_GAIN:

@@ -1,6 +1,5 @@
 """Figures of a run that rest on log Z."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,9 +60,11 @@ def mean_log_prob(
     Args:
         estimator: what is judged.
         x: held-out data.
-        log_normalizer: log Z, one entry; or one for each class, whose densities are mixed equally.
+        log_normalizer: log Z, one entry; or one for each class, whose densities are mixed by the class prior.
     """
     rows = rows_at_once(tuple(x.shape[1:]), _ROWS)
     f = torch.cat([estimator.unnormalized_log_prob(part).cpu() for part in x.split(rows)]).double()
     log_p = f.reshape(len(x), -1) - log_normalizer.double()
-    return float((log_p.logsumexp(1) - math.log(log_p.shape[1])).mean())
+    if estimator.log_class_prior is not None:
+        log_p = log_p + estimator.log_class_prior.cpu().double()
+    return float(log_p.logsumexp(1).mean())

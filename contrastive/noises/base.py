@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from contrastive.errors import ContrastiveError
+from contrastive.precision import full_precision
 
 _RANK_TOLERANCE = 1e-12
 
@@ -21,6 +22,7 @@ class ParametricNoise(nn.Module):
     `is_fitted`.
     """
 
+    rounds_networks_only = True
     fitted: Tensor
 
     def __init__(self, event_shape: tuple[int, ...], *, is_fitted: bool = False) -> None:
@@ -54,12 +56,14 @@ class ParametricNoise(nn.Module):
     @torch.no_grad()
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Float[Tensor, "*shape"]:
         """Draws of shape `sample_shape + event_shape`."""
-        return self.distribution().sample(torch.Size(sample_shape)).reshape(*sample_shape, *self.event_shape)
+        with full_precision(self.fitted):
+            return self.distribution().sample(torch.Size(sample_shape)).reshape(*sample_shape, *self.event_shape)
 
     def log_prob(self, value: Float[Tensor, "*shape"]) -> Float[Tensor, "*batch"]:
         """log q(value) in nats."""
         batch = value.shape[: value.ndim - len(self.event_shape)]
-        return self.distribution().log_prob(value.reshape(*batch, self.dim))
+        with full_precision(value):
+            return self.distribution().log_prob(value.reshape(*batch, self.dim))
 
     def extra_repr(self) -> str:
         """Shown by `print(noise)`."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
 from contrastive.noises.base import ParametricNoise, as_parameter, cholesky, sample_covariance
+from contrastive.precision import full_precision
 
 
 class _ReparametrizedNoise(ParametricNoise):
@@ -16,9 +17,10 @@ class _ReparametrizedNoise(ParametricNoise):
         self, sample_shape: torch.Size = torch.Size()
     ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*sample_shape"]]:
         """Draws and their log-density, both differentiable in the parameters (pathwise)."""
-        distribution = self.distribution()
-        x = distribution.rsample(torch.Size(sample_shape))
-        return x.reshape(*sample_shape, *self.event_shape), distribution.log_prob(x)
+        with full_precision(self.fitted):
+            distribution = self.distribution()
+            x = distribution.rsample(torch.Size(sample_shape))
+            return x.reshape(*sample_shape, *self.event_shape), distribution.log_prob(x)
 
 
 class Gaussian(_ReparametrizedNoise):
@@ -60,7 +62,8 @@ class Gaussian(_ReparametrizedNoise):
         """Draws and their log-density, both differentiable in the parameters (pathwise)."""
         # `MultivariateNormal` multiplies by the factor draw for draw (torch 2.13): 2 s for 64 images of 3 x 32 x 32.
         standard = torch.randn(*sample_shape, self.dim, dtype=self.loc.dtype, device=self.loc.device)
-        x = self.loc + standard @ self._factor().mT
+        with full_precision(standard):
+            x = self.loc + standard @ self._factor().mT
         log_prob = -(standard.square() + math.log(2 * math.pi)).sum(-1) / 2 - self.log_diagonal.sum()
         return x.reshape(*sample_shape, *self.event_shape), log_prob
 

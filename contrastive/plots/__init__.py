@@ -1,5 +1,6 @@
 """Figures and the report of finished runs."""
 
+from contrastive.plots.classes import calibration_figure, class_figure
 from contrastive.plots.curves import curves_figure
 from contrastive.plots.densities import density_figure
 from contrastive.plots.grids import image_grid, write_png
@@ -10,6 +11,8 @@ from contrastive.plots.runs import FinishedRun
 
 __all__ = [
     "FinishedRun",
+    "calibration_figure",
+    "class_figure",
     "curves_figure",
     "density_figure",
     "image_figure",

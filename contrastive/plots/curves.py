@@ -12,6 +12,8 @@ from contrastive.plots.runs import SERIES, FinishedRun
 _PANELS = {
     "value": "value V (nats)",
     "accuracy": "accuracy",
+    "test_error": "label error",
+    "test_log_loss": "label log-loss (nats)",
     "mse_log_prob_energy": "error of log p, energy (nats²)",
     "bits_per_dim_energy": "held-out bits/dim, energy",
     "bits_per_dim_noise": "held-out bits/dim, noise",

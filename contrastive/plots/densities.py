@@ -29,7 +29,7 @@ def density_figure(run: FinishedRun) -> Figure:
 
 @torch.no_grad()
 def _plane(run: FinishedRun) -> Figure:
-    extent = _window(run)
+    extent = window(run)
     line_x = torch.linspace(extent[0], extent[1], _PIXELS, dtype=torch.float64)
     line_y = torch.linspace(extent[2], extent[3], _PIXELS, dtype=torch.float64)
     points = torch.cartesian_prod(line_x, line_y)
@@ -123,7 +123,8 @@ def _strongest_pairs(data: Tensor) -> list[tuple[int, int]]:
     return chosen[:_PAIRS]
 
 
-def _window(run: FinishedRun) -> tuple[float, float, float, float]:
+def window(run: FinishedRun) -> tuple[float, float, float, float]:
+    """(x min, x max, y min, y max) of a picture of the plane."""
     if run.truth is not None:
         # Extents hold all but a millionth of the mass, which for long tails is mostly empty: look at the data too.
         extent = run.truth.extent

@@ -32,7 +32,7 @@ def image_grid(images: UInt8[Tensor, "n c h w"], *, across: int | None = None) -
             f"expected uint8 images of shape (n, 1 or 3, h, w), got {images.dtype} of shape {tuple(images.shape)}"
         )
     n, _, height, width = images.shape
-    across = min(across or math.ceil(math.sqrt(n)), n)
+    across = across or math.ceil(math.sqrt(n))
     down = math.ceil(n / across)
     cell_height, cell_width = height + _GAP, width + _GAP
     canvas = np.full((down * cell_height + _GAP, across * cell_width + _GAP, 3), 255, np.uint8)

@@ -15,6 +15,7 @@ import yaml
 from jinja2 import Environment
 from matplotlib.figure import Figure
 
+from contrastive.plots.classes import calibration_figure, class_figure
 from contrastive.plots.curves import curves_figure
 from contrastive.plots.densities import density_figure
 from contrastive.plots.images import memory_figure
@@ -42,6 +43,10 @@ _COLUMNS = [
     ("overlap", "overlap of noise and energy", "{:.3f}"),
     ("data_share", "share of the data that counts", "{:.3f}"),
     ("twice_jsd", "2 JSD, nats", "{:.3f}"),
+    ("labelled_rows", "labelled rows", "{:,}"),
+    ("test_error", "label error", "{:.4f}"),
+    ("test_log_loss", "label log-loss, nats", "{:.4f}"),
+    ("test_calibration_error", "calibration error", "{:.4f}"),
     ("skipped_steps", "skipped", "{:,}"),
     ("seconds", "seconds", "{:.0f}"),
 ]
@@ -79,6 +84,8 @@ def _shown(run: FinishedRun, columns: list[tuple[str, str, str]]) -> dict[str, A
         "cells": [_cell(_figures(run).get(key), form) for key, _, form in columns],
         "normalizer": _normalizer_sentence(run.summary),
         "densities": _embedded(density_figure(run)),
+        "classes": _embedded_if_any(class_figure(run)),
+        "calibration": _embedded_if_any(calibration_figure(run)),
         "picture": "Samples" if run.are_images else "Densities",
         "memory": _embedded(memory_figure(run)) if run.training_images is not None else None,
         "grids": [
@@ -158,6 +165,10 @@ def _cell(value: Any, form: str) -> str:
     if isinstance(value, list):
         return ", ".join(form.format(entry) for entry in value)
     return form.format(value)
+
+
+def _embedded_if_any(figure: Figure | None) -> str:
+    return "" if figure is None else _embedded(figure)
 
 
 def _embedded(figure: Figure) -> str:

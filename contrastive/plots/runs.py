@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from contrastive.data.densities.base import Density
@@ -28,6 +28,7 @@ class FinishedRun:
         columns: names of the event's entries; none for images.
         training_images: uint8, of a run of images.
         sample_grids: PNG files of the noise's samples during training, oldest first.
+        labels: classes of `data`, -1 for unlabelled, where the run learned classes.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class FinishedRun:
     columns: list[str]
     training_images: UInt8[Tensor, "m c h w"] | None = None
     sample_grids: Sequence[Path] = ()
+    labels: Int[Tensor, " n"] | None = None
 
     @property
     def method(self) -> str:

@@ -57,7 +57,7 @@ def sample_energy(
         chains: how many, all moved at once.
         warmup: transitions that are thrown away; step sizes of local moves are found in them, then held.
         thin: transitions from one kept draw to the next.
-        label: sample one class of a K-class energy; their equal mixture unless told.
+        label: sample one class of a K-class energy; their mixture by the class prior unless told.
         progress: show how far it is, on standard error.
 
     Raises:

@@ -13,7 +13,8 @@ from contrastive.errors import ContrastiveError
 from contrastive.estimator import ContrastiveEstimator
 from contrastive.objectives import make_objective
 from contrastive.registry import make_energy, make_noise
-from contrastive.training.preparation import prepare
+from contrastive.training.labelling import class_prior_of
+from contrastive.training.preparation import holds_images, prepare
 from contrastive.training.prepared import Prepared, held_gaussian
 from contrastive.training.progress import Progress
 from contrastive.training.run_directory import RunDirectory
@@ -27,12 +28,15 @@ from contrastive.training.session import (
 )
 
 
-def fit(data: Any, *, quiet: bool = False, overwrite: bool = False, **settings: Any) -> ContrastiveEstimator:
+def fit(
+    data: Any, y: Any = None, *, quiet: bool = False, overwrite: bool = False, **settings: Any
+) -> ContrastiveEstimator:
     """Fit an energy-based model to data by contrast with a noise.
 
     Args:
         data: array or tensor `(n, d)`, uint8 images `(n, C, H, W)`, `(n, H, W, C)` or `(n, H, W)`, a map-style
             `Dataset`, a density or its name, a file, or a folder of images.
+        y: one label a row, whole numbers or words, for a density of each class and a classifier; -1 is unlabelled.
         quiet: show no progress.
         overwrite: replace the run at `out`.
         **settings: fields of `contrastive.config.FitConfig`, such as `noise="glow", method="fce", steps=5000`;
@@ -55,8 +59,9 @@ def fit(data: Any, *, quiet: bool = False, overwrite: bool = False, **settings: 
     if unknown:
         FitConfig.from_flat(dict.fromkeys(unknown))  # raises, with the near names
     name = str(data) if isinstance(data, str | Path) else type(data).__name__
-    config = FitConfig(**{"data": name, **settings}).resolved()
-    prepared = prepare(data, config)
+    images = holds_images(data, settings.get("columns"))
+    config = FitConfig(**{"data": name, **settings}).resolved(images=images)
+    prepared = prepare(data, config, y)
     estimator = make_estimator(config, prepared)
     config = begin(config, estimator, prepared)
     directory = None
@@ -67,12 +72,15 @@ def fit(data: Any, *, quiet: bool = False, overwrite: bool = False, **settings: 
     return estimator
 
 
-def fit_estimator(estimator: ContrastiveEstimator, x: Any, *, quiet: bool = False, **settings: Any) -> dict[str, Any]:
+def fit_estimator(
+    estimator: ContrastiveEstimator, x: Any, y: Any = None, *, quiet: bool = False, **settings: Any
+) -> dict[str, Any]:
     """Train a given estimator in place.
 
     Args:
         estimator: it brings its own energy, noise, objective and noise ratio; its scaling is set from `x`.
         x: data, as in `fit`.
+        y: labels, as in `fit`, for an energy with as many classes.
         quiet: show no progress.
         **settings: training fields of `FitConfig` (`steps`, `batch_size`, `recipe`, ...).
 
@@ -82,7 +90,7 @@ def fit_estimator(estimator: ContrastiveEstimator, x: Any, *, quiet: bool = Fals
     Raises:
         ContrastiveError: if `settings` name a model, or the data do not fit the noise's event shape.
     """
-    models = {"energy", "noise", "energy_options", "noise_options", "init_noise"}
+    models = {"energy", "noise", "energy_options", "noise_options", "init_noise", "class_prior"}
     own = (models | {"objective", "objective_options", "noise_ratio", "method"}) & set(settings)
     if own:
         raise ContrastiveError(f"the estimator has its own {', '.join(sorted(own))}: leave it out of fit()")
@@ -93,11 +101,15 @@ def fit_estimator(estimator: ContrastiveEstimator, x: Any, *, quiet: bool = Fals
         method="fce" if estimator.adapt_noise else "nce",
         noise_ratio=estimator.noise_ratio,
         **{"device": str(estimator.log_normalizer.device), **settings},
-    ).resolved()
-    prepared = prepare(x, config)
+    ).resolved(images=holds_images(x, settings.get("columns")))
+    prepared = prepare(x, config, y)
     if prepared.event_shape != tuple(estimator.noise.event_shape):
         raise ContrastiveError(
             f"data of shape {prepared.event_shape} a point, but the noise is over {tuple(estimator.noise.event_shape)}"
+        )
+    if prepared.classes is not None and len(prepared.classes) != estimator.num_classes:
+        raise ContrastiveError(
+            f"the labels name {len(prepared.classes)} classes, but num_classes of the energy is {estimator.num_classes}"
         )
     return run(decided(config, estimator), estimator, prepared, None, Progress(quiet=quiet))
 
@@ -151,6 +163,7 @@ def load(directory: str | Path, *, trainable: bool = False) -> ContrastiveEstima
         scaling=scaling,
         defence=held_gaussian(event_shape) if config.defensive_share else None,
         defensive_share=config.defensive_share or 0.0,
+        class_prior=class_prior_of(config),
     )
     try:
         estimator.load_state_dict(tensors)

@@ -81,11 +81,15 @@ def prepare_images(images: ImageSet, config: FitConfig, device: torch.device) ->
     )
 
 
-def read_image_rows(images: ImageSet, config: FitConfig) -> Tensor:
-    """Dequantised images to evaluate a finished run on: the set's test part, or all; at most `test_rows`."""
+def read_image_rows(images: ImageSet, config: FitConfig) -> tuple[Tensor, Tensor | None]:
+    """Dequantised images to evaluate a finished run on, and their labels where they have some.
+
+    They are the set's test part, or all; at most `test_rows`.
+    """
     kept = images if images.test is None else images.test
     rows = _shuffled(len(kept))[: config.test_rows or HELD_OUT_ROWS]
-    return _held_out(kept, rows, config.bits, TEST_SEED)
+    labels = None if kept.labels is None else torch.from_numpy(kept.labels)[rows]
+    return _held_out(kept, rows, config.bits, TEST_SEED), labels
 
 
 def _split(images: ImageSet, config: FitConfig) -> Portions:

@@ -15,13 +15,15 @@ class Player:
     Args:
         parameters: what this side moves.
         averages: a twin for each parameter, which follows it as an exponential moving average.
-        optimizer: "adam" (betas 0.9, 0.99), "adamax", or "ngd", normalised gradient descent: every step has the length
+        optimizer: "adam", "adamax", or "ngd", normalised gradient descent: every step has the length
             of the learning rate. It crosses the plains of `exponential` between far p and q (Liu et al. 2021,
             arXiv 2110.11271, theorem 4.2).
         learning_rate: at the start.
         decay: "cosine" to zero over the run, or "constant".
         ema: decay of the moving average; 0 makes the twin a copy.
         clip_norm: bound on the gradient's norm.
+        momentum: first of Adam's betas, the second is 0.99; the other optimisers have their own. With much of it two
+            players overshoot each other.
     """
 
     def __init__(
@@ -34,12 +36,13 @@ class Player:
         decay: Literal["cosine", "constant"] = "cosine",
         ema: float = 0.998,
         clip_norm: float = 10.0,
+        momentum: float = 0.9,
     ) -> None:
         self.parameters, self.averages = list(parameters), list(averages)
         self.learning_rate, self.decay, self.ema, self.clip_norm = learning_rate, decay, ema, clip_norm
         self.optimizer: torch.optim.Optimizer
         if optimizer == "adam":
-            self.optimizer = torch.optim.Adam(self.parameters, learning_rate, betas=(0.9, 0.99), fused=True)
+            self.optimizer = torch.optim.Adam(self.parameters, learning_rate, betas=(momentum, 0.99), fused=True)
         elif optimizer == "ngd":
             self.optimizer = torch.optim.SGD(self.parameters, learning_rate, foreach=True)
         else:
@@ -47,15 +50,16 @@ class Player:
         self.normalizes = optimizer == "ngd"
         self.updates = self.skipped = self.skipped_in_a_row = 0
 
-    def step(self, loss: Tensor, progress: float) -> None:
+    def step(self, loss: Tensor | Iterable[Tensor], progress: float) -> None:
         """One gradient step down `loss`; skipped and counted if the gradient is not finite.
 
         Args:
-            loss: shape `()`.
+            loss: shape `()`; or several to be summed, each computed when the one before has been let go.
             progress: share of the run that is done, in [0, 1], for the learning rate.
         """
         self.optimizer.zero_grad()
-        loss.backward(inputs=self.parameters)
+        for part in [loss] if isinstance(loss, Tensor) else loss:
+            part.backward(inputs=self.parameters)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.clip_norm, foreach=True)
         if not math.isfinite(norm):
             self.skipped += 1

@@ -1,5 +1,6 @@
 """From whatever the user calls data to a stream of batches and held-out rows."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,21 @@ from contrastive.config import FitConfig
 from contrastive.data import tables
 from contrastive.data.densities import available_densities, make_density
 from contrastive.data.images import ImageSet, are_images, available_sets, names_images
+from contrastive.data.labels import Name, encode
 from contrastive.data.scaling import Scaling
 from contrastive.data.sources import ArraySource, DatasetSource, DensitySource
 from contrastive.errors import ContrastiveError, did_you_mean
 from contrastive.protocols import NoiseModel
 from contrastive.training.image_preparation import images_of, prepare_images, read_image_rows
+from contrastive.training.labelling import (
+    label_column_in,
+    labelled_draws,
+    numbered,
+    spare_labels,
+    with_image_labels,
+    with_labels,
+    with_row_labels,
+)
 from contrastive.training.portions import (
     FITTING_ROWS,
     FITTING_SEED,
@@ -32,59 +43,85 @@ from contrastive.training.prepared import Prepared
 _FRESH_TEST, _FRESH_VALIDATION = 50_000, 10_000
 
 
-def prepare(data: Any, config: FitConfig) -> Prepared:
+def prepare(data: Any, config: FitConfig, y: Any = None) -> Prepared:
     """Prepare a density, a density's or an image set's name, a file, a folder, an array or tensor, or a `Dataset`.
 
+    Args:
+        data: so.
+        config: of the run.
+        y: one label a row of an array, table, set of images or `Dataset`; -1 is unlabelled.
+
     Raises:
-        ContrastiveError: if `data` is none of these, or cannot be fitted to (see `tables.check`).
+        ContrastiveError: if `data` is none of these, cannot be fitted to (see `tables.check`), or `y` is not of it.
     """
+    return with_labels(_prepared(data, config, y), config)
+
+
+def _prepared(data: Any, config: FitConfig, y: Any) -> Prepared:
     device = _device(config.device)
-    if isinstance(data, str | Path):
+    if holds_images(data, config.columns):
+        data = images_of(str(data) if isinstance(data, Path) else data, config)
+    elif isinstance(data, str | Path):
         data = _named(str(data), config)
-    if isinstance(data, Tensor | np.ndarray) and are_images(data):
-        data = images_of(data, config)
     if isinstance(data, ImageSet):
-        return prepare_images(data, config, device)
+        images, classes = with_image_labels(data, y)
+        return replace(prepare_images(images, config, device), classes=classes)
     _refuse_image_options(config)
-    if isinstance(data, tables.Table):
-        return _from_table(data, config, device)
     if isinstance(data, Tensor):
-        return _from_table(tables.from_array(data.detach().cpu().numpy()), config, device)
+        data = tables.from_array(data.detach().cpu().numpy())
     if isinstance(data, np.ndarray | list):
-        return _from_table(tables.from_array(data), config, device)
+        data = tables.from_array(data)
+    if isinstance(data, tables.Table):
+        return _from_table(data if y is None else replace(data, labels=y), config, device)
+    if isinstance(data, Dataset):
+        return _from_dataset(data, config, device, y)
+    if y is not None:
+        raise ContrastiveError("y is for rows: a density's labels are its own, say how many with labels_per_class")
     if isinstance(data, NoiseModel):
         return _from_density(data, config, device)
-    if isinstance(data, Dataset):
-        return _from_dataset(data, config, device)
     raise ContrastiveError(
         f"data of type {type(data).__name__}: expected a density's name, a file, an array, a tensor or a Dataset"
     )
 
 
-def read_rows(data: str, config: FitConfig, event_shape: tuple[int, ...], n: int = _FRESH_TEST) -> Tensor:
+def read_rows(
+    data: str,
+    config: FitConfig,
+    event_shape: tuple[int, ...],
+    n: int = _FRESH_TEST,
+    *,
+    classes: list[Name] | None = None,
+) -> tuple[Tensor, Tensor | None]:
     """Rows to evaluate a finished run on: fresh draws of a density, a whole file, or images.
 
     Args:
         data: their name.
-        config: of the run; `columns` and what is asked of images are read from it.
+        config: of the run; `columns`, `label_column` and what is asked of images are read from it.
         event_shape: of the run.
         n: draws of a density.
+        classes: names of the run's classes.
+
+    Returns:
+        The rows, and their classes where they are known and the run has some.
 
     Raises:
-        ContrastiveError: if the rows do not fit the run's `event_shape`.
+        ContrastiveError: if the rows do not fit the run's `event_shape`, or a label is none of its classes.
     """
+    labels: Any = None
     if data in available_densities():
-        x = _draw(make_density(data), n, TEST_SEED)
+        density = make_density(data)
+        x, labels = _draw(density, n, TEST_SEED), labelled_draws(density, n, TEST_SEED)
     elif names_images(data, config.columns):
-        x = read_image_rows(images_of(data, config), config)
+        x, labels = read_image_rows(images_of(data, config), config)
     else:
-        table = tables.read_table(data, config.columns)
+        table = tables.read_table(data, config.columns, config.label_column)
+        labels = table.labels
         if not np.isfinite(table.values).all():
             tables.check(table)
         x = torch.from_numpy(table.values)
     if tuple(x.shape[1:]) != event_shape:
         raise ContrastiveError(f"{data} has rows of shape {tuple(x.shape[1:])}, the run was fitted to {event_shape}")
-    return x
+    return x, None if classes is None or labels is None else encode(labels, classes)[0]
 
 
 def _device(name: str) -> torch.device:
@@ -97,13 +134,22 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _named(data: str, config: FitConfig) -> NoiseModel | tables.Table | ImageSet:
+def holds_images(data: Any, name: str | None = None) -> bool:
+    """Whether `data`, given as in `prepare`, are images; `name` picks the array of an .npz.
+
+    Raises:
+        ContrastiveError: if an .npz has no array of that name.
+    """
+    if isinstance(data, str | Path):
+        return str(data) not in available_densities() and names_images(str(data), name)
+    return isinstance(data, Tensor | np.ndarray) and are_images(data)
+
+
+def _named(data: str, config: FitConfig) -> NoiseModel | tables.Table:
     if data in available_densities():
         return make_density(data)
-    if names_images(data, config.columns):
-        return images_of(data, config)
     if Path(data).suffix.lower() in tables.SUFFIXES or Path(data).exists():
-        return tables.read_table(data, config.columns)
+        return tables.read_table(data, config.columns, config.label_column or label_column_in(data, config))
     near = did_you_mean(data, [*available_densities(), *available_sets()])
     raise ContrastiveError(f"{data!r} is neither a density nor a set of images, a file or a folder; {near}")
 
@@ -120,13 +166,15 @@ def _from_table(table: tables.Table, config: FitConfig, device: torch.device) ->
     tables.check(table)
     x = torch.from_numpy(table.values)
     counts = {name: round(getattr(config, name) * len(x)) for name in ("validation", "test")}
-    portions = split_rows(len(x), **counts, seed=config.seed)
+    labels = numbered(table.labels, len(x))
+    portions = spare_labels(split_rows(len(x), **counts, seed=config.seed), labels)
     validation, test, train = (x[rows] for rows in portions)
     batch_size = choose_batch_size(len(train), config)
     scaling = _scaling(train, config.standardize is not False)
     z = scaling(train).to(device)
     test = test[: config.test_rows]
-    return Prepared(ArraySource(z), scaling, z, validation, test, batch_size, None, table.columns)
+    prepared = Prepared(ArraySource(z), scaling, z, validation, test, batch_size, None, table.columns)
+    return with_row_labels(prepared, labels, portions)
 
 
 def _from_density(density: NoiseModel, config: FitConfig, device: torch.device) -> Prepared:
@@ -144,13 +192,16 @@ def _from_density(density: NoiseModel, config: FitConfig, device: torch.device) 
         config.batch_size or 1000,
         density,
         columns,
+        test_labels=labelled_draws(density, _FRESH_TEST, TEST_SEED, config.test_rows),
     )
 
 
-def _from_dataset(dataset: Dataset[Any], config: FitConfig, device: torch.device) -> Prepared:
+def _from_dataset(dataset: Dataset[Any], config: FitConfig, device: torch.device, y: Any) -> Prepared:
     n = len(dataset)  # type: ignore[arg-type]
     held_out = {name: min(HELD_OUT_ROWS, max(1, round(getattr(config, name) * n))) for name in ("validation", "test")}
-    validation, test, train = split_rows(n, **held_out, seed=config.seed)
+    labels = numbered(y, n)
+    portions = spare_labels(split_rows(n, **held_out, seed=config.seed), labels)
+    validation, test, train = portions
     batch_size = choose_batch_size(len(train), config)
     rows = (train[:FITTING_ROWS], validation, test[: config.test_rows])
     fitting, x_validation, x_test = (_rows(dataset, some) for some in rows)
@@ -159,7 +210,8 @@ def _from_dataset(dataset: Dataset[Any], config: FitConfig, device: torch.device
     scaling = _scaling(fitting, config.standardize is not False)
     source = DatasetSource(Subset(dataset, train.tolist()), scaling, device)
     columns = [f"x{i}" for i in range(fitting[0].numel())]
-    return Prepared(source, scaling, scaling(fitting).to(device), x_validation, x_test, batch_size, None, columns)
+    prepared = Prepared(source, scaling, scaling(fitting).to(device), x_validation, x_test, batch_size, None, columns)
+    return with_row_labels(prepared, labels, portions)
 
 
 def _rows(dataset: Dataset[Any], rows: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from contrastive.data.images import PixelScaling
+from contrastive.data.labels import LabelledSource, Name
 from contrastive.data.scaling import Coordinates
 from contrastive.data.sources import Source
 from contrastive.noises import Gaussian
@@ -28,8 +29,10 @@ class Prepared:
         batch_size: rows a batch.
         truth: the density of the data where it is known.
         columns: names of the event's entries; none for images.
-        labels: of the training rows in the source's order, -1 where unknown; None where no row has one.
+        labels: of the training rows in the source's order, or of the labelled draws of a density; -1 where unknown;
+            None where no row has one.
         test_labels: of the test rows, likewise.
+        classes: the classes' names, where the run learns them.
     """
 
     source: Source
@@ -42,11 +45,17 @@ class Prepared:
     columns: list[str]
     labels: Int[Tensor, " m"] | None = None
     test_labels: Int[Tensor, " t"] | None = None
+    classes: list[Name] | None = None
 
     @property
     def event_shape(self) -> tuple[int, ...]:
         """Shape of one data point."""
         return tuple(self.test.shape[1:])
+
+    @property
+    def row_source(self) -> Source:
+        """The stream of all rows, without the one of labelled rows that may go beside it."""
+        return self.source.source if isinstance(self.source, LabelledSource) else self.source
 
     @property
     def are_images(self) -> bool:

@@ -64,6 +64,7 @@ def describe(metrics: dict[str, Any]) -> str:
     shown = {
         "value": "value",
         "accuracy": "accuracy",
+        "test_error": "label error",
         "mse_log_prob_energy": "mse",
         "bits_per_dim_energy": "bits/dim p",
         "bits_per_dim_noise": "bits/dim q",
@@ -71,4 +72,6 @@ def describe(metrics: dict[str, Any]) -> str:
         "test_log_prob_noise": "log q",
         "test_log_prob_gaussian": "log Gaussian",
     }
+    if "bits_per_dim_noise" in metrics:  # log p and log q say the same
+        shown = {key: label for key, label in shown.items() if not key.startswith("test_log_prob")}
     return "  ".join(f"{label} {metrics[key]:.4f}" for key, label in shown.items() if metrics.get(key) is not None)

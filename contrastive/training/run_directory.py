@@ -8,6 +8,7 @@ model.safetensors        the finished estimator
 summary.json             the figures of the finished run
 normalizer.json          log Z with its interval (`contrastive normalizer`)
 plots/samples/           of images: a grid of the noise's samples at each evaluation
+tensorboard/             the same for TensorBoard, where that was asked for
 """
 
 import json
@@ -47,6 +48,7 @@ class RunDirectory:
         self.summary_path = self.path / "summary.json"
         self.normalizer_path = self.path / "normalizer.json"
         self.samples_path = self.path / "plots" / "samples"
+        self.tensorboard_path = self.path / "tensorboard"
         self.metrics: list[dict[str, Any]] = []
 
     @property

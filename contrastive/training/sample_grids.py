@@ -1,8 +1,11 @@
 """What the noise draws, at the same latents again and again."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from contrastive.atomic import write_atomically
 from contrastive.data.images import PixelScaling, quantize
@@ -20,14 +23,18 @@ class SampleGrids:
 
     Args:
         folder: where the grids go.
+
+    Attributes:
+        newest: the last grid, `(height, width, 3)`.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.newest: NDArray[np.uint8] | None = None
 
     @torch.no_grad()
-    def __call__(self, estimator: ContrastiveEstimator, updates: int) -> None:
-        """Draw and write.
+    def __call__(self, estimator: ContrastiveEstimator, metrics: dict[str, Any]) -> None:
+        """Draw and write, after an evaluation whose `updates` name the file.
 
         Raises:
             ContrastiveError: if the file cannot be written, or the data are no images.
@@ -40,5 +47,5 @@ class SampleGrids:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(_SEED)
             samples = quantize(estimator.sample_noise(_IMAGES), estimator.scaling.bits)
-        picture = image_grid(samples)
-        write_atomically(self.folder / f"{updates:06d}.png", lambda part: write_png(part, picture))
+        self.newest = picture = image_grid(samples)
+        write_atomically(self.folder / f"{metrics['updates']:06d}.png", lambda part: write_png(part, picture))

@@ -13,7 +13,7 @@ from torch import Tensor
 from contrastive.config import FitConfig
 from contrastive.errors import ContrastiveError
 from contrastive.estimator import ContrastiveEstimator
-from contrastive.metrics import evaluate, noise_warning, partition_figures
+from contrastive.metrics import classification, evaluate, noise_warning, partition_figures
 from contrastive.normalizer import log_partitions
 from contrastive.objectives import make_objective
 from contrastive.objectives.protocol import learns_normalizer
@@ -25,6 +25,8 @@ from contrastive.protocols import (
     trainable_parameters,
 )
 from contrastive.registry import available_noises, make_energy, make_noise
+from contrastive.training.execution import check_precision, compile_models
+from contrastive.training.labelling import class_prior_of, with_classes
 from contrastive.training.players import Player
 from contrastive.training.prepared import Prepared
 from contrastive.training.progress import Progress
@@ -32,6 +34,8 @@ from contrastive.training.run_directory import RunDirectory
 from contrastive.training.sample_grids import SampleGrids
 from contrastive.training.schedules import Alternate, EnergyOnly, Gate, Schedule
 from contrastive.training.stages import Game, MaximumLikelihood, Stage
+from contrastive.training.tensorboard import TensorBoard, require_tensorboard
+from contrastive.training.terms import EnergyTerm, make_terms
 from contrastive.training.trainer import Trainer
 
 _DEFAULT_PRETRAINING = 5_000
@@ -48,9 +52,10 @@ def make_estimator(config: FitConfig, data: Prepared) -> ContrastiveEstimator:
         ContrastiveError: for unknown names or options, the energy `mlp` over images, or `method: fce` with a noise that
             cannot adapt.
     """
+    config = with_classes(config, data)
     if data.are_images and config.energy == "mlp":
         raise ContrastiveError(
-            "the energy 'mlp' does not see which pixels are neighbours: for images take --energy conv"
+            "the energy 'mlp' does not see which pixels are neighbours: for images take --energy tilted, or conv"
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -69,7 +74,7 @@ def make_estimator(config: FitConfig, data: Prepared) -> ContrastiveEstimator:
         raise ContrastiveError(
             "restart_energy_every is for method fce with an energy that is built on the noise, such as 'tilted'"
         )
-    return ContrastiveEstimator(
+    estimator = ContrastiveEstimator(
         energy,
         noise,
         objective=make_objective(config.objective, **config.objective_options),
@@ -77,7 +82,10 @@ def make_estimator(config: FitConfig, data: Prepared) -> ContrastiveEstimator:
         noise_per_data=config.noise_per_data,
         adapt_noise=config.method == "fce",
         scaling=data.scaling,
+        class_prior=class_prior_of(config),
     ).to(config.device)
+    check_precision(estimator, config.precision)
+    return estimator
 
 
 def make_trainer(
@@ -93,12 +101,16 @@ def make_trainer(
     _defend(estimator, data, config.defensive_share or 0.0)
     averaged = copy.deepcopy(estimator).requires_grad_(False).eval()
     gaussian = _gaussian_log_prob(estimator, data, data.curve_rows)
+    if config.compile:
+        compile_models(estimator)
 
     def judge(candidate: ContrastiveEstimator, stage: str) -> dict[str, Any]:
-        started = stage == "contrast"
+        started = stage in ("energy", "contrast")
         if started:
             settle(candidate, data)
         metrics = evaluate(candidate, data.curve_rows, data.truth, energy=started) | gaussian
+        if started:
+            metrics |= _classification(candidate, data, len(data.curve_rows))
         if config.early_stopping and (started or config.method == "mle"):
             metrics["score"] = evaluate(candidate, data.validation, energy=started)[_SCORES[config.method]]
         return metrics
@@ -107,7 +119,7 @@ def make_trainer(
         estimator,
         averaged,
         data.source,
-        _stages(config, estimator, averaged),
+        _stages(config, estimator, averaged, make_terms(config, estimator, labelled=data.classes is not None)),
         judge,
         batch_size=data.batch_size,
         seed=config.seed,
@@ -116,8 +128,23 @@ def make_trainer(
         early_stopping=config.early_stopping,
         directory=directory,
         progress=progress,
-        picture=SampleGrids(directory.samples_path) if data.are_images and directory is not None else None,
+        observers=_observers(config, data, directory),
     )
+
+
+def _observers(config: FitConfig, data: Prepared, directory: RunDirectory | None) -> list[Any]:
+    """What is drawn at each evaluation, of a run that is kept.
+
+    Raises:
+        ContrastiveError: if `tensorboard` is asked of a run that is not.
+    """
+    if directory is None:
+        if config.tensorboard:
+            raise ContrastiveError("tensorboard needs a run that is kept: give out='runs/NAME'")
+        return []
+    grids = SampleGrids(directory.samples_path) if data.are_images else None
+    observers: list[Any] = [] if grids is None else [grids]
+    return [*observers, TensorBoard(directory.tensorboard_path, grids)] if config.tensorboard else observers
 
 
 def decided(config: FitConfig, estimator: ContrastiveEstimator) -> FitConfig:
@@ -155,11 +182,13 @@ def begin(config: FitConfig, estimator: ContrastiveEstimator, data: Prepared) ->
     """Before a new run writes anything: take over the noise of `init_noise`, and decide what depends on the noise.
 
     Raises:
-        ContrastiveError: if that noise cannot be had, or as `decided`.
+        ContrastiveError: if that noise cannot be had, TensorBoard is asked for and not there, or as `decided`.
     """
+    if config.tensorboard:
+        require_tensorboard()
     if config.init_noise is not None:
         _take_noise(config.init_noise, estimator, data)
-    return decided(config, estimator)
+    return decided(with_classes(config, data), estimator)
 
 
 def _take_noise(run: str, estimator: ContrastiveEstimator, data: Prepared) -> None:
@@ -173,7 +202,7 @@ def _take_noise(run: str, estimator: ContrastiveEstimator, data: Prepared) -> No
     if any(name not in tensors or not torch.equal(tensors[name].cpu(), tensor.cpu()) for name, tensor in same.items()):
         raise ContrastiveError(
             f"the noise of {run} lives in other coordinates than these data: fit both to the same rows, with the same "
-            "--seed and --standardize"
+            + ("--image-size, --color, --bits and --logit" if data.are_images else "--seed and --standardize")
         )
     assert isinstance(estimator.noise, torch.nn.Module)
     own = {name.removeprefix("noise."): tensor for name, tensor in tensors.items() if name.startswith("noise.")}
@@ -195,6 +224,7 @@ def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, 
     estimator, at = trainer.estimator, trainer.position
     started = time.monotonic()
     metrics = evaluate(estimator, data.test, data.truth) | _gaussian_log_prob(estimator, data, data.test)
+    metrics |= _classification(estimator, data, len(data.test))
     metrics |= _partition(config, estimator, data)
     return {
         "data": config.data,
@@ -205,10 +235,10 @@ def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, 
         "noise_ratio": config.noise_ratio,
         "recipe": config.recipe,
         "seed": config.seed,
-        "steps": sum(at.moves.values()),
-        "steps_energy": at.moves["energy"],
+        "steps": sum(at.moves.values()) + config.energy_steps,
+        "steps_energy": at.moves["energy"] + config.energy_steps,
         "steps_noise": at.moves["noise"],
-        "pretrain_steps": at.updates - sum(at.moves.values()),
+        "pretrain_steps": at.updates - sum(at.moves.values()) - config.energy_steps,
         "skipped_steps": sum(player.skipped for stage in trainer.stages for player in stage.players.values()),
         "stopped_early": at.stopped_early,
         "seconds": round(at.seconds, 2),
@@ -217,9 +247,23 @@ def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, 
         "event_shape": list(data.event_shape),
         "columns": data.columns,
         "test_rows": len(data.test),
+        **_label_figures(data),
         **metrics,
         "noise_warning": noise_warning(metrics),
     }
+
+
+def _classification(estimator: ContrastiveEstimator, data: Prepared, rows: int) -> dict[str, float]:
+    if data.classes is None or data.test_labels is None:
+        return {}
+    return classification(estimator, data.test[:rows], data.test_labels[:rows])
+
+
+def _label_figures(data: Prepared) -> dict[str, Any]:
+    if data.classes is None or data.labels is None:
+        return {}
+    figures = {"classes": data.classes, "labelled_rows": int((data.labels >= 0).sum())}
+    return figures if data.test_labels is None else {**figures, "test_labels": int((data.test_labels >= 0).sum())}
 
 
 def _partition(config: FitConfig, estimator: ContrastiveEstimator, data: Prepared) -> dict[str, Any]:
@@ -283,10 +327,13 @@ def _gaussian_log_prob(estimator: ContrastiveEstimator, data: Prepared, x: Tenso
     return {"test_log_prob_gaussian": float(log_prob + estimator.scaling.log_det(x).mean())}
 
 
-def _stages(config: FitConfig, estimator: ContrastiveEstimator, averaged: ContrastiveEstimator) -> list[Stage]:
+def _stages(
+    config: FitConfig, estimator: ContrastiveEstimator, averaged: ContrastiveEstimator, terms: list[EnergyTerm]
+) -> list[Stage]:
     noise_parameters = trainable_parameters(estimator.noise)
     noise_averages = _twins(averaged.noise, estimator.noise)
     common: dict[str, Any] = {"decay": config.decay, "clip_norm": config.clip_norm}
+    execution: dict[str, Any] = {"accumulate": config.accumulate, "precision": config.precision}
     stages: list[Stage] = []
     likelihood_steps = config.steps if config.method == "mle" else config.pretrain_steps
     if likelihood_steps:
@@ -298,23 +345,32 @@ def _stages(config: FitConfig, estimator: ContrastiveEstimator, averaged: Contra
             **common,
         )
         name = "likelihood" if config.method == "mle" else "pretrain"
-        stages.append(MaximumLikelihood(estimator, pupil, likelihood_steps, name=name))
+        stages.append(MaximumLikelihood(estimator, pupil, likelihood_steps, name=name, **execution))
     if config.method == "mle":
         return stages
     own = trainable_parameters(estimator.energy)
     own_averages = _twins(averaged.energy, estimator.energy)
     if learns_normalizer(estimator.objective):
         own, own_averages = [estimator.log_normalizer, *own], [averaged.log_normalizer, *own_averages]
-    players = {
-        "energy": Player(
+
+    def energy_player(**decay: Any) -> Player:
+        return Player(
             own,
             own_averages,
             optimizer=config.optimizer or "adam",
             learning_rate=config.learning_rate or 1e-3,
             ema=config.ema or 0.0,
-            **common,
+            momentum=0.9 if config.momentum is None else config.momentum,
+            **{**common, **decay},
         )
-    }
+
+    game: dict[str, Any] = {"averaged": averaged, "terms": terms, "contrast_weight": config.contrast_weight}
+    game |= execution
+    if config.energy_steps:
+        # At its full rate: the game goes on from here.
+        alone = {"energy": energy_player(decay="constant")}
+        stages.append(Game(estimator, alone, EnergyOnly(), config.energy_steps, name="energy", **game))
+    players = {"energy": energy_player()}
     schedule: Schedule = EnergyOnly()
     if estimator.adapt_noise:
         players["noise"] = Player(
@@ -323,22 +379,23 @@ def _stages(config: FitConfig, estimator: ContrastiveEstimator, averaged: Contra
             optimizer=config.noise_optimizer or "adam",
             learning_rate=config.noise_learning_rate or 1e-3,
             ema=config.noise_ema or 0.0,
+            momentum=0.9 if config.momentum is None else config.momentum,
             **common,
         )
         schedule = _schedule(config)
-    game = Game(
+    main = Game(
         estimator,
         players,
         schedule,
         config.steps,
-        averaged=averaged,
         likelihood_weight=config.noise_likelihood_weight or 0.0,
         hold_noise_after=config.hold_noise_after or 1.0,
         path_only=config.noise_gradient == "path",
         restart_energy_every=config.restart_energy_every,
+        goes_on=bool(config.energy_steps),
+        **game,
     )
-    stages.append(game)
-    return stages
+    return [*stages, main]
 
 
 def _schedule(config: FitConfig) -> Schedule:

@@ -1,11 +1,18 @@
 """The two kinds of training: the noise alone by maximum likelihood, then data against noise."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
+from torch import Tensor
+
+from contrastive.contrast import Contrast
 from contrastive.data.sources import Batch, Source
 from contrastive.estimator import ContrastiveEstimator
+from contrastive.training.execution import autocast
 from contrastive.training.players import Player
+from contrastive.training.schedules import Player as Side
 from contrastive.training.schedules import Schedule
+from contrastive.training.terms import EnergyTerm, dropout_off, total
 
 
 class Stage(Protocol):
@@ -43,8 +50,18 @@ class Stage(Protocol):
 class MaximumLikelihood:
     """Fit the noise by maximum likelihood; it ends as its moving average."""
 
-    def __init__(self, estimator: ContrastiveEstimator, noise: Player, steps: int, *, name: str = "pretrain") -> None:
+    def __init__(
+        self,
+        estimator: ContrastiveEstimator,
+        noise: Player,
+        steps: int,
+        *,
+        name: str = "pretrain",
+        accumulate: int = 1,
+        precision: str = "float32",
+    ) -> None:
         self.estimator, self.steps, self.players, self.name = estimator, steps, {"noise": noise}, name
+        self.accumulate, self.precision = accumulate, precision
 
     def begin(self, batch: Batch, source: Source) -> None:
         """Nothing to prepare."""
@@ -54,8 +71,14 @@ class MaximumLikelihood:
 
     def update(self, batch: Batch, progress: float) -> str:
         """One step down the negative mean log-likelihood."""
-        self.players["noise"].step(-self.estimator.noise.log_prob(batch.z).mean(), progress)
+        self.players["noise"].step(self._losses(batch), progress)
         return "noise"
+
+    def _losses(self, batch: Batch) -> Iterator[Tensor]:
+        for part in batch.parts(self.accumulate):
+            with autocast(self.precision, part.z.device):
+                loss = -self.estimator.noise.log_prob(part.z).sum() / len(batch.z)
+            yield loss
 
     def finish(self) -> None:
         """Go on from the averaged noise."""
@@ -85,9 +108,13 @@ class Game:
         path_only: of the noise's gradient, see `ContrastiveEstimator.contrast_through_noise`.
         restart_energy_every: updates after which an energy that is built on the noise begins again from it, in the
             first half of the game; 0 is never.
+        accumulate: parts of a batch, whose gradients are summed.
+        precision: of the networks, "float32" or "bf16".
+        terms: what the energy minimises too, such as the loss of the labels.
+        contrast_weight: of the contrast in the energy's loss; at 0 it learns from the terms alone, which a held noise
+            allows.
+        goes_on: the energy was trained by a stage before, so c stays as it is.
     """
-
-    name = "contrast"
 
     def __init__(
         self,
@@ -101,8 +128,16 @@ class Game:
         hold_noise_after: float = 1.0,
         path_only: bool = False,
         restart_energy_every: int = 0,
+        terms: Sequence[EnergyTerm] = (),
+        contrast_weight: float = 1.0,
+        goes_on: bool = False,
+        name: str = "contrast",
+        accumulate: int = 1,
+        precision: str = "float32",
     ) -> None:
+        self.accumulate, self.precision = accumulate, precision
         self.estimator, self.players, self.schedule, self.steps = estimator, players, schedule, steps
+        self.terms, self.contrast_weight, self.goes_on, self.name = terms, contrast_weight, goes_on, name
         self.averaged, self.likelihood_weight = averaged, likelihood_weight
         self.hold_noise_after, self.restart_energy_every = hold_noise_after, restart_energy_every
         self.path_only = path_only
@@ -113,7 +148,8 @@ class Game:
         """Start from the noise as pre-training left it, and from the best c for the untrained energy."""
         self.estimator.introduce_noise()
         self.resume(source)
-        self.estimator.balance(batch.z)
+        if not self.goes_on:
+            self.estimator.balance(batch.z)
 
     def resume(self, source: Source) -> None:
         """Score rows that come again only once, where the noise is held."""
@@ -126,18 +162,36 @@ class Game:
         self._restart_energy(round(progress * self.steps))
         if not self.noise_is_held and progress >= self.hold_noise_after:
             self._hold_noise()
-        mover = "energy" if self.noise_is_held else self.schedule.mover
-        if mover == "energy":
-            contrast = self.estimator.contrast_for_energy(batch.z, batch.log_q)
-            self.players["energy"].step(contrast.loss, progress)
-        else:
-            contrast = self.estimator.contrast_through_noise(batch.z, path_only=self.path_only)
-            # In q's parameters, r at the data is minus log q at the data.
-            loss = contrast.value + self.likelihood_weight * contrast.r_data.mean()
-            self.players["noise"].step(loss, progress / self.hold_noise_after)
-        if not self.noise_is_held:
-            self.schedule.update(contrast)
+        mover: Side = "energy" if self.noise_is_held else self.schedule.mover
+        contrasts: list[Contrast] = []
+        losses = self._losses(batch, mover, contrasts)
+        self.players[mover].step(losses, progress if mover == "energy" else progress / self.hold_noise_after)
+        if contrasts and not self.noise_is_held:
+            self.schedule.update(Contrast.joined(contrasts))
         return mover
+
+    def _losses(self, batch: Batch, mover: Side, contrasts: list[Contrast]) -> Iterator[Tensor]:
+        """The mover's loss, part by part; the contrasts that it is made of are added to `contrasts`."""
+        for part in batch.parts(self.accumulate):
+            with autocast(self.precision, part.z.device):
+                contrast, loss = self._energy_loss(part) if mover == "energy" else self._noise_loss(part)
+            if contrast is not None:
+                contrasts.append(contrast.detached())
+            yield loss * (len(part.z) / len(batch.z))
+
+    def _energy_loss(self, batch: Batch) -> tuple[Contrast | None, Tensor]:
+        contrast, loss = None, batch.z.new_zeros(())
+        if self.contrast_weight:
+            contrast = self.estimator.contrast_for_energy(batch.z, batch.log_q)
+            loss = contrast.loss if self.contrast_weight == 1 else self.contrast_weight * contrast.loss
+        return contrast, total(self.terms, loss, self.estimator, batch)
+
+    def _noise_loss(self, batch: Batch) -> tuple[Contrast, Tensor]:
+        # Without dropout: that is the density which is reported, and a random f would be noise in q's gradient.
+        with dropout_off(self.estimator.energy):
+            contrast = self.estimator.contrast_through_noise(batch.z, path_only=self.path_only)
+        # In q's parameters, r at the data is minus log q at the data.
+        return contrast, contrast.value + self.likelihood_weight * contrast.r_data.mean()
 
     def _hold_noise(self) -> None:
         self.players["noise"].adopt_average()

@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,7 +52,7 @@ class Trainer:
         early_stopping: evaluations without a better `score` before the last stage stops; 0 is never.
         directory: where the run is kept; None keeps nothing.
         progress: what the user sees.
-        picture: called with the averaged estimator and the number of updates at every evaluation.
+        observers: called, in order, with the averaged estimator and the line of metrics at every evaluation.
     """
 
     def __init__(
@@ -70,14 +70,14 @@ class Trainer:
         early_stopping: int = 0,
         directory: RunDirectory | None = None,
         progress: Progress | None = None,
-        picture: Callable[[ContrastiveEstimator, int], None] | None = None,
+        observers: Sequence[Callable[[ContrastiveEstimator, dict[str, Any]], None]] = (),
     ) -> None:
         self.estimator, self.averaged, self.source, self.stages = estimator, averaged, source, stages
         self.evaluate, self.batch_size, self.seed = evaluate, batch_size, seed
         self.evaluate_every, self.checkpoint_every = evaluate_every, checkpoint_every
         self.early_stopping, self.directory = early_stopping, directory
         self.progress = progress or Progress(quiet=True)
-        self.picture = picture
+        self.observers = tuple(observers)
         self.position = Position()
         self.best: dict[str, Tensor] | None = None
         self._rng: dict[str, Tensor] = {}
@@ -93,11 +93,13 @@ class Trainer:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), Interrupt() as interrupt:
             torch.manual_seed(self.seed)
             self._restore_rng()
+            self.estimator.train()
             stream = self.source.batches(self.batch_size, self.seed, self.position.batches)
             try:
                 for index in range(self.position.stage, len(self.stages)):
                     self._run_stage(index, stream, interrupt)
             finally:
+                self.estimator.eval()  # what is reported has no dropout
                 self.progress.close()
         if self.best is not None:
             self.averaged.load_state_dict(self.best)
@@ -161,8 +163,8 @@ class Trainer:
         self.progress.report(line)
         if self.directory is not None:
             self.directory.record(line)
-        if self.picture is not None:
-            self.picture(self.averaged, at.updates)
+        for observe in self.observers:
+            observe(self.averaged, line)
         if self.early_stopping and stage is self.stages[-1]:
             self._remember_best(metrics["score"])
 

@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from contrastive.errors import ContrastiveError
@@ -53,6 +53,35 @@ class Density(ABC):
     @abstractmethod
     def _log_prob(self, x: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
         """log p at `n` points that are finite or NaN, however far out."""
+
+
+class LabelledDensity(Density):
+    """A density made of parts, such as two spirals: the part a draw comes from is its class.
+
+    Attributes:
+        num_classes: how many parts; each is equally likely.
+    """
+
+    num_classes: int
+
+    @torch.no_grad()
+    def sample_labelled(self, n: int) -> tuple[Float[Tensor, "n 2"], Int[Tensor, " n"]]:
+        """`n` draws, those that `sample` would give, and the part that each comes from."""
+        return self._sample_labelled(n)
+
+    @abstractmethod
+    def class_log_prob(self, x: Float[Tensor, "n 2"]) -> Float[Tensor, "n K"]:
+        """log p(x | class k) in nats, for finite points."""
+
+    @abstractmethod
+    def _sample_labelled(self, n: int) -> tuple[Float[Tensor, "n 2"], Int[Tensor, " n"]]:
+        """`n` draws and their classes."""
+
+    def _sample(self, n: int) -> Tensor:
+        return self._sample_labelled(n)[0]
+
+    def _log_prob(self, x: Tensor) -> Tensor:
+        return torch.logsumexp(self.class_log_prob(x), -1) - math.log(self.num_classes)
 
 
 def normal_log_prob(standardized: Tensor, log_scale: Tensor | float) -> Tensor:

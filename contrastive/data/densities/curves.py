@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from contrastive.data.densities.base import Density
+from contrastive.data.densities.base import LabelledDensity
 
 _PAIRS_AT_ONCE = 4_000_000
 
 
-class BlurredCurves(Density):
-    """Points at a random place on one of several curves, plus isotropic Gaussian noise.
+class BlurredCurves(LabelledDensity):
+    """Points at a random place on one of several curves, plus isotropic Gaussian noise; a point's class is its curve.
 
     Args:
         branches: maps from t, shape `(n,)`, to points, shape `(n, 2)`; each branch is equally likely.
@@ -44,23 +44,25 @@ class BlurredCurves(Density):
         t = start + (stop - start) * u
         density = power * u ** (power - 1)  # of u^(1/power)
         self.nodes = torch.cat([branch(t) for branch in branches])
-        self.log_weights = (weights / 2 * density / len(branches)).log().repeat(len(branches))
+        self.log_weights, self.num_classes = (weights / 2 * density).log(), len(branches)
         low, high = self.nodes.amin(0) - 5.5 * sd, self.nodes.amax(0) + 5.5 * sd
         self.extent = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
 
-    def _sample(self, n: int) -> Tensor:
+    def _sample_labelled(self, n: int) -> tuple[Tensor, Tensor]:
         t = self.start + (self.stop - self.start) * torch.rand(n) ** (1 / self.power)
         chosen = torch.randint(len(self.branches), (n,))
         points = torch.stack([branch(t) for branch in self.branches])[chosen, torch.arange(n)]
-        return points + self.sd * torch.randn(n, 2)
+        return points + self.sd * torch.randn(n, 2), chosen
 
-    def _log_prob(self, x: Tensor) -> Tensor:
+    def class_log_prob(self, x: Tensor) -> Tensor:
+        """log p(x | curve k) in nats."""
         nodes, log_weights = self.nodes.to(x), self.log_weights.to(x)
         parts = []
         for part in x.split(max(1, _PAIRS_AT_ONCE // len(nodes))):
             # Coordinate by coordinate: the expanded square |x|^2 - 2 x.c + |c|^2 would cancel in float32.
             distance = (part[:, :1] - nodes[:, 0]).square() + (part[:, 1:] - nodes[:, 1]).square()
-            parts.append(torch.logsumexp(log_weights - distance / (2 * self.sd**2), -1))
+            exponent = log_weights - distance.reshape(len(part), self.num_classes, len(log_weights)) / (2 * self.sd**2)
+            parts.append(torch.logsumexp(exponent, -1))
         return torch.cat(parts) - math.log(2 * math.pi * self.sd**2)
 
 

@@ -6,11 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from contrastive.data.densities.base import Density
+from contrastive.data.densities.base import LabelledDensity
 
 
-class GaussianMixture2D(Density):
-    """An equal mixture of Gaussians of one standard deviation.
+class GaussianMixture2D(LabelledDensity):
+    """An equal mixture of Gaussians of one standard deviation; a point's class is its Gaussian.
 
     Args:
         centres: shape `(K, 2)`.
@@ -18,18 +18,19 @@ class GaussianMixture2D(Density):
     """
 
     def __init__(self, centres: Float[Tensor, "K 2"], sd: float) -> None:
-        self.centres, self.sd = centres.double(), sd
+        self.centres, self.sd, self.num_classes = centres.double(), sd, len(centres)
         reach = float(centres.abs().max()) + 5.5 * sd
         self.extent = (-reach, reach, -reach, reach)
 
-    def _sample(self, n: int) -> Tensor:
+    def _sample_labelled(self, n: int) -> tuple[Tensor, Tensor]:
         centres = self.centres.to(torch.get_default_dtype())
-        return centres[torch.randint(len(centres), (n,))] + self.sd * torch.randn(n, 2)
+        chosen = torch.randint(len(centres), (n,))
+        return centres[chosen] + self.sd * torch.randn(n, 2), chosen
 
-    def _log_prob(self, x: Tensor) -> Tensor:
+    def class_log_prob(self, x: Tensor) -> Tensor:
+        """log p(x | Gaussian k) in nats."""
         distance = (x[:, None] - self.centres.to(x)).square().sum(-1)
-        constant = math.log(len(self.centres)) + math.log(2 * math.pi * self.sd**2)
-        return torch.logsumexp(-distance / (2 * self.sd**2), -1) - constant
+        return -distance / (2 * self.sd**2) - math.log(2 * math.pi * self.sd**2)
 
 
 def gaussian_ring(radius: float, sd: float, modes: int = 8) -> GaussianMixture2D:

@@ -69,11 +69,23 @@ def read_pictures(files: list[Path], options: ImageOptions, *, square: int | Non
         _decode(files, pixels, mode, options, square)
         return pixels
     path = _cache() / f"{_key(files, options, square)}.npy"
-    if not path.exists():
+    kept = _kept(path)
+    if kept is None:
         shape, mode = _layout(files, options)
         write_atomically(path, partial(_write, files, (len(files), *shape), mode, options, square))
-    kept: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
+        kept = _kept(path)
+    if kept is None:
+        raise ContrastiveError(f"cannot read {path}, which was just written; is the disk full?")
     return kept
+
+
+def _kept(path: Path) -> NDArray[np.uint8] | None:
+    """The array at `path`; None where there is none, or a damaged one."""
+    try:
+        pixels: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return pixels
+    except (OSError, ValueError, EOFError):
+        return None
 
 
 def _labels(folder: Path, files: list[Path]) -> NDArray[np.int64] | None:

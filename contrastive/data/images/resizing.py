@@ -44,7 +44,7 @@ def adapted(
         pixels = pixels[:, :, top : top + side, left : left + side]
         if side <= size:
             return _framed(pixels, size)
-    parts = (torch.from_numpy(np.ascontiguousarray(pixels[i : i + _ROWS])) for i in range(0, len(pixels), _ROWS))
+    parts = (torch.from_numpy(np.array(pixels[i : i + _ROWS])) for i in range(0, len(pixels), _ROWS))
     return torch.cat([interpolate(part, (size, size), mode="bilinear", antialias=True) for part in parts]).numpy()
 
 

@@ -65,6 +65,8 @@ def _part(datasets: Any, name: str, part: str, options: ImageOptions) -> ImageSe
     named = _SETS[name]
     try:
         found = named.open(datasets, options.root, part, False)
+    except ImportError as error:
+        raise ContrastiveError(f"{name} needs {error.name}: pip install 'contrastive[images]'") from error
     except Exception as missing:  # torchvision says by many exceptions that files are absent or damaged
         try:
             with _patience():
@@ -72,7 +74,7 @@ def _part(datasets: Any, name: str, part: str, options: ImageOptions) -> ImageSe
         except Exception as error:
             why = " ".join(str(error).split()) or type(error).__name__
             raise ContrastiveError(
-                f"the {part} part of {name} is not in {options.root} and cannot be downloaded ({why}): put "
+                f"the {part} part of {name} is not whole in {options.root} and cannot be downloaded ({why}): put "
                 f"{named.files} there, from {named.origin}, or name another folder with --data-root"
             ) from missing
     return named.read(found, options)

@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from contrastive_glow.layers import Linear, Mapped, full_precision
+from contrastive.precision import full_precision
+from contrastive_glow.layers import Linear, Mapped
 
 
 class LUConvolution(Linear):

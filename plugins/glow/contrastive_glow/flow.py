@@ -1,7 +1,8 @@
 """What every flow made of layers shares: the memory of having seen data, both directions, one pass, temperature."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, ClassVar
 
 import torch
@@ -9,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from contrastive.errors import ContrastiveError, did_you_mean
-from contrastive_glow.layers import Chain
+from contrastive_glow.layers import Chain, Mapped
 
 #: Nonlinearities of the networks inside a flow.
 ACTIVATIONS: dict[str, type[nn.Module]] = {"silu": nn.SiLU, "relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh}
@@ -28,6 +29,7 @@ class Flow(nn.Module):
     """
 
     name: ClassVar[str] = "flow"
+    rounds_networks_only = True
     initialized: Tensor
 
     def __init__(self, event_shape: tuple[int, ...], layers: Iterable[nn.Module]) -> None:
@@ -35,6 +37,7 @@ class Flow(nn.Module):
         self.event_shape = torch.Size(event_shape)
         self.layers = Chain(layers)
         self.register_buffer("initialized", torch.tensor(False))
+        self._is_compiled = False
         self._is_initialized = False  # the buffer's value, without a device synchronisation per call
 
     @property
@@ -52,12 +55,16 @@ class Flow(nn.Module):
     def to_latent(self, x: Float[Tensor, "n *event"]) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
         """z = g^-1(x) and log |det dz/dx|."""
         self._require_initialized()
-        return self.layers.inverse(x)
+        return _compiled_inverse()(self.layers, x) if self._is_compiled else self.layers.inverse(x)
 
     def from_latent(self, z: Float[Tensor, "n *event"]) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
         """x = g(z) and log |det dx/dz|."""
         self._require_initialized()
-        return self.layers(z)
+        return _compiled_forward()(self.layers, z) if self._is_compiled else self.layers(z)
+
+    def compile(self) -> None:
+        """Run both directions through `torch.compile` from now on, and in copies made from now on."""
+        self._is_compiled = True
 
     def log_prob(self, value: Float[Tensor, "*shape"]) -> Float[Tensor, "*batch"]:
         """log q(value) in nats, shape `batch` for `value` of shape `batch + event_shape`."""
@@ -103,6 +110,17 @@ class Flow(nn.Module):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         super()._load_from_state_dict(state_dict, prefix, *args)
         self._is_initialized = bool(self.initialized)
+
+
+# Functions of the layers, not methods bound to one flow: a deep copy of a compiled flow must run its own layers.
+@cache
+def _compiled_inverse() -> Callable[[Chain, Tensor], Mapped]:
+    return torch.compile(lambda layers, x: layers.inverse(x))
+
+
+@cache
+def _compiled_forward() -> Callable[[Chain, Tensor], Mapped]:
+    return torch.compile(lambda layers, z: layers(z))
 
 
 def require_vector(name: str, event_shape: tuple[int, ...], least: int = 1) -> int:

@@ -5,13 +5,14 @@ log-determinant of that direction, shape `(batch,)`.
 """
 
 import warnings
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from normflows.flows import InvertibleAffine
 from torch import Tensor, nn
+
+from contrastive.precision import full_precision
 
 Mapped = tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]
 
@@ -126,9 +127,3 @@ class Linear(InvertibleAffine):
         lower, upper = self.factors()
         with full_precision(x):
             return x @ (self.P @ lower @ upper), self.log_S.sum().expand(len(x))
-
-
-def full_precision(x: Tensor) -> AbstractContextManager[None]:
-    """Where autocast must not reach: a map rounded to bfloat16 is not the one whose log-determinant is counted."""
-    kind = x.device.type
-    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()

@@ -1,0 +1,140 @@
+"""Labels: names of classes become numbers, labels are hidden, labelled rows get a batch of their own."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from contrastive.data.sources import Batch, Labelled, Source
+from contrastive.errors import ContrastiveError
+from contrastive.protocols import NoiseModel
+
+UNLABELLED = -1
+_MOST_CLASSES, _LABELLED_BATCH = 1_000, 64
+Name = str | int
+
+
+def encode(values: Any, classes: Sequence[Name] | None = None) -> tuple[Int[Tensor, " n"], list[Name]]:
+    """Labels as numbers from 0 to K - 1, and the name of each class.
+
+    Unlabelled, and then -1, is: -1 (scikit-learn's convention), NaN, None, an empty word.
+
+    Args:
+        values: shape `(n,)`: whole numbers or words.
+        classes: the names that are known already; every other label is then refused.
+
+    Raises:
+        ContrastiveError: if they are no column of whole numbers or words, or fewer than two classes are named.
+    """
+    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    if array.ndim != 1:
+        raise ContrastiveError(f"labels must be one column, got an array of shape {array.shape}")
+    names = _names(array)
+    if classes is None:
+        classes = sorted({name for name in names if name is not None}, key=lambda name: (isinstance(name, str), name))
+        _check_classes(classes)
+    index = {name: k for k, name in enumerate(classes)}
+    unknown = next((name for name in names if name is not None and name not in index), None)
+    if unknown is not None:
+        known = ", ".join(map(str, list(classes)[:10]))
+        raise ContrastiveError(f"the label {unknown!r} is no class of this run; its classes are {known}")
+    return torch.tensor([UNLABELLED if name is None else index[name] for name in names]), list(classes)
+
+
+def keep_per_class(y: Int[Tensor, " n"], per_class: int, seed: int, classes: Sequence[Name]) -> Int[Tensor, " n"]:
+    """Hide all labels but `per_class` of each of `classes`, picked at random by `seed`; 0 keeps every one.
+
+    The first of each class in a random order of the rows: more labels of the same seed are those and others besides.
+
+    Raises:
+        ContrastiveError: if a class has fewer.
+    """
+    if per_class == 0:
+        return y
+    kept = torch.full_like(y, UNLABELLED)
+    order = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed))
+    for k, name in enumerate(classes):
+        rows = order[y[order] == k]
+        if len(rows) < per_class:
+            raise ContrastiveError(
+                f"class {name!r} has {len(rows)} labelled rows to learn from, fewer than --labels-per-class {per_class}"
+            )
+        kept[rows[:per_class]] = k
+    return kept
+
+
+def hold_out_unlabelled_first(order: Int[Tensor, " n"], y: Int[Tensor, " n"], held_out: int) -> Int[Tensor, " n"]:
+    """`order` with unlabelled rows in its first `held_out` places, as far as there are: labels are not to be wasted."""
+    unlabelled = order[y[order] == UNLABELLED][:held_out]
+    first = torch.zeros(len(y), dtype=torch.bool)
+    first[unlabelled] = True
+    return torch.cat([unlabelled, order[~first[order]]])
+
+
+class LabelledSource:
+    """A source, and beside each of its batches one of labelled rows alone.
+
+    Both streams are functions of (seed, position), so a run resumes where it stopped. What the source itself knows of
+    labels is left out: those that are hidden stay so.
+
+    Args:
+        source: of all rows, labelled or not.
+        labelled: of the labelled rows, with their classes.
+        rows: how many labelled rows there are.
+        batch_size: labelled rows a batch; 64, or all of fewer, unless told.
+    """
+
+    def __init__(self, source: Source, labelled: Source, rows: int, batch_size: int | None = None) -> None:
+        batch_size = min(_LABELLED_BATCH, rows) if batch_size is None else batch_size
+        if batch_size > rows:
+            raise ContrastiveError(
+                f"{rows} labelled rows are fewer than a batch of {batch_size}: --labelled-batch-size {rows} or less"
+            )
+        self.source, self.labelled, self.batch_size = source, labelled, batch_size
+
+    def batches(self, batch_size: int, seed: int, start: int) -> Iterator[Batch]:
+        """Both streams, from the `start`-th batch on."""
+        few = self.labelled.batches(self.batch_size, seed, start)
+        for batch, part in zip(self.source.batches(batch_size, seed, start), few):
+            assert part.y is not None
+            yield batch._replace(y=None, labelled=Labelled(part.z, part.y))
+
+    def score_once(self, noise: NoiseModel) -> None:
+        """Handed on to the source of all rows."""
+        self.source.score_once(noise)
+
+
+def _names(array: NDArray[Any]) -> list[Name | None]:
+    if array.dtype.kind == "b":
+        return [str(bool(value)) for value in array]
+    if array.dtype.kind in "iu":
+        return [None if value == UNLABELLED else int(value) for value in array]
+    if array.dtype.kind == "f":
+        present = array[~np.isnan(array)]
+        if not np.array_equal(present, np.round(present)):
+            odd = present[present != np.round(present)][0]
+            raise ContrastiveError(f"labels must be whole numbers or words, got {odd:g}; is it a label column?")
+        return [None if np.isnan(value) or value == UNLABELLED else int(value) for value in array]
+    if array.dtype.kind in "UO":
+        return [_name(value) for value in array]
+    raise ContrastiveError(f"labels must be whole numbers or words, got {array.dtype}")
+
+
+def _name(value: Any) -> Name | None:
+    if value is None or value != value or (isinstance(value, int | np.integer) and value == UNLABELLED):
+        return None
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value))
+    return int(value) if isinstance(value, int | np.integer) else str(value).strip() or None
+
+
+def _check_classes(classes: Sequence[Name]) -> None:
+    if len(classes) < 2:
+        named = f"only the class {classes[0]!r}" if classes else "no class"
+        raise ContrastiveError(f"the labels name {named}, but two at least are needed; -1 and empty mean unlabelled")
+    if len(classes) > _MOST_CLASSES:
+        raise ContrastiveError(f"the labels name {len(classes):,} classes; is it a label column?")

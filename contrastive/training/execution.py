@@ -1,0 +1,43 @@
+"""How the models run: in which precision, compiled or not. What they compute stays the same."""
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import nn
+
+from contrastive.errors import ContrastiveError
+from contrastive.estimator import ContrastiveEstimator
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:
+    """Autocast to bfloat16 for `precision` "bf16", nothing for "float32"."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def check_precision(estimator: ContrastiveEstimator, precision: str) -> None:
+    """Refuse to round a model whose log-density would be rounded with it; see `contrastive.precision`.
+
+    Raises:
+        ContrastiveError: naming the model.
+    """
+    if precision == "float32":
+        return
+    for role, model in {"energy": estimator.energy, "noise": estimator.noise}.items():
+        if not getattr(model, "rounds_networks_only", False):
+            raise ContrastiveError(
+                f"--precision bf16 would round the log-density of the {role} {type(model).__name__}; leave it out, or "
+                "take models whose networks alone are rounded: the energies conv and mlp, the noise glow or a Gaussian"
+            )
+
+
+def compile_models(estimator: ContrastiveEstimator) -> None:
+    """Compile the energy, and a noise that has a `compile` of its own (`glow`).
+
+    Parameters and their names stay as they are, so checkpoints and moving averages know nothing of it.
+    """
+    if isinstance(estimator.energy, nn.Module):
+        estimator.energy.compile()
+    noise = estimator.noise
+    if isinstance(noise, nn.Module) and type(noise).compile is not nn.Module.compile:
+        noise.compile()
