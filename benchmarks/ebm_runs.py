@@ -128,16 +128,6 @@ _CHANGEABLE = {
 }
 
 
-def short_game(steps: int) -> dict[str, Any]:
-    """Settings of an FCE of some hundred updates with a tilted energy.
-
-    Both players get turns; then the noise is held, and the energy begins again from it as it now is: f would else have
-    to learn by how many nats the noise has left q0, and its features would be worse than those of random weights.
-    """
-    turns = {"min_energy_run": 10, "max_noise_run": 5, "hold_noise_after": 0.3}
-    return {**turns, "noise_learning_rate": 1e-4, "restart_energy_every": max(1, round(0.35 * steps))}
-
-
 def energy_parser(doc: str | None, name: str) -> argparse.ArgumentParser:
     """Options of a benchmark of energies of images."""
     parser = benchmark_parser(doc, name, quick="tiny drawn images, few updates, no results kept")
@@ -187,7 +177,7 @@ def energy_runs(
         {**plain, "energy": "tilted", "energy_options": {"correction": "conv", **options}} if scale.tilted else plain
     )
     settings = {
-        "FCE": {**energy, **start, "method": "fce", **(short_game(scale.steps) if scale.tilted else {})},
+        "FCE": {**energy, **start, "method": "fce"},
         "fixed-flow NCE": {**energy, **start},
         "fixed-flow NCE, plain": {**plain, **start},
         "Gaussian NCE": {**energy, "noise": scale.gaussian},
