@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ from grid import benchmark_parser, run_grid
 from image_sets import SETS, training_pixels
 from tqdm import tqdm
 
-from contrastive.config import FitConfig
+from contrastive.config import FitConfig, read_config
 from contrastive.training.run_directory import RunDirectory
 
-FLOW = "Glow"
+FLOW = "Glow, maximum likelihood"
 #: How each energy is learned; the flow of two of them begins as the run `FLOW`, which has no energy of its own.
 ENERGIES = ("FCE", "fixed-flow NCE", "fixed-flow NCE, plain", "Gaussian NCE", "persistent CD", "one-step CD")
 
@@ -128,23 +128,13 @@ _CHANGEABLE = {
 }
 
 
-def short_game(steps: int) -> dict[str, Any]:
-    """Settings of an FCE of some hundred updates with a tilted energy.
-
-    Both players get turns; then the noise is held, and the energy begins again from it as it now is: f would else have
-    to learn by how many nats the noise has left q0, and its features would be worse than those of random weights.
-    """
-    turns = {"min_energy_run": 10, "max_noise_run": 5, "hold_noise_after": 0.3}
-    return {**turns, "noise_learning_rate": 1e-4, "restart_energy_every": max(1, round(0.35 * steps))}
-
-
 def energy_parser(doc: str | None, name: str) -> argparse.ArgumentParser:
     """Options of a benchmark of energies of images."""
     parser = benchmark_parser(doc, name, quick="tiny drawn images, few updates, no results kept")
     parser.add_argument("--scale", choices=("cpu", "paper"), default="cpu", help="[cpu]")
     parser.add_argument("--data", choices=SETS, help="[that of the scale]")
     parser.add_argument("--data-root", type=Path, default=Path("data"), help="of the images [data]")
-    parser.add_argument("--runs", type=Path, metavar="DIR", help="finished runs to look at first: DIR/LABEL/DATA-seedN")
+    parser.add_argument("--runs", type=Path, metavar="DIR", help="finished runs to take, as tables 1 and 2 leave them")
     for name, meaning in _CHANGEABLE.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, metavar="N", help=f"{meaning} [that of the scale]")
     return parser
@@ -158,6 +148,8 @@ def chosen_scale(arguments: argparse.Namespace) -> tuple[Scale, str, dict[str, A
     if arguments.quick:
         arguments.results, arguments.jobs = arguments.out, 1
     data = arguments.data or scale.data
+    if arguments.runs is not None:
+        scale = replace(scale, widths=_widths_of(arguments.runs) or scale.widths)
     return scale, data, {"scale": name, "data": data, **{k: v for k, v in vars(scale).items() if k != "data"}}
 
 
@@ -166,7 +158,7 @@ def energy_runs(
 ) -> dict[str, list[Path]]:
     """Finished runs of each label, one a seed: those at `--runs`, else made at `--out`; `FLOW` has one."""
     pixels = partial(training_pixels, data, arguments.data_root)
-    places = _Places(arguments.out, arguments.runs, data)
+    places = places_of(arguments, data)
     common: dict[str, Any] = {
         "data": data,
         "density": pixels,
@@ -185,7 +177,7 @@ def energy_runs(
         {**plain, "energy": "tilted", "energy_options": {"correction": "conv", **options}} if scale.tilted else plain
     )
     settings = {
-        "FCE": {**energy, **start, "method": "fce", **(short_game(scale.steps) if scale.tilted else {})},
+        "FCE": {**energy, **start, "method": "fce"},
         "fixed-flow NCE": {**energy, **start},
         "fixed-flow NCE, plain": {**plain, **start},
         "Gaussian NCE": {**energy, "noise": scale.gaussian},
@@ -205,8 +197,29 @@ def energy_runs(
     } | {FLOW: [places.path(FLOW, 0)]}
 
 
+def _widths_of(runs: Path) -> tuple[int, ...] | None:
+    """Of the energies there: what is made beside them (random weights, a supervised network) has to be as wide."""
+    found = {
+        tuple(read_config(path).energy_options["widths"])
+        for label in ENERGIES
+        for path in runs.glob(f"{label}/*/config.yaml")
+        if (path.parent / "summary.json").exists()
+    }
+    if len(found) > 1:
+        raise SystemExit(f"the energies at {runs} have several widths, {sorted(found)}: they cannot be compared")
+    return found.pop() if found else None
+
+
 @dataclass(frozen=True)
-class _Places:
+class Places:
+    """Where runs are and where they are made.
+
+    Attributes:
+        out: runs are made here.
+        given: finished runs are taken from here; None is nowhere.
+        data: name of the set.
+    """
+
     out: Path
     given: Path | None
     data: str
@@ -222,3 +235,8 @@ class _Places:
         for seed in range(seeds):
             if not RunDirectory(self.path(label, seed)).is_finished:
                 yield label, {**fields, "seed": seed}
+
+
+def places_of(arguments: argparse.Namespace, data: str) -> Places:
+    """Those that were asked for."""
+    return Places(arguments.out, arguments.runs, data)

@@ -86,7 +86,7 @@ def auroc(inner: np.ndarray, outer: np.ndarray) -> float:
     """The chance that an image of the set has a higher log p than an outlier; ties count half."""
     inside = np.concatenate([np.ones(len(inner)), np.zeros(len(outer))])
     # Infinite log-densities have an order, but scikit-learn refuses them.
-    return float(roc_auc_score(inside, np.nan_to_num(np.concatenate([inner, outer]), nan=-np.inf).clip(-1e300, 1e300)))
+    return float(roc_auc_score(inside, np.nan_to_num(np.concatenate([inner, outer]), nan=-1e300).clip(-1e300, 1e300)))
 
 
 def _log_prob(estimator: ContrastiveEstimator, *, noise: bool) -> Callable[[Tensor], np.ndarray]:

@@ -56,12 +56,12 @@ def main() -> None:
 def measure(runs: dict[str, list[Path]], scale: Scale, split: Split, kept: Path) -> list[dict[str, Any]]:
     """One entry for each representation, its seed, the set of labelled images and their number."""
     makers: list[tuple[str, int, Callable[[], tuple[np.ndarray, np.ndarray]]]] = []
-    makers += [(PIXELS, 0, lambda: (_flat(split.x), _flat(split.x_test)))]
-    for seed in range(scale.seeds + 1):
-        makers.append((RANDOM, seed, lambda seed=seed: _features(untrained(scale, split, seed), split)))
     for label in ENERGIES:
         for seed, path in enumerate(runs[label]):
             makers.append((label, seed, lambda path=path: _features(load(path), split)))
+    for seed in range(scale.seeds + 1):
+        makers.append((RANDOM, seed, lambda seed=seed: _features(untrained(scale, split, seed), split)))
+    makers.append((PIXELS, 0, lambda: (_flat(split.x), _flat(split.x_test))))
     errors: list[dict[str, Any]] = json.loads(kept.read_text()) if kept.exists() else []
     for label, seed, make in tqdm(makers, unit="representation"):
         have = {e["subset"] for e in errors if (e["features"], e["seed"]) == (label, seed)}
