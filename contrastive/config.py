@@ -93,6 +93,9 @@ class FitConfig:
     noise_updates: int = option(1, "alternate: updates of the noise in a turn")
     hold_noise_after: float | None = option(None, "fce: share of the steps after which the noise is held; 1 is never")
     noise_gradient: Literal["full", "path"] | None = option(None, "of V; path: less noise, biased while f is wrong")
+    noise_loss: Literal["value", "non-saturating"] | None = option(
+        None, "of the noise in fce: V, or what its draws would cost as data, which never goes flat"
+    )
     restart_energy_every: int = option(0, "updates after which a tilted energy begins again from the noise; 0 is never")
 
     label_weight: float = option(1.0, "weight of the labels' cross-entropy in the energy's loss")
@@ -257,6 +260,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "min_energy_run": 40,
         "hold_noise_after": 0.3,
         "noise_gradient": "full",
+        "noise_loss": "value",
         "energy_options": {},
     },
     # docs/images.md has the figures.
@@ -265,7 +269,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "learning_rate": 1e-3,
         "noise_optimizer": "adam",
         "noise_learning_rate": 2e-4,
-        "noise_likelihood_weight": 1e-4,
+        "noise_likelihood_weight": 2e-3,
         "pretrain_learning_rate": 1e-3,
         "momentum": 0.5,
         "decay": "constant",
@@ -277,6 +281,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "min_energy_run": 2,
         "hold_noise_after": 1.0,
         "noise_gradient": "path",
+        "noise_loss": "non-saturating",
         "energy_options": {},
     },
     # Gao et al. (2020), section 4 and tables 5 and 7. The accuracy gate's threshold is not in the paper.
@@ -297,6 +302,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "min_energy_run": 1,
         "hold_noise_after": 1.0,
         "noise_gradient": "full",
+        "noise_loss": "value",
         "energy_options": {"activation": "leaky-relu"},
     },
 }

@@ -66,10 +66,13 @@ def make_estimator(config: FitConfig, data: Prepared) -> ContrastiveEstimator:
             f"method {config.method} needs a noise that can adapt, {config.noise!r} cannot; of the installed ones "
             f"{', '.join(_adaptive_names(data.event_shape))} can"
         )
-    if config.method == "fce" and config.noise_gradient == "path" and not isinstance(noise, AdaptiveNoise):
-        raise ContrastiveError(
-            f"the draws of the noise {config.noise!r} have no path to follow; leave out --noise-gradient path"
-        )
+    if config.method == "fce" and not isinstance(noise, AdaptiveNoise):
+        for option, value in {"noise_gradient": "path", "noise_loss": "non-saturating"}.items():
+            if getattr(config, option) == value:
+                name = option.replace("_", "-")
+                raise ContrastiveError(
+                    f"the draws of the noise {config.noise!r} have no path to follow; leave out --{name} {value}"
+                )
     if config.restart_energy_every and not (config.method == "fce" and isinstance(energy, NoiseAwareEnergy)):
         raise ContrastiveError(
             "restart_energy_every is for method fce with an energy that is built on the noise, such as 'tilted'"
@@ -391,6 +394,7 @@ def _stages(
         likelihood_weight=config.noise_likelihood_weight or 0.0,
         hold_noise_after=config.hold_noise_after or 1.0,
         path_only=config.noise_gradient == "path",
+        non_saturating=config.noise_loss == "non-saturating",
         restart_energy_every=config.restart_energy_every,
         goes_on=bool(config.energy_steps),
         **game,

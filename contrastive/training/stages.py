@@ -105,6 +105,8 @@ class Game:
             left: where q << p its gradient in log q is gone. The same hybrid: Grover et al. (2018), "Flow-GAN", eq. 4.
         hold_noise_after: share of the game after which the noise is held, as its moving average: f then settles against
             a noise that no longer moves.
+        non_saturating: the noise minimises what its draws would cost as data, E_q[-log sigmoid(r)] for NCE, in place of
+            V, whose gradient in q is gone where the energy tells every draw (Goodfellow et al. 2014, section 3).
         path_only: of the noise's gradient, see `ContrastiveEstimator.contrast_through_noise`.
         restart_energy_every: updates after which an energy that is built on the noise begins again from it, in the
             first half of the game; 0 is never.
@@ -126,6 +128,7 @@ class Game:
         averaged: ContrastiveEstimator | None = None,
         likelihood_weight: float = 0.0,
         hold_noise_after: float = 1.0,
+        non_saturating: bool = False,
         path_only: bool = False,
         restart_energy_every: int = 0,
         terms: Sequence[EnergyTerm] = (),
@@ -140,7 +143,7 @@ class Game:
         self.terms, self.contrast_weight, self.goes_on, self.name = terms, contrast_weight, goes_on, name
         self.averaged, self.likelihood_weight = averaged, likelihood_weight
         self.hold_noise_after, self.restart_energy_every = hold_noise_after, restart_energy_every
-        self.path_only = path_only
+        self.path_only, self.non_saturating = path_only, non_saturating
         self.noise_is_held = "noise" not in players
         self._source: Source | None = None
 
@@ -190,8 +193,11 @@ class Game:
         # Without dropout: that is the density which is reported, and a random f would be noise in q's gradient.
         with dropout_off(self.estimator.energy):
             contrast = self.estimator.contrast_through_noise(batch.z, path_only=self.path_only)
+        loss = contrast.value
+        if self.non_saturating:
+            loss = self.estimator.objective(contrast.r_noise, contrast.r_noise, self.estimator.noise_ratio)[0].mean()
         # In q's parameters, r at the data is minus log q at the data.
-        return contrast, contrast.value + self.likelihood_weight * contrast.r_data.mean()
+        return contrast, loss + self.likelihood_weight * contrast.r_data.mean()
 
     def _hold_noise(self) -> None:
         self.players["noise"].adopt_average()
