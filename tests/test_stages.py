@@ -63,6 +63,29 @@ def test_the_value_alone_forgets_data_that_the_noise_has_left():
     assert float((weighted - plain).max()) == pytest.approx(-0.09, abs=0.02)  # 0.1 of the mean distance, 0.9
 
 
+def test_the_loss_that_does_not_saturate_still_moves_a_noise_that_is_told_apart():
+    """p = N(0, 1), q = N(9, 1), r = (81 - 18 x) / 2: V's gradient is below 1e-4, the other's is 9."""
+
+    def energy(x):
+        return -0.5 * x.square().sum(1)
+
+    noise = make_noise("diag-gaussian", event_shape=(1,), loc=9.0)
+    estimator = ContrastiveEstimator(energy, noise, adapt_noise=True)
+    with torch.no_grad():
+        estimator.log_normalizer.fill_(0.5 * math.log(2 * math.pi))
+    found = {}
+    for non_saturating in (False, True):
+        schedule, recorder = Alternate(1, 1), Recorder([noise.loc])
+        schedule.mover = "noise"
+        torch.manual_seed(1)
+        options = {"path_only": True, "non_saturating": non_saturating}
+        Game(estimator, {"noise": recorder}, schedule, 10, **options).update(Batch(torch.randn(200, 1)), 0.0)
+        found[non_saturating] = float(recorder.gradient[0])
+    assert abs(found[False]) < 1e-4
+    # -log sigmoid(r) is -r there, and d r / dx = -9: exact for every draw, up to sigmoid's tail
+    assert found[True] == pytest.approx(9.0, abs=1e-3)
+
+
 @pytest.mark.parametrize(("share", "moves"), [(0.5, 10), (1.0, 20)])
 def test_the_noise_is_held_after_its_share_of_the_game(share, moves):
     estimator = ContrastiveEstimator(

@@ -67,11 +67,11 @@ def make_estimator(config: FitConfig, data: Prepared) -> ContrastiveEstimator:
             f"{', '.join(_adaptive_names(data.event_shape))} can"
         )
     if config.method == "fce" and not isinstance(noise, AdaptiveNoise):
-        for option, value in {"noise_gradient": "path", "noise_loss": "non-saturating"}.items():
+        for option, value, instead in (("noise_gradient", "path", "full"), ("noise_loss", "non-saturating", "value")):
             if getattr(config, option) == value:
-                name = option.replace("_", "-")
                 raise ContrastiveError(
-                    f"the draws of the noise {config.noise!r} have no path to follow; leave out --{name} {value}"
+                    f"the draws of the noise {config.noise!r} have no path to follow: take "
+                    f"--{option.replace('_', '-')} {instead}"
                 )
     if config.restart_energy_every and not (config.method == "fce" and isinstance(energy, NoiseAwareEnergy)):
         raise ContrastiveError(
