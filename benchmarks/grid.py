@@ -90,9 +90,10 @@ def _fit(settings: dict[str, Any], path: Path) -> None:
     fields = dict(settings)
     density = fields.pop("density", None)
     resume = directory.config_path.exists()
-    images = holds_images(fields["data"], fields.get("columns"))
+    source = fields["data"] if density is None else density()
+    images = holds_images(source, fields.get("columns"))
     config = directory.read_config() if resume else FitConfig(**fields, out=str(path)).resolved(images=images)
-    data = prepare(config.data if density is None else density(), config)
+    data = prepare(source, config)
     estimator = make_estimator(config, data)
     if not resume:
         config = begin(config, estimator, data)

@@ -35,7 +35,7 @@ class Scale:
         samples: images of each model that are measured, against as many training images.
         test_rows: test images scored.
         fields: more fields of `FitConfig`, of every row.
-        game: of FCE alone.
+        game: of the rows with an energy.
     """
 
     data: tuple[str, ...]
@@ -68,6 +68,7 @@ SCALES = {
         seeds=1,
         samples=20,
         test_rows=40,
+        game={"recipe": "images"},
     ),
     "cpu": Scale(
         data=("svhn-part",),
@@ -82,6 +83,8 @@ SCALES = {
         seeds=2,
         samples=2_000,
         test_rows=1_000,
+        fields={"recipe": "default"},  # by likelihood the falling learning rate is the better one
+        game={"recipe": "images"},
     ),
     "paper": Scale(
         data=("svhn", "cifar10", "celeba"),
@@ -133,15 +136,15 @@ def table_runs(arguments: argparse.Namespace, scale: Scale, data: str, rows: Seq
     }
     glow = {**scale.glow, "preset": data} if "preset" in scale.glow else scale.glow
     convolutions = {"widths": list(scale.widths)}
-    energy: dict[str, Any] = {"energy": "conv", "energy_options": convolutions}
+    energy: dict[str, Any] = {**scale.game, "energy": "conv", "energy_options": convolutions}
     if scale.tilted:
-        energy = {"energy": "tilted", "energy_options": {"correction": "conv", **convolutions}}
+        energy |= {"energy": "tilted", "energy_options": {"correction": "conv", **convolutions}}
     likelihood = {**common, "noise": "glow", "noise_options": glow, "method": "mle", "steps": scale.likelihood_steps}
     first = [(LIKELIHOOD, _paced({**likelihood, "seed": seed})) for seed in range(scale.seeds)]
     found = {LIKELIHOOD: run_grid(first, arguments.out, arguments.jobs)}
     settings: dict[str, dict[str, Any]] = {
         LONGER: {"method": "mle", "steps": scale.longer_steps},
-        FCE: {"method": "fce", "steps": scale.steps, **energy, **scale.game},
+        FCE: {"method": "fce", "steps": scale.steps, **energy},
         FIXED: {"method": "nce", "steps": scale.energy_steps, **energy},
         GAUSSIAN: {"method": "nce", "noise": "gaussian", "steps": scale.energy_steps, **energy},
     }

@@ -269,7 +269,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "learning_rate": 1e-3,
         "noise_optimizer": "adam",
         "noise_learning_rate": 2e-4,
-        "noise_likelihood_weight": 2e-3,
+        "noise_likelihood_weight": 2e-4,
         "pretrain_learning_rate": 1e-3,
         "momentum": 0.5,
         "decay": "constant",
@@ -281,7 +281,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "min_energy_run": 2,
         "hold_noise_after": 1.0,
         "noise_gradient": "path",
-        "noise_loss": "non-saturating",
+        "noise_loss": "value",
         "energy_options": {},
     },
     # Gao et al. (2020), section 4 and tables 5 and 7. The accuracy gate's threshold is not in the paper.
