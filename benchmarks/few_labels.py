@@ -14,6 +14,8 @@ from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 #: Name -> estimator. Settings are scikit-learn's own but where the name says so.
 PEERS: dict[str, Callable[[], Any]] = {
     "LabelSpreading, knn": lambda: LabelSpreading(kernel="knn"),
+    # As a user would who reads on: the defaults let a label go no further than a few neighbours.
+    "LabelSpreading, knn, alpha 0.99": lambda: LabelSpreading(kernel="knn", alpha=0.99, max_iter=3000),
     "LabelSpreading, rbf": lambda: LabelSpreading(kernel="rbf"),
     "SelfTraining, nearest neighbours": lambda: SelfTrainingClassifier(KNeighborsClassifier(1), criterion="k_best"),
     "SelfTraining, logistic regression": lambda: SelfTrainingClassifier(LogisticRegression(max_iter=1000)),
