@@ -101,6 +101,9 @@ def main() -> None:
     parser.add_argument("--labels", nargs="+", type=int, metavar="N", help="labels a class [those of the set]")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, help="updates of each energy [those of the scale]")
+    parser.add_argument(
+        "--label-weight", type=float, help="of the labels beside the contrast; needs an --out of its own"
+    )
     parser.add_argument("--data-root", type=Path, default=Path("data"))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--no-peers", action="store_true", help="leave scikit-learn's methods out")
@@ -126,7 +129,8 @@ def main() -> None:
 
 
 def _told(arguments: Any) -> dict[str, Any]:
-    return {} if arguments.steps is None else {"steps": arguments.steps}
+    told = {"steps": arguments.steps, "label_weight": arguments.label_weight}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _base(scale: Scale, name: str, arguments: Any) -> dict[str, Any]:
