@@ -14,6 +14,8 @@ from contrastive.testing.densities import DENSITY
 from contrastive.testing.strategies import batch_shapes, seeds
 
 SHAPES = [(2,), (1,), (3,), (2, 2), (1, 2, 3), (3, 2, 2)]
+#: Shapes of names that need larger events.
+LARGER = {name: [(1, 12, 12)] for name in ("conv-small", "conv-large")}
 #: Options that a name cannot be made without.
 REQUIRED = {"distribution": {"path": "torch.distributions.Laplace", "loc": 0.5, "scale": 2.0}}
 #: Options that make a name quick to check; a name without them is checked as it stands.
@@ -22,6 +24,8 @@ SMALL = {
     "iaf": {"transforms": 2, "width": 16},
     "nsf": {"transforms": 1, "bins": 4, "width": 16},
     "conv": {"widths": (8,)},
+    "conv-small": {"widths": (4, 6)},
+    "conv-large": {"widths": (4, 6)},
     "zuko/maf": {"transforms": 2, "hidden_features": [16]},
     "zuko/nsf": {"transforms": 1, "bins": 4, "hidden_features": [16]},
     "zuko/bpf": {"degree": 6, "hidden_features": [16]},
@@ -45,7 +49,7 @@ def options_of(name):
 def shapes_of(registry, name):
     """Those of `SHAPES` for which `name` can be made, and checked in time."""
     possible = []
-    for shape in SHAPES[:3] if name in SLOW else SHAPES:
+    for shape in LARGER.get(name, SHAPES[:3] if name in SLOW else SHAPES):
         try:
             registry.make(name, event_shape=shape, **options_of(name))
         except ContrastiveError:

@@ -176,7 +176,7 @@ def decided(config: FitConfig, estimator: ContrastiveEstimator) -> FitConfig:
         fitted = estimator.adapt_noise or config.init_noise is not None
         steps = _DEFAULT_PRETRAINING if learned and not fitted else 0
     if share is None:
-        defended = learned and not discrete and len(noise.event_shape) == 1 and config.recipe == "default"
+        defended = learned and not discrete and len(noise.event_shape) == 1 and config.recipe in (None, "default")
         share = _DEFAULT_SHARE if defended else 0.0
     return replace(config, pretrain_steps=steps, defensive_share=share)
 
