@@ -25,7 +25,7 @@ SMALL = {
     "nsf": {"transforms": 1, "bins": 4, "width": 16},
     "conv": {"widths": (8,)},
     "conv-small": {"widths": (4, 6)},
-    "conv-large": {"widths": (4, 6)},
+    "conv-large": {"widths": (4, 6, 6, 5, 4)},
     "zuko/maf": {"transforms": 2, "hidden_features": [16]},
     "zuko/nsf": {"transforms": 1, "bins": 4, "hidden_features": [16]},
     "zuko/bpf": {"degree": 6, "hidden_features": [16]},
