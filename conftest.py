@@ -2,6 +2,8 @@
 
 import os
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # scikit-learn's too, and of what tests start
+
 import pytest
 import torch
 from hypothesis import settings

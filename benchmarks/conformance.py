@@ -10,13 +10,10 @@ Fails (exit code 1) on a false alarm, or if a defect is missed under any seed.
 import json
 import sys
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from grid import benchmark_parser, one_thread, provenance
-from tqdm import tqdm
+from grid import benchmark_parser, provenance, run_all
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # the zoo of defects lives with the tests
 
@@ -33,6 +30,7 @@ def main() -> None:
     if arguments.quick:
         arguments.seeds = arguments.defect_seeds = 1
         arguments.models, arguments.results = ["gaussian"], arguments.out
+        arguments.jobs = 1
     correct = [*_zoo()[0], *[(name, "noise", (2,), None) for name in arguments.models]]
     rows = _run(correct, arguments.seeds, arguments.jobs, _correct_row)
     defects = _run(_zoo()[1], arguments.defect_seeds, arguments.jobs, _defect_row)
@@ -70,9 +68,8 @@ def _zoo() -> tuple[list[Any], list[Any]]:
 def _run(
     subjects: list[Any], seeds: int, jobs: int, row: Callable[[str, list[list[Any]]], dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    tasks = [(name, kind, shape, seed, check) for name, kind, shape, check in subjects for seed in range(seeds)]
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=one_thread) as pool:
-        runs = list(tqdm(pool.map(_outcomes, tasks), total=len(tasks), unit="run", desc="conformance"))
+    tasks = [((name, kind, shape, seed, check),) for name, kind, shape, check in subjects for seed in range(seeds)]
+    runs = run_all(_outcomes, tasks, jobs, name="conformance")
     return [row(name, runs[i * seeds : (i + 1) * seeds]) for i, (name, *_) in enumerate(subjects)]
 
 

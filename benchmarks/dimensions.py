@@ -46,7 +46,7 @@ def main() -> None:
     if arguments.quick:
         arguments.dims, arguments.noises, arguments.results = [2, 4], ["gaussian", "made"], arguments.out
         arguments.steps, arguments.likelihood_steps, arguments.batch_size = 20, 20, 100
-        arguments.replications, replicated = 20, [1]
+        arguments.replications, arguments.jobs, replicated = 20, 1, [1]
     variances = [
         # Twenty dimensions take as many points as there is time for: fewer replications, and the error bar says so.
         measure_variance(

@@ -27,7 +27,8 @@ def main() -> None:
     arguments = parser.parse_args()
     common: dict[str, Any] = {"noise": "glow", "batch_size": 1000}
     if arguments.quick:
-        arguments.steps, arguments.pretrain_steps, arguments.results = 40, 20, arguments.out
+        arguments.steps, arguments.pretrain_steps, arguments.jobs = 40, 20, 1
+        arguments.results = arguments.out
         common = {"noise": "glow", "batch_size": 200, "noise_options": {"depth": 2, "width": 16}}
     # The flow of fixed-flow NCE is the one by maximum likelihood, its energy is not shown; both get as many updates.
     mle = {"method": "nce", "steps": 1, "pretrain_steps": arguments.pretrain_steps + arguments.steps}

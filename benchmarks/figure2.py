@@ -42,7 +42,8 @@ def main() -> None:
         settings = {name: settings[name] for name in arguments.settings}
     common: dict[str, Any] = {"steps": arguments.steps, "batch_size": 1000}
     if arguments.quick:
-        arguments.seeds, arguments.data, arguments.results = 1, ["8gaussians"], arguments.out
+        arguments.seeds, arguments.data, arguments.jobs = 1, ["8gaussians"], 1
+        arguments.results = arguments.out
         common = {"steps": 40, "batch_size": 200}
         small = {"noise_options": {"depth": 2, "width": 16}, "pretrain_steps": 20}
         settings = {name: {**s, **small} if "flow" in name else s for name, s in settings.items()}

@@ -11,8 +11,6 @@ starts. Every fit is a run under --out; a stopped benchmark goes on where it was
 
 import json
 import math
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from few_labels import PEERS, peer_errors
-from grid import Result, benchmark_parser, one_thread, provenance, read_result
+from grid import Result, benchmark_parser, provenance, read_result, run_all
 from matplotlib.figure import Figure
 
 from contrastive import ContrastiveEstimator
@@ -56,7 +54,7 @@ def main() -> None:
     settings = {name: SETTINGS[name] for name in arguments.settings or SETTINGS}
     unlabelled = _UNLABELLED
     if arguments.quick:
-        arguments.seeds, arguments.results, unlabelled = 1, arguments.out, 300
+        arguments.seeds, arguments.jobs, arguments.results, unlabelled = 1, 1, arguments.out, 300
         small = {"steps": 8, "batch_size": 50, "energy_options": {"widths": [16]}, "evaluate_every": 4}
         flow = {"noise_options": {"depth": 2, "width": 8}, "pretrain_steps": 4, "energy_steps": 4}
         settings = {name: {**s, **small, **(flow if "FCE" in name else {})} for name, s in settings.items()}
@@ -78,17 +76,15 @@ def _run(settings: dict[str, dict[str, Any]], arguments: Any) -> list[Result]:
         "data": "two-spirals", "labels_per_class": 7, "batch_size": 400, "evaluate_every": 250,
         "test_rows": _TEST, "log_partition_draws": 0,
     }  # fmt: skip
-    futures = {}
-    with ProcessPoolExecutor(arguments.jobs, mp_context=get_context("spawn"), initializer=one_thread) as pool:
-        for seed in range(arguments.seeds):
-            for name, fields in settings.items():
-                path = arguments.out / name.replace(" ", "") / f"two-spirals-seed{seed}"
-                own = {**common, **fields, "seed": seed, "label_seed": seed}
-                futures[pool.submit(_fit, own, path, name == MAIN and seed == 0)] = (name, path)
-        for future in as_completed(futures):
-            future.result()
-            print(f"done: {futures[future][1]}", flush=True)
-    return [read_result(name, path) for name, path in futures.values()]
+    labels, calls = [], []
+    for seed in range(arguments.seeds):
+        for name, fields in settings.items():
+            path = arguments.out / name.replace(" ", "") / f"two-spirals-seed{seed}"
+            own = {**common, **fields, "seed": seed, "label_seed": seed}
+            labels.append(name)
+            calls.append((own, path, name == MAIN and seed == 0))
+    run_all(_fit, calls, arguments.jobs, name="figure5")
+    return [read_result(name, path) for name, (_, path, _) in zip(labels, calls)]
 
 
 def _fit(fields: dict[str, Any], path: Path, pictured: bool) -> None:

@@ -6,10 +6,11 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -44,14 +45,28 @@ def run_grid(settings: Sequence[tuple[str, dict[str, Any]]], out: Path, jobs: in
 
     Settings are fields of `FitConfig`; a `density` besides makes the data, which `data` then only names.
     """
+    places = [
+        (label, fields, out / label / f"{Path(fields['data']).stem}-seed{fields.get('seed', 0)}")
+        for label, fields in settings
+    ]
+    run_all(_fit, [(fields, path) for _, fields, path in places], jobs, name=out.name)
+    return [read_result(label, path) for label, _, path in places]
+
+
+def run_all(function: Callable[..., Any], calls: Sequence[tuple[Any, ...]], jobs: int, *, name: str) -> list[Any]:
+    """What `function` returns for each call's arguments, in order: in this process, or `jobs` at a time in others.
+
+    The bar is called `name`.
+    """
+    bar = partial(tqdm, total=len(calls), unit="fit", desc=name)
+    if jobs == 1:
+        one_thread()
+        return [function(*call) for call in bar(calls)]
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=one_thread) as pool:
-        futures = {}
-        for label, fields in settings:
-            path = out / label / f"{Path(fields['data']).stem}-seed{fields.get('seed', 0)}"
-            futures[pool.submit(_fit, fields, path)] = (label, path)
-        for future in tqdm(as_completed(futures), total=len(futures), unit="fit", desc=out.name):
-            future.result()
-    return [read_result(label, path) for label, path in futures.values()]
+        futures = [pool.submit(function, *call) for call in calls]
+        for done in bar(as_completed(futures)):
+            done.result()
+        return [future.result() for future in futures]
 
 
 def provenance() -> dict[str, Any]:
@@ -70,7 +85,7 @@ def provenance() -> dict[str, Any]:
 
 
 def one_thread() -> None:
-    """Called in each process of a pool."""
+    """One thread for torch in this process."""
     # One core a fit: small networks gain little from more, and fits run side by side.
     import torch
 

@@ -37,7 +37,7 @@ def main() -> None:
     if arguments.quick:
         arguments.noises, arguments.results = ["uniform", "gaussian", "made"], arguments.out
         common |= {"steps": 40, "batch_size": 100}
-        arguments.pretrain_steps = 20
+        arguments.pretrain_steps, arguments.jobs = 20, 1
     grid, paths = [], {}
     for label, fields in _chosen(arguments.noises).items():
         model = make_noise(fields["noise"], event_shape=(2,), **fields.get("noise_options", {}))

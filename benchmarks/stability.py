@@ -25,7 +25,7 @@ def main() -> None:
     fields: dict[str, Any] = {"noise": "glow", "method": "fce", "steps": arguments.steps}
     fields["batch_size"] = arguments.batch_size
     if arguments.quick:
-        arguments.seeds, arguments.results = 1, arguments.out
+        arguments.seeds, arguments.jobs, arguments.results = 1, 1, arguments.out
         fields |= {"steps": 200, "noise_options": {"depth": 2, "width": 16}, "batch_size": 100}
     grid = [("fce", {**fields, "data": data, "seed": s}) for data in arguments.data for s in range(arguments.seeds)]
     rows = [row(result) for result in run_grid(grid, arguments.out, arguments.jobs)]

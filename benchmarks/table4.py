@@ -110,7 +110,8 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.size = "quick" if arguments.quick else arguments.scale
     if arguments.quick:
-        arguments.seeds, arguments.results, arguments.data_root = 1, arguments.out, arguments.out
+        arguments.seeds, arguments.jobs = 1, 1
+        arguments.results = arguments.data_root = arguments.out
         _write_synthetic(arguments.out)
     scale = SCALES[arguments.size]
     names = arguments.sets or scale.sets
