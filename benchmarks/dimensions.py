@@ -34,7 +34,7 @@ METHODS = {"nce": "held", "fce": "adapting"}
 
 def main() -> None:
     """Replicate, fit, print the table, write table and plot."""
-    parser = benchmark_parser(__doc__, "dimensions", quick="two dimensions, two noises, few updates, no results kept")
+    parser = benchmark_parser(__doc__, "dimensions", quick="2 dimensions, two noises, few updates, no results kept")
     parser.add_argument("--dims", type=int, nargs="+", default=[2, 4, 8, 16, 32, 64])
     parser.add_argument("--noises", nargs="+", choices=NOISES, default=list(NOISES))
     parser.add_argument("--steps", type=int, default=1_500, help="updates of both players [1500]")
@@ -44,7 +44,7 @@ def main() -> None:
     arguments = parser.parse_args()
     replicated = [1, 5, 10, 20]
     if arguments.quick:
-        arguments.dims, arguments.noises, arguments.results = [2, 4], ["gaussian", "made"], arguments.out
+        arguments.dims, arguments.noises, arguments.results = [2], ["gaussian", "made"], arguments.out
         arguments.steps, arguments.likelihood_steps, arguments.batch_size = 20, 20, 100
         arguments.replications, arguments.jobs, replicated = 20, 1, [1]
     variances = [
