@@ -96,6 +96,9 @@ class FitConfig:
     noise_loss: Literal["value", "non-saturating"] | None = option(
         None, "of the noise in fce: V, or what its draws would cost as data, which never goes flat"
     )
+    gradient_penalty: float | None = option(
+        None, "gamma: half of it times the log-ratio's squared slope at the data is added to the energy's loss"
+    )
     restart_energy_every: int = option(0, "updates after which a tilted energy begins again from the noise; 0 is never")
 
     label_weight: float = option(1.0, "weight of the labels' cross-entropy in the energy's loss")
@@ -144,7 +147,7 @@ class FitConfig:
             _require(self, name, lambda v: 0 < v < float("inf"), "positive")
         for name in ("ema", "noise_ema", "momentum", "validation", "test", "gate_memory"):
             _require(self, name, lambda v: 0 <= v < 1, "in [0, 1)")
-        for name in ("label_weight", "contrast_weight", "vat_weight"):
+        for name in ("label_weight", "contrast_weight", "vat_weight", "gradient_penalty"):
             _require(self, name, lambda v: 0 <= v < float("inf"), "at least 0")
         for name in ("labelled_batch_size", "vat_power_iterations"):
             _require(self, name, lambda v: v >= 1, "at least 1")
@@ -261,6 +264,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "hold_noise_after": 0.3,
         "noise_gradient": "full",
         "noise_loss": "value",
+        "gradient_penalty": 0.0,
         "energy_options": {},
     },
     # docs/images.md has the figures.
@@ -282,6 +286,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "hold_noise_after": 1.0,
         "noise_gradient": "path",
         "noise_loss": "value",
+        "gradient_penalty": 0.0,
         "energy_options": {},
     },
     # Gao et al. (2020), section 4 and tables 5 and 7. The accuracy gate's threshold is not in the paper.
@@ -303,6 +308,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "hold_noise_after": 1.0,
         "noise_gradient": "full",
         "noise_loss": "value",
+        "gradient_penalty": 0.0,
         "energy_options": {"activation": "leaky-relu"},
     },
 }

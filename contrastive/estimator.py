@@ -184,8 +184,7 @@ class ContrastiveEstimator(nn.Module):
 
     def log_ratio(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
         """r(x) = log p(x) - log q(x) - log nu; the log-determinant of the scaling cancels."""
-        z = self.model_coordinates(x)
-        return self._r(z, self.noise.log_prob(z))
+        return self.model_log_ratio(self.model_coordinates(x))
 
     @torch.no_grad()
     def value(self, x: Float[Tensor, "batch *event"]) -> Value:
@@ -281,6 +280,10 @@ class ContrastiveEstimator(nn.Module):
         # log q0 of a tilted energy is that: thousands of nats, and a pass through q for nothing.
         f = self._checked_f(self.energy.tilt(z), z) if isinstance(self.energy, FollowingEnergy) else self._f(z)
         return f - self.log_normalizer + self.log_class_prior
+
+    def model_log_ratio(self, z: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
+        """r(z) = log p(z) - log q(z) - log nu in model coordinates, where it is what it is in the data's."""
+        return self._r(z, None if self._energy_follows(self.noise) else self.noise.log_prob(z))
 
     def contrast(self, z: Float[Tensor, "n *event"], log_q: Float[Tensor, " n"] | None = None) -> Contrast:
         """Data against noise with the noise held: differentiable in (f, c) alone.

@@ -1,4 +1,4 @@
-"""What is added to the energy's loss, beside the contrast: labels, and smoothness of the posterior."""
+"""What is added to the energy's loss, beside the contrast: labels, smoothness of the posterior, a flat log-ratio."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -12,6 +12,7 @@ from contrastive.config import FitConfig
 from contrastive.data.sources import Batch
 from contrastive.errors import ContrastiveError
 from contrastive.estimator import ContrastiveEstimator
+from contrastive.objectives.gradient_penalty import gradient_penalty
 from contrastive.objectives.supervised import labelled_loss
 from contrastive.objectives.virtual_adversarial import virtual_adversarial_loss
 
@@ -67,6 +68,21 @@ class VirtualAdversarialTerm:
         return self.weight * loss
 
 
+class GradientPenaltyTerm:
+    """The penalty on the slope of the log-ratio at the batch.
+
+    Args:
+        weight: gamma of Mescheder et al. (2018).
+    """
+
+    def __init__(self, weight: float) -> None:
+        self.weight = weight
+
+    def __call__(self, estimator: ContrastiveEstimator, batch: Batch) -> Float[Tensor, ""]:
+        """gamma / 2 times the mean of |dr/dz|^2."""
+        return self.weight * gradient_penalty(estimator.model_log_ratio, batch.z)
+
+
 def make_terms(config: FitConfig, estimator: ContrastiveEstimator, *, labelled: bool) -> list[EnergyTerm]:
     """The terms that a config asks for.
 
@@ -87,6 +103,8 @@ def make_terms(config: FitConfig, estimator: ContrastiveEstimator, *, labelled: 
             raise ContrastiveError("vat_weight is for energies with classes: name labels, or leave it out")
         epsilon = config.vat_epsilon or _STEP * math.sqrt(math.prod(estimator.noise.event_shape))
         terms.append(VirtualAdversarialTerm(config.vat_weight, epsilon, config.vat_power_iterations))
+    if config.gradient_penalty:
+        terms.append(GradientPenaltyTerm(config.gradient_penalty))
     if not config.contrast_weight and not any(isinstance(term, LabelledTerm) for term in terms):
         raise ContrastiveError("contrast_weight 0 leaves the energy the labels to learn from, but there are none")
     return terms
