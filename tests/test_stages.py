@@ -63,6 +63,23 @@ def test_the_value_alone_forgets_data_that_the_noise_has_left():
     assert float((weighted - plain).max()) == pytest.approx(-0.09, abs=0.02)  # 0.1 of the mean distance, 0.9
 
 
+def test_the_noise_waits_while_the_energy_is_worse_than_guessing():
+    """f = -a |x| with a wrong c: V = 2 log sigmoid(+-r) is hopeless until c is near; then the players take turns."""
+    offset = torch.nn.Parameter(torch.tensor(30.0))
+    estimator = estimator_around(0.0, lambda x: offset - 0.5 * x.square().sum(1) - math.log(2 * math.pi))
+    players = {"energy": Recorder([offset]), "noise": Recorder(estimator.noise.parameters())}
+    game, z = Game(estimator, players, Alternate(2, 1), 10), torch.randn(200, 2)
+    assert [game.update(Batch(z), 0.0) for _ in range(5)] == ["energy"] * 5
+    kept = game.state_dict()
+    assert kept["energy_is_lost"]
+    with torch.no_grad():
+        offset.fill_(0.0)
+    moves = [game.update(Batch(z), 0.0) for _ in range(5)]
+    assert moves == ["energy", "noise", "energy", "energy", "noise"]  # the turn it was owed, then two and one
+    game.load_state_dict(kept)
+    assert game.update(Batch(z), 0.0) == "energy"
+
+
 def test_the_loss_that_does_not_saturate_still_moves_a_noise_that_is_told_apart():
     """p = N(0, 1), q = N(9, 1), r = (81 - 18 x) / 2: V's gradient is below 1e-4, the other's is 9."""
 

@@ -14,6 +14,8 @@ from contrastive.training.schedules import Player as Side
 from contrastive.training.schedules import Schedule
 from contrastive.training.terms import EnergyTerm, dropout_off, total
 
+_LOST = 1.0  # nats below guessing
+
 
 class Stage(Protocol):
     """A part of a run: what one update does with one batch."""
@@ -95,6 +97,9 @@ class MaximumLikelihood:
 class Game:
     """Contrast data with noise: NCE where the schedule moves the energy alone, FCE where both move.
 
+    While the energy tells data from noise worse than guessing would, by more than a nat, it moves whatever the schedule
+    says: what it thinks of the noise's draws would lead the noise away.
+
     Args:
         estimator: what both players belong to.
         players: "energy", and "noise" where it learns.
@@ -145,6 +150,7 @@ class Game:
         self.hold_noise_after, self.restart_energy_every = hold_noise_after, restart_energy_every
         self.path_only, self.non_saturating = path_only, non_saturating
         self.noise_is_held = "noise" not in players
+        self.energy_is_lost = False
         self._source: Source | None = None
 
     def begin(self, batch: Batch, source: Source) -> None:
@@ -165,12 +171,15 @@ class Game:
         self._restart_energy(round(progress * self.steps))
         if not self.noise_is_held and progress >= self.hold_noise_after:
             self._hold_noise()
-        mover: Side = "energy" if self.noise_is_held else self.schedule.mover
+        mover: Side = "energy" if self.noise_is_held or self.energy_is_lost else self.schedule.mover
         contrasts: list[Contrast] = []
         losses = self._losses(batch, mover, contrasts)
         self.players[mover].step(losses, progress if mover == "energy" else progress / self.hold_noise_after)
         if contrasts and not self.noise_is_held:
-            self.schedule.update(Contrast.joined(contrasts))
+            contrast = Contrast.joined(contrasts)
+            self.energy_is_lost = bool(contrast.twice_jsd < -_LOST)
+            if mover == self.schedule.mover:
+                self.schedule.update(contrast)
         return mover
 
     def _losses(self, batch: Batch, mover: Side, contrasts: list[Contrast]) -> Iterator[Tensor]:
@@ -219,10 +228,11 @@ class Game:
             player.adopt_average()
 
     def state_dict(self) -> dict[str, Any]:
-        """The schedule's state, and whether the noise is held."""
-        return {"schedule": self.schedule.state_dict(), "noise_is_held": self.noise_is_held}
+        """The schedule's state, whether the noise is held, and whether it has to wait."""
+        held = {"noise_is_held": self.noise_is_held, "energy_is_lost": self.energy_is_lost}
+        return {"schedule": self.schedule.state_dict(), **held}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The inverse of `state_dict`."""
         self.schedule.load_state_dict(state["schedule"])
-        self.noise_is_held = state["noise_is_held"]
+        self.noise_is_held, self.energy_is_lost = state["noise_is_held"], state["energy_is_lost"]
