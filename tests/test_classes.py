@@ -241,6 +241,12 @@ def test_the_few_labels_do_reach_the_loss(tmp_path):
     assert figures(tmp_path / "a")[0]["test_log_loss"] != figures(tmp_path / "b")[0]["test_log_loss"]
 
 
+def test_an_energy_of_labels_alone_is_not_judged_as_a_density(tmp_path):
+    alone = {**FEW, "method": "nce", "energy_steps": 0, "contrast_weight": 0.0}
+    fit(*two_normals(600, 0), out=str(tmp_path), **alone)
+    assert "its log p means nothing" in json.loads((tmp_path / "summary.json").read_text())["noise_warning"]
+
+
 COMMAND = [
     "fit --columns x --labels-per-class 3 --noise diag-gaussian --method fce --energy.widths 16",
     "--energy-steps 20 --pretrain-steps 20 --steps 60 --batch-size 100 --evaluate-every 10 --checkpoint-every 5",

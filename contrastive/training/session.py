@@ -40,6 +40,7 @@ from contrastive.training.trainer import Trainer
 
 _DEFAULT_PRETRAINING = 5_000
 _DEFAULT_SHARE = 0.1  # docs/recipes.md has the figures
+_NO_DENSITY = "the energy learned from the labels alone: it is a classifier, and its log p means nothing"
 _INITIALIZATION_ROWS, _INITIALIZATION_NUMBERS = 10_000, 2_000_000
 #: What early stopping goes by. V judges f and c against a held noise; against a moving one it says nothing, log p does.
 _SCORES = {"nce": "value", "fce": "test_log_prob_energy", "mle": "test_log_prob_noise"}
@@ -252,7 +253,7 @@ def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, 
         "test_rows": len(data.test),
         **_label_figures(data),
         **metrics,
-        "noise_warning": noise_warning(metrics),
+        "noise_warning": noise_warning(metrics) if config.contrast_weight else _NO_DENSITY,
     }
 
 
