@@ -121,7 +121,9 @@ def figure(rows: list[dict[str, Any]]) -> Figure:
         panel.set_xticks(range(3), [own[0]["outside"], "one colour", "noise"])
         panel.set(title=f"fitted to {data}", ylim=(0, 1.02))
     plot.axes[0].set_ylabel("AUROC of log p")
-    plot.axes[0].legend(frameon=False, fontsize=8)
+    plot.legend(
+        *plot.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False, fontsize=8
+    )
     return plot
 
 
