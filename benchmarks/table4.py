@@ -37,7 +37,7 @@ class ImageData(NamedTuple):
     Attributes:
         data: name or file, `{root}` stands for --data-root.
         labels: labels a class, one column of the table each.
-        epsilon: length of the virtual adversarial step, in model coordinates.
+        epsilon: length of the virtual adversarial step, in model coordinates, for 32 x 32 pixels.
         fields: settings of its own.
     """
 
@@ -59,10 +59,10 @@ class Scale(NamedTuple):
 
 #: Coordinates are in [-1, 1); Miyato et al. (2018) take a step of 2.5 on SVHN, in coordinates half as wide.
 SETS = {
-    "mnist": ImageData("mnist", [10], 1.5, {"color": "gray"}),
+    "mnist": ImageData("mnist", [10], 3.0, {"color": "gray"}),
     "svhn-part": ImageData("{root}/svhn-8885.npz", [10, 25, 50], 5.0, {"columns": "x", "test": 0.5}),
     "svhn": ImageData("svhn", [50, 100], 5.0, {}),
-    "synthetic": ImageData("{root}/synthetic.npz", [2], 1.0, {"columns": "x", "test": 0.3}),
+    "synthetic": ImageData("{root}/synthetic.npz", [2], 2.5, {"columns": "x", "test": 0.3}),
 }
 _NARROW = {"energy": "conv-small", "energy_options": {"widths": [16, 32]}}
 #: f = log q + K heads of `conv`: it need not learn the size of log q before the labels are heard.
@@ -157,7 +157,7 @@ def _cells(scale: Scale, name: str, flow: Path, arguments: Any) -> Iterator[tupl
     """(SET/NETWORK/LABELS/ROW, settings)."""
     base, kept = _base(scale, name, arguments), SETS[name]
     steps = {**scale.energy, **_told(arguments)}
-    smooth = {"vat_weight": 1.0, "vat_epsilon": kept.epsilon}
+    smooth = {"vat_weight": 1.0, "vat_epsilon": kept.epsilon * base.get("image_size", 32) / 32}
     alone = {"noise": "diag-gaussian", "contrast_weight": 0.0, **steps}
     held = {"init_noise": str(flow), **steps}
     first = steps["steps"] // 3
