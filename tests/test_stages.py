@@ -63,21 +63,29 @@ def test_the_value_alone_forgets_data_that_the_noise_has_left():
     assert float((weighted - plain).max()) == pytest.approx(-0.09, abs=0.02)  # 0.1 of the mean distance, 0.9
 
 
-def test_the_noise_waits_while_the_energy_is_worse_than_guessing():
-    """f = -a |x| with a wrong c: V = 2 log sigmoid(+-r) is hopeless until c is near; then the players take turns."""
+def test_the_noise_follows_the_likelihood_alone_while_the_energy_is_worse_than_guessing():
+    """f = log N(0, 1) + 30, q = N(0.3, 1): every draw passes for data, V = -30. Then the 30 are gone."""
     offset = torch.nn.Parameter(torch.tensor(30.0))
-    estimator = estimator_around(0.0, lambda x: offset - 0.5 * x.square().sum(1) - math.log(2 * math.pi))
-    players = {"energy": Recorder([offset]), "noise": Recorder(estimator.noise.parameters())}
-    game, z = Game(estimator, players, Alternate(2, 1), 10), torch.randn(200, 2)
-    assert [game.update(Batch(z), 0.0) for _ in range(5)] == ["energy"] * 5
+    estimator = estimator_around(0.3, lambda x: offset - 0.5 * x.square().sum(1) - math.log(2 * math.pi))
+    player, z = Recorder(estimator.noise.parameters()), torch.randn(200, 2)
+    players = {"energy": Recorder([offset]), "noise": player}
+    game = Game(estimator, players, Alternate(1, 1), 10, likelihood_weight=0.7)
+
+    def gradient_of_the_noise():
+        assert [game.update(Batch(z), 0.0) for _ in range(2)] == ["energy", "noise"]
+        return player.gradient
+
+    likelihood = torch.autograd.grad(-0.7 * estimator.noise.log_prob(z).mean(), player.parameters)
+    for found, expected in zip(gradient_of_the_noise(), likelihood):
+        torch.testing.assert_close(found, expected)
     kept = game.state_dict()
     assert kept["energy_is_lost"]
     with torch.no_grad():
         offset.fill_(0.0)
-    moves = [game.update(Batch(z), 0.0) for _ in range(5)]
-    assert moves == ["energy", "noise", "energy", "energy", "noise"]  # the turn it was owed, then two and one
+    assert any(float((a - b).abs().max()) > 0.01 for a, b in zip(gradient_of_the_noise(), likelihood))
+    assert not game.energy_is_lost
     game.load_state_dict(kept)
-    assert game.update(Batch(z), 0.0) == "energy"
+    assert game.energy_is_lost
 
 
 def test_the_loss_that_does_not_saturate_still_moves_a_noise_that_is_told_apart():

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from contrastive.contrast import Contrast
@@ -97,8 +98,8 @@ class MaximumLikelihood:
 class Game:
     """Contrast data with noise: NCE where the schedule moves the energy alone, FCE where both move.
 
-    While the energy tells data from noise worse than guessing would, by more than a nat, it moves whatever the schedule
-    says: what it thinks of the noise's draws would lead the noise away.
+    While the energy tells data from noise worse than guessing would, by more than a nat, the noise follows the
+    likelihood alone: what such an energy thinks of its draws would lead it away.
 
     Args:
         estimator: what both players belong to.
@@ -171,15 +172,14 @@ class Game:
         self._restart_energy(round(progress * self.steps))
         if not self.noise_is_held and progress >= self.hold_noise_after:
             self._hold_noise()
-        mover: Side = "energy" if self.noise_is_held or self.energy_is_lost else self.schedule.mover
+        mover: Side = "energy" if self.noise_is_held else self.schedule.mover
         contrasts: list[Contrast] = []
         losses = self._losses(batch, mover, contrasts)
         self.players[mover].step(losses, progress if mover == "energy" else progress / self.hold_noise_after)
         if contrasts and not self.noise_is_held:
             contrast = Contrast.joined(contrasts)
             self.energy_is_lost = bool(contrast.twice_jsd < -_LOST)
-            if mover == self.schedule.mover:
-                self.schedule.update(contrast)
+            self.schedule.update(contrast)
         return mover
 
     def _losses(self, batch: Batch, mover: Side, contrasts: list[Contrast]) -> Iterator[Tensor]:
@@ -203,7 +203,9 @@ class Game:
         with dropout_off(self.estimator.energy):
             contrast = self.estimator.contrast_through_noise(batch.z, path_only=self.path_only)
         loss = contrast.value
-        if self.non_saturating:
+        if self.energy_is_lost:
+            loss = torch.zeros_like(loss)
+        elif self.non_saturating:
             loss = self.estimator.objective(contrast.r_noise, contrast.r_noise, self.estimator.noise_ratio)[0].mean()
         # In q's parameters, r at the data is minus log q at the data.
         return contrast, loss + self.likelihood_weight * contrast.r_data.mean()
@@ -228,7 +230,7 @@ class Game:
             player.adopt_average()
 
     def state_dict(self) -> dict[str, Any]:
-        """The schedule's state, whether the noise is held, and whether it has to wait."""
+        """The schedule's state, whether the noise is held, and whether V says nothing to it."""
         held = {"noise_is_held": self.noise_is_held, "energy_is_lost": self.energy_is_lost}
         return {"schedule": self.schedule.state_dict(), **held}
 
