@@ -10,6 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import softplus
 
+#: Of 2 JSD, nats: an energy further below 0 does worse than guessing, and what it says leads nowhere.
+WORSE_THAN_GUESSING = -1.0
+
 
 class Value(NamedTuple):
     """V and its two parts, nats: `data` is E_data[log sigmoid(r)], `noise` is nu E_q[log sigmoid(-r)]."""

@@ -43,7 +43,7 @@ def test_gradient_in_closed_form():
 
 @pytest.mark.parametrize("regularization", [0.0, 0.1])
 def test_loss_is_that_of_ebmkit(regularization):
-    losses = pytest.importorskip("ebm.losses")
+    losses = pytest.importorskip("ebm.losses", reason="ebmkit, a peer, is not installed")
 
     class Same:
         """A sampler whose chains do not move."""

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from contrastive.batching import rows_at_once
-from contrastive.contrast import Contrast
+from contrastive.contrast import WORSE_THAN_GUESSING, Contrast
 from contrastive.data.images import PixelScaling
 from contrastive.estimator import ContrastiveEstimator
 from contrastive.metrics.bits import bits_per_dim
@@ -17,7 +17,7 @@ from contrastive.protocols import NoiseModel
 
 _ROWS = 10_000  # at once
 _TOLD_APART, _FAR = 0.95, 0.75
-_NO_GAIN, _WORSE = 0.1, 1.0  # nats
+_NO_GAIN = 0.1  # nats
 
 
 @torch.no_grad()
@@ -105,7 +105,7 @@ def noise_warning(metrics: dict[str, Any]) -> str:
             "(--pretrain-steps)"
         )
     loss = -metrics.get("twice_jsd", 0.0)
-    if loss > _WORSE:
+    if loss > -WORSE_THAN_GUESSING:
         return (
             f"telling data from noise costs {loss:.1f} nats more than guessing would: the energy has not learned the "
             "size of log q yet, so it says little about p, nor about where the noise should move; train it longer, or "

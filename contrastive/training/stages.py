@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from contrastive.contrast import Contrast
+from contrastive.contrast import WORSE_THAN_GUESSING, Contrast
 from contrastive.data.sources import Batch, Source
 from contrastive.estimator import ContrastiveEstimator
 from contrastive.training.execution import autocast
@@ -14,8 +14,6 @@ from contrastive.training.players import Player
 from contrastive.training.schedules import Player as Side
 from contrastive.training.schedules import Schedule
 from contrastive.training.terms import EnergyTerm, dropout_off, total
-
-_LOST = 1.0  # nats below guessing
 
 
 class Stage(Protocol):
@@ -178,7 +176,7 @@ class Game:
         self.players[mover].step(losses, progress if mover == "energy" else progress / self.hold_noise_after)
         if contrasts and not self.noise_is_held:
             contrast = Contrast.joined(contrasts)
-            self.energy_is_lost = bool(contrast.twice_jsd < -_LOST)
+            self.energy_is_lost = bool(contrast.twice_jsd < WORSE_THAN_GUESSING)
             self.schedule.update(contrast)
         return mover
 
