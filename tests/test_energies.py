@@ -452,6 +452,19 @@ def test_the_convolutional_energy_of_classes_fits_other_sizes(normalization):
     assert energy(torch.randn(2, 1, 28, 28)).shape == (2, 4)
 
 
+def test_detail_is_what_a_pixel_has_over_the_mean_of_those_around_it():
+    energy, seen = make_energy("conv", event_shape=(2, 4, 4), widths=(8,), detail=3.0), []
+    energy.layers[0].register_forward_hook(lambda _module, inputs, _out: seen.append(inputs[0]))
+    x = torch.randn(5, 2, 4, 4)
+    energy(x)
+    by_hand = torch.empty_like(x)
+    for i in range(4):
+        for j in range(4):
+            around = x[:, :, max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2]
+            by_hand[:, :, i, j] = torch.tanh(3 * (x[:, :, i, j] - around.mean((2, 3))))
+    torch.testing.assert_close(seen[0], torch.cat([x, by_hand], 1))
+
+
 def test_spectral_normalisation_bounds_every_layer():
     """As the matrix that torch's parametrisation normalises, filters by their entries: largest singular value 1."""
     torch.manual_seed(0)
@@ -471,6 +484,7 @@ def test_spectral_normalisation_bounds_every_layer():
         ((3, 32, 32), {"normalization": "batch"}, "none, spectral or weight"),
         ((3, 32, 32), {"activation": "relux"}, "unknown activation"),
         ((3, 32, 32), {"widths": (0,)}, "must be positive"),
+        ((3, 32, 32), {"detail": -1.0}, "gain of the detail must be at least 0"),
     ],
 )
 def test_images_that_the_convolutions_cannot_halve_are_refused(shape, options, message):

@@ -13,6 +13,7 @@ from contrastive.errors import ContrastiveError
 _GROUPS = {
     "data": "data",
     "label_column": "labels (docs/few-labels.md)",
+    "data_root": "images (docs/images.md)",
     "energy": "models and method",
     "recipe": "training",
     "schedule": "who moves next (fce)",
