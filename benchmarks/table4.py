@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from few_labels import peer_errors
 from grid import Result, benchmark_parser, provenance, run_grid
+from image_tables import BY_TURNS, SMALL_GLOW
 
 from contrastive.config import FitConfig
 from contrastive.training.preparation import prepare
@@ -64,9 +65,9 @@ SETS = {
     "svhn": ImageData("svhn", [50, 100], 5.0, {}),
     "synthetic": ImageData("{root}/synthetic.npz", [2], 2.5, {"columns": "x", "test": 0.3}),
 }
-_NARROW = {"energy": "conv-small", "energy_options": {"widths": [16, 32]}}
-#: f = log q + K heads of `conv`: it need not learn the size of log q before the labels are heard.
-_TILTED = {"energy": "tilted", "energy_options": {"correction": "conv", "widths": [16, 32, 64]}}
+#: f = log q + K heads: it need not learn the size of log q before the labels are heard.
+_TILTED = {"energy": "tilted", "energy_options": {"correction": "conv", "widths": [32, 64, 128]}}
+_NARROW = {"energy": "tilted", "energy_options": {"correction": "conv-small", "widths": [16, 32]}}
 _QUICK = {"energy": "conv-small", "energy_options": {"widths": [4, 6]}}
 SCALES = {
     "quick": Scale(
@@ -77,11 +78,11 @@ SCALES = {
         {"conv-small": _QUICK},
     ),
     "cpu": Scale(
-        {"test_rows": 2000, "batch_size": 50, "image_size": 16, "evaluate_every": 500},
-        {"steps": 600, "noise_options": {"levels": 2, "blocks": 2, "width": 32}},
-        {"steps": 1000, "learning_rate": 1e-3},
+        {"test_rows": 2000, "batch_size": 64, "evaluate_every": 500, "checkpoint_every": 500},
+        {"steps": 2000, "recipe": "default", "pretrain_learning_rate": 2e-3, "noise_options": SMALL_GLOW},
+        {"steps": 3000, **BY_TURNS},
         ["mnist"],
-        {"conv-small": _NARROW, "tilted-conv": _TILTED},
+        {"tilted-conv": _TILTED, "tilted-conv-small": _NARROW},
     ),
     "paper": Scale(
         {"batch_size": 64, "evaluate_every": 5000},
@@ -157,8 +158,8 @@ def _cells(scale: Scale, name: str, flow: Path, arguments: Any) -> Iterator[tupl
     """(SET/NETWORK/LABELS/ROW, settings)."""
     base, kept = _base(scale, name, arguments), SETS[name]
     steps = {**scale.energy, **_told(arguments)}
-    smooth = {"vat_weight": 1.0, "vat_epsilon": kept.epsilon * base.get("image_size", 32) / 32}
-    alone = {"noise": "diag-gaussian", "contrast_weight": 0.0, **steps}
+    smooth = {"vat_weight": 1.0, "vat_epsilon": kept.epsilon}
+    alone = {**steps, "noise": "diag-gaussian", "contrast_weight": 0.0, "gradient_penalty": 0.0}
     held = {"init_noise": str(flow), **steps}
     first = steps["steps"] // 3
     game = {
@@ -166,7 +167,6 @@ def _cells(scale: Scale, name: str, flow: Path, arguments: Any) -> Iterator[tupl
         "method": "fce",
         "energy_steps": first,
         "steps": steps["steps"] - first,
-        "noise_learning_rate": 1e-4,
     }
     settings = {
         "supervised": alone,
