@@ -19,6 +19,18 @@ FLOW = "Glow, maximum likelihood"
 #: How each energy is learned; the flow of two of them begins as the run `FLOW`, which has no energy of its own.
 ENERGIES = ("FCE", "fixed-flow NCE", "fixed-flow NCE, plain", "Gaussian NCE", "persistent CD", "one-step CD")
 
+#: The game of the kept figures: the recipe of images as it was before players took turns.
+GATED = {
+    "recipe": "images",
+    "schedule": "gate",
+    "learning_rate": 1e-3,
+    "noise_learning_rate": 2e-4,
+    "noise_likelihood_weight": 2e-4,
+    "noise_loss": "value",
+    "gradient_penalty": 0.0,
+    "decay": "constant",
+}
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -81,14 +93,14 @@ SCALES = {
         subsets=2,
         supervised_steps=10,
         most_test=100,
-        game={"recipe": "images"},
+        game=GATED,
     ),
     "cpu": Scale(
         data="svhn-part",
         widths=(16, 32, 64),
         tilted=True,
         gaussian="diag-gaussian",
-        glow={"levels": 3, "blocks": 2, "width": 32},
+        glow={"levels": 3, "blocks": 2, "width": 32, "activation": "relu"},
         likelihood_steps=500,
         steps=600,
         batch_size=64,
@@ -100,7 +112,7 @@ SCALES = {
         most_test=3000,
         # By likelihood the falling learning rate is the better one; the chains of contrastive divergence take it too.
         fields={"recipe": "default", "learning_rate": 2e-3},
-        game={"recipe": "images", "learning_rate": None},
+        game=GATED,
     ),
     # Channels twice those of `conv`: 16 (128 + 256 + 512) = 14,336 features, the number in Gao et al. (2020).
     "paper": Scale(

@@ -81,7 +81,9 @@ class FitConfig:
     compile: bool = option(False, "torch.compile the models: worth its minutes of compiling on a GPU")
     accumulate: int = option(1, "a batch is taken in this many parts, whose gradients are summed: for less memory")
 
-    schedule: Literal["gate", "alternate"] = option("gate", "who moves next in fce")
+    schedule: Literal["gate", "alternate"] | None = option(
+        None, "who moves next in fce; a setting of the gate asks for it [by the recipe]"
+    )
     gate_on: Literal["accuracy", "divergence"] = option("accuracy", "gate: of telling data from noise; or 2 JSD, nats")
     gate_accuracy: float | None = option(None, "gate: the energy moves until it tells data from noise this well")
     gate_divergence: float = option(0.1, "gate on divergence: the same, nats")
@@ -89,7 +91,7 @@ class FitConfig:
     gate_margin: float = option(0.0, "gate: the turn changes hands this far above and below the threshold")
     max_noise_run: int | None = option(None, "gate: the noise moves at most this often in a row")
     min_energy_run: int | None = option(None, "gate: the energy moves at least this often in a row")
-    energy_updates: int = option(5, "alternate: updates of the energy in a turn")
+    energy_updates: int | None = option(None, "alternate: updates of the energy in a turn")
     noise_updates: int = option(1, "alternate: updates of the noise in a turn")
     hold_noise_after: float | None = option(None, "fce: share of the steps after which the noise is held; 1 is never")
     noise_gradient: Literal["full", "path"] | None = option(None, "of V; path: less noise, biased while f is wrong")
@@ -187,6 +189,8 @@ class FitConfig:
                 raise ContrastiveError(f"method mle fits the noise alone: leave out --energy {self.energy}")
             self = dataclasses.replace(self, energy="noise", energy_options={})
         name = self.recipe or ("images" if images else "default")
+        if self.schedule is None and any(getattr(self, name) != getattr(FitConfig, name) for name in _GATE):
+            self = dataclasses.replace(self, schedule="gate")
         recipe = RECIPES[name]
         filled = {name: value for name, value in recipe.items() if getattr(self, name, 0) is None}
         energy_options = {**recipe["energy_options"], **self.energy_options} if self.energy == "mlp" else None
@@ -244,6 +248,8 @@ class FitConfig:
         return cls(**values)
 
 
+_GATE = [f.name for f in fields(FitConfig) if f.name.startswith("gate_")] + ["max_noise_run", "min_energy_run"]
+
 #: What `recipe` fills in. Each value of "default" is the one that measured best (docs/recipes.md).
 RECIPES: dict[str, dict[str, Any]] = {
     "default": {
@@ -258,6 +264,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "ema": 0.998,
         "noise_ema": 0.998,
         "clip_norm": 10.0,
+        "schedule": "gate",
+        "energy_updates": 5,
         "gate_accuracy": 0.62,
         "max_noise_run": 20,
         "min_energy_run": 40,
@@ -270,23 +278,25 @@ RECIPES: dict[str, dict[str, Any]] = {
     # docs/images.md has the figures.
     "images": {
         "optimizer": "adam",
-        "learning_rate": 1e-3,
+        "learning_rate": 5e-4,
         "noise_optimizer": "adam",
-        "noise_learning_rate": 2e-4,
-        "noise_likelihood_weight": 2e-4,
+        "noise_learning_rate": 5e-4,
+        "noise_likelihood_weight": 3e-4,
         "pretrain_learning_rate": 1e-3,
         "momentum": 0.5,
-        "decay": "constant",
+        "decay": "cosine",
         "ema": 0.99,
         "noise_ema": 0.99,
         "clip_norm": 100.0,
+        "schedule": "alternate",
+        "energy_updates": 1,
         "gate_accuracy": 0.75,
         "max_noise_run": 1,
         "min_energy_run": 2,
         "hold_noise_after": 1.0,
         "noise_gradient": "path",
-        "noise_loss": "value",
-        "gradient_penalty": 0.0,
+        "noise_loss": "non-saturating",
+        "gradient_penalty": 0.02,
         "energy_options": {},
     },
     # Gao et al. (2020), section 4 and tables 5 and 7. The accuracy gate's threshold is not in the paper.
@@ -302,6 +312,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "ema": 0.0,
         "noise_ema": 0.0,
         "clip_norm": 100.0,
+        "schedule": "gate",
+        "energy_updates": 5,
         "gate_accuracy": 0.6,
         "max_noise_run": 1_000_000,
         "min_energy_run": 1,

@@ -323,3 +323,10 @@ def test_images_have_a_recipe_of_their_own_unless_one_is_named(finished):
     assert FitConfig(recipe="paper").resolved(images=True).noise_gradient == "full"
     assert FitConfig(noise_gradient="full").resolved(images=True).noise_gradient == "full"
     assert RunDirectory(finished).read_config().recipe == "images"
+
+
+@pytest.mark.parametrize("setting", [{"gate_accuracy": 0.7}, {"gate_memory": 0.9}, {"max_noise_run": 3}])
+def test_a_setting_of_the_gate_asks_for_the_gate(setting):
+    assert FitConfig().resolved(images=True).schedule == "alternate"
+    assert FitConfig(**setting).resolved(images=True).schedule == "gate"
+    assert FitConfig(**setting, schedule="alternate").resolved(images=True).schedule == "alternate"

@@ -31,7 +31,7 @@ class Tilted(BuiltOnNoise):
 
     Args:
         event_shape: shape of one data point.
-        correction: name of the energy g; mlp for vectors and conv for images, unless told.
+        correction: name of the energy g; unless told, mlp for vectors, and for images conv with `detail=16`.
         follow: let q0 be the noise as it is at any moment; only images do, unless told.
         bound: B > 0 in nats; None leaves the correction unbounded.
         **options: of the correction, such as `widths=(64, 64)`.
@@ -61,8 +61,8 @@ class Tilted(BuiltOnNoise):
             raise ContrastiveError(f"the bound of a tilted energy must be positive, got {bound}")
         self.bound = bound
         self.follow = len(event_shape) == 3 if follow is None else follow
-        name = default_correction(event_shape) if correction is None else correction
-        self.correction = make_energy(name, event_shape=event_shape, **options)
+        name, own = (correction, {}) if correction is not None else default_correction(event_shape)
+        self.correction = make_energy(name, event_shape=event_shape, **own | options)
         if isinstance(self.correction, Tilted):
             raise ContrastiveError("the correction of a tilted energy cannot be tilted itself; take another energy")
         self.num_classes: int | None = getattr(self.correction, "num_classes", None)
@@ -102,6 +102,6 @@ class Tilted(BuiltOnNoise):
         return h if self.bound is None else self.bound * h.tanh()
 
 
-def default_correction(event_shape: tuple[int, ...]) -> str:
-    """Name of the energy that corrects a noise over such events."""
-    return "conv" if len(event_shape) == 3 else "mlp"
+def default_correction(event_shape: tuple[int, ...]) -> tuple[str, dict[str, Any]]:
+    """Name and options of the energy that corrects a noise over such events."""
+    return ("conv", {"detail": 16.0}) if len(event_shape) == 3 else ("mlp", {})

@@ -158,7 +158,7 @@ def class_prior_of(config: FitConfig) -> list[float] | None:
 
 def _has_classes(energy: str, event_shape: tuple[int, ...], options: dict[str, Any]) -> bool:
     if energy == "tilted":  # its correction has them
-        energy = default_correction(event_shape) if options.get("correction") is None else options["correction"]
+        energy = options.get("correction") or default_correction(event_shape)[0]
     return "num_classes" in inspect.signature(energies.load(energy)).parameters
 
 

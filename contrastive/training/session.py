@@ -405,7 +405,7 @@ def _stages(
 
 def _schedule(config: FitConfig) -> Schedule:
     if config.schedule == "alternate":
-        return Alternate(config.energy_updates, config.noise_updates)
+        return Alternate(config.energy_updates or 5, config.noise_updates)
     return Gate(
         (config.gate_accuracy or 0.6) if config.gate_on == "accuracy" else config.gate_divergence,
         config.max_noise_run or 50,

@@ -11,11 +11,12 @@ from contrastive_glow.flow import Flow, find_activation, require_positive
 
 #: The flows of Gao et al. 2020, table 7, all for 32 x 32 images.
 PRESETS: dict[str, dict[str, Any]] = {
-    "svhn": {"levels": 3, "blocks": 8, "width": 512, "coupling": "additive"},
-    "celeba": {"levels": 3, "blocks": 16, "width": 512, "coupling": "additive"},
-    "cifar10": {"levels": 3, "blocks": 32, "width": 512, "coupling": "additive"},
+    "svhn": {"levels": 3, "blocks": 8, "width": 512, "coupling": "additive", "activation": "relu"},
+    "celeba": {"levels": 3, "blocks": 16, "width": 512, "coupling": "additive", "activation": "relu"},
+    "cifar10": {"levels": 3, "blocks": 32, "width": 512, "coupling": "additive", "activation": "relu"},
 }
-_DEFAULTS: dict[str, Any] = {"levels": 3, "blocks": 4, "width": 64, "coupling": "affine"}
+# Bounded networks, because the draws of others burst where training never was (docs/images.md).
+_DEFAULTS: dict[str, Any] = {"levels": 3, "blocks": 4, "width": 64, "coupling": "affine", "activation": "tanh"}
 
 
 class ImageGlow(Flow):
@@ -44,7 +45,7 @@ class ImageGlow(Flow):
         bound: largest absolute log-scale of an affine coupling and of the split prior.
         bins: bins of a spline coupling.
         tail_bound: half the width of the box on which a spline coupling bends; outside it is the identity.
-        activation: of the networks: relu, as published, silu, gelu or tanh.
+        activation: of the networks: relu, silu, gelu or tanh; tanh unless told, a preset's relu as published.
         checkpoint_activations: keep one image a step for the backward pass, and compute the rest again.
 
     Raises:
@@ -79,11 +80,11 @@ class ImageGlow(Flow):
         bound: float = 2.0,
         bins: int = 8,
         tail_bound: float = 5.0,
-        activation: str = "relu",
+        activation: str | None = None,
         checkpoint_activations: bool = False,
     ) -> None:
         most = _halvings(event_shape)
-        given = {"levels": levels, "blocks": blocks, "width": width, "coupling": coupling}
+        given = {"levels": levels, "blocks": blocks, "width": width, "coupling": coupling, "activation": activation}
         chosen = _choose(preset, given, most)
         require_positive(self.name, **{size: chosen[size] for size in ("levels", "blocks", "width")})
         if chosen["levels"] > most:
@@ -100,7 +101,7 @@ class ImageGlow(Flow):
             elementwise=make_elementwise(chosen["coupling"], bound=bound, bins=bins, tail_bound=tail_bound),
             split_prior=BoundedAffine(bound) if learned_split_prior else None,
             convolution=convolution,
-            activation=find_activation(activation),
+            activation=find_activation(chosen["activation"]),
             scaled=scaled_zero_convolutions,
             recompute=checkpoint_activations,
         )
