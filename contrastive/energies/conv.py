@@ -1,5 +1,6 @@
 """A convolutional energy for images."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -66,8 +67,8 @@ class Convolutional(nn.Module):
                 f"{len(widths)} layers halve {height} x {width} images {len(widths)} times, which they cannot; take "
                 "fewer --energy.widths"
             )
-        if not detail >= 0:
-            raise ContrastiveError(f"the gain of the detail must be at least 0, got {detail}")
+        if not 0 <= detail < math.inf:
+            raise ContrastiveError(f"the gain of the detail must be finite and at least 0, got {detail}")
         self.num_classes, self.detail = num_classes, detail
         channels *= 2 if detail else 1
         layers: list[nn.Module] = []
