@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -78,7 +79,8 @@ def test_images_come_back_in_float32(coupling, convolution):
 @pytest.mark.parametrize("coupling", ["additive", "affine"])
 def test_a_step_is_the_block_of_normflows(coupling):
     """Its W is the transposed one, and the outputs of its networks are shift and log-scale in turns."""
-    flow = small((1, 2, 2), coupling=coupling, convolution="plain", scaled_zero_convolutions=False, bound=1e9)
+    plain: dict[str, Any] = {"convolution": "plain", "scaled_zero_convolutions": False, "activation": "relu"}
+    flow = small((1, 2, 2), coupling=coupling, bound=1e9, **plain)
     norm, convolution, moved = step = flow.layers[0][0]
     block = GlowBlock(4, 8, scale=coupling == "affine", scale_map="exp", use_lu=False).double()
     their_coupling, their_convolution, their_norm = block.flows
