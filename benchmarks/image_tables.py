@@ -157,14 +157,11 @@ def table_runs(arguments: argparse.Namespace, scale: Scale, data: str, rows: Seq
     settings: dict[str, dict[str, Any]] = {
         LONGER: {"method": "mle", "steps": scale.longer_steps},
         FCE: {"method": "fce", "steps": scale.steps, **energy},
-        HELD: {"method": "fce", "steps": scale.steps, **energy},
         FIXED: {"method": "nce", "steps": scale.energy_steps, **energy},
         GAUSSIAN: {"method": "nce", "noise": "gaussian", "steps": scale.energy_steps, **energy},
     }
-    if "noise_likelihood_weight" in scale.game:
-        settings[HELD]["noise_likelihood_weight"] = 10 * scale.game["noise_likelihood_weight"]
-    else:
-        del settings[HELD]  # the paper's noise learns from the game alone
+    if "noise_likelihood_weight" in scale.game:  # else the noise learns from the game alone, as the paper's does
+        settings[HELD] = {**settings[FCE], "noise_likelihood_weight": 10 * scale.game["noise_likelihood_weight"]}
     later = []
     for label in (label for label in rows if label in settings):
         for seed in range(scale.seeds):

@@ -38,7 +38,7 @@ class ImageData(NamedTuple):
     Attributes:
         data: name or file, `{root}` stands for --data-root.
         labels: labels a class, one column of the table each.
-        epsilon: length of the virtual adversarial step, in model coordinates, for 32 x 32 pixels.
+        epsilon: length of the virtual adversarial step, in model coordinates.
         fields: settings of its own.
     """
 

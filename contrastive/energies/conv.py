@@ -35,7 +35,7 @@ class Convolutional(nn.Module):
 
     Raises:
         ContrastiveError: for events that are no images, or too small ones, an unknown activation or normalisation, or
-            a gain below 0.
+            a gain that is negative or infinite.
     """
 
     rounds_networks_only = True
