@@ -18,6 +18,11 @@ from typing import Any
 from tqdm import tqdm
 
 from contrastive.config import FitConfig
+from contrastive.training.preparation import holds_images
+from contrastive.training.run_directory import RunDirectory
+
+#: Settings that say where something lies, which may be written in several ways.
+_PLACES = ("data", "data_root", "init_noise", "out")
 
 
 @dataclass(frozen=True)
@@ -43,12 +48,15 @@ def benchmark_parser(doc: str | None, name: str, quick: str) -> argparse.Argumen
 def run_grid(settings: Sequence[tuple[str, dict[str, Any]]], out: Path, jobs: int) -> list[Result]:
     """Fit every (label, settings) into `out/LABEL/DATA-seedS`; finished runs are read, begun ones resumed.
 
-    Settings are fields of `FitConfig`; a `density` besides makes the data, which `data` then only names.
+    Settings are fields of `FitConfig`; a `density` besides makes the data, which `data` then only names. A run that is
+    there with other settings ends the program with exit code 2: its figures would stand under the wrong name.
     """
     places = [
         (label, fields, out / label / f"{Path(fields['data']).stem}-seed{fields.get('seed', 0)}")
         for label, fields in settings
     ]
+    for _, fields, path in places:
+        _refuse_other_settings(fields, path)
     run_all(_fit, [(fields, path) for _, fields, path in places], jobs, name=out.name)
     return [read_result(label, path) for label, _, path in places]
 
@@ -92,22 +100,44 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+def _refuse_other_settings(settings: dict[str, Any], path: Path) -> None:
+    directory = RunDirectory(path)
+    if not directory.config_path.exists():
+        return
+    found = directory.read_config().to_flat()
+    wanted = _source_and_config(settings, path)[1].to_flat()
+    # What a run decides for itself, as the step of virtual adversarial training, is None here.
+    told = [name for name, value in wanted.items() if value is not None and name not in _PLACES]
+    other = [name for name in told if found.get(name) != wanted[name]]
+    if other:
+        print(
+            f"error: {path} was fitted with other settings ({', '.join(other)}): name another --out, or delete it",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+
+
+def _source_and_config(settings: dict[str, Any], path: Path) -> tuple[Any, FitConfig]:
+    fields = dict(settings)
+    density = fields.pop("density", None)
+    source = fields["data"] if density is None else density()
+    images = holds_images(source, fields.get("columns"))
+    return source, FitConfig(**fields, out=str(path)).resolved(images=images)
+
+
 def _fit(settings: dict[str, Any], path: Path) -> None:
     from contrastive.training import api
-    from contrastive.training.preparation import holds_images, prepare
+    from contrastive.training.preparation import prepare
     from contrastive.training.progress import Progress
-    from contrastive.training.run_directory import RunDirectory
     from contrastive.training.session import begin, make_estimator
 
     directory = RunDirectory(path)
     if directory.is_finished:
         return
-    fields = dict(settings)
-    density = fields.pop("density", None)
+    source, config = _source_and_config(settings, path)
     resume = directory.config_path.exists()
-    source = fields["data"] if density is None else density()
-    images = holds_images(source, fields.get("columns"))
-    config = directory.read_config() if resume else FitConfig(**fields, out=str(path)).resolved(images=images)
+    if resume:
+        config = directory.read_config()
     data = prepare(source, config)
     estimator = make_estimator(config, data)
     if not resume:

@@ -12,15 +12,12 @@ from grid import Result, benchmark_parser, run_grid
 from image_sets import SETS, training_pixels
 
 LIKELIHOOD, LONGER, FCE = "Glow, maximum likelihood", "Glow, likelihood for longer", "FCE"
-HELD = "FCE, likelihood x 10"
 FIXED, GAUSSIAN = "fixed-flow NCE", "Gaussian NCE"
 #: Rows that have a flow of their own to sample; the other two learn an energy against a noise that is held.
-FLOWS = (LIKELIHOOD, LONGER, HELD, FCE)
+FLOWS = (LIKELIHOOD, LONGER, FCE)
 
 #: The flow of all image benchmarks on two cores. A bounded activation, or draws burst into white (docs/images.md).
 SMALL_GLOW = {"levels": 3, "blocks": 2, "width": 32, "coupling": "affine", "activation": "tanh"}
-#: And their game: the recipe that images get; a row has ten times this weight.
-GAME = {"recipe": "images", "noise_likelihood_weight": 3e-4}
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ SCALES = {
         seeds=1,
         samples=20,
         test_rows=40,
-        game=GAME,
+        game={"recipe": "images"},
     ),
     "cpu": Scale(
         data=("svhn-part", "mnist"),
@@ -95,7 +92,7 @@ SCALES = {
         test_rows=1_000,
         # By likelihood the falling learning rate is the better one.
         fields={"recipe": "default", "pretrain_learning_rate": 2e-3},
-        game=GAME,
+        game={"recipe": "images"},
     ),
     "paper": Scale(
         data=("svhn", "cifar10", "celeba"),
@@ -160,8 +157,6 @@ def table_runs(arguments: argparse.Namespace, scale: Scale, data: str, rows: Seq
         FIXED: {"method": "nce", "steps": scale.energy_steps, **energy},
         GAUSSIAN: {"method": "nce", "noise": "gaussian", "steps": scale.energy_steps, **energy},
     }
-    if "noise_likelihood_weight" in scale.game:  # else the noise learns from the game alone, as the paper's does
-        settings[HELD] = {**settings[FCE], "noise_likelihood_weight": 10 * scale.game["noise_likelihood_weight"]}
     later = []
     for label in (label for label in rows if label in settings):
         for seed in range(scale.seeds):

@@ -12,7 +12,7 @@ parameter and may flatter, and with the upper end of the interval of log Z, whic
 from typing import Any
 
 from grid import Result, provenance
-from image_tables import FCE, FIXED, FLOWS, GAUSSIAN, HELD, LIKELIHOOD, chosen_scale, spread, table_parser, table_runs
+from image_tables import FCE, FIXED, FLOWS, GAUSSIAN, LIKELIHOOD, chosen_scale, spread, table_parser, table_runs
 
 from contrastive.training.files import write_json
 
@@ -40,7 +40,7 @@ def main() -> None:
 
 def row(data: str, label: str, results: list[Result]) -> dict[str, Any]:
     """One line of the table: what each seed gave. A run by likelihood alone has no energy."""
-    has_energy = label in (HELD, FCE, FIXED, GAUSSIAN)
+    has_energy = label in (FCE, FIXED, GAUSSIAN)
     keys = (*_FIGURES, *_OTHERS) if has_energy else _FIGURES[:1]
     return {
         "data": data,

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from few_labels import peer_errors
 from grid import Result, benchmark_parser, provenance, run_grid
-from image_tables import GAME, SMALL_GLOW
+from image_tables import SMALL_GLOW
 
 from contrastive.config import FitConfig
 from contrastive.training.preparation import prepare
@@ -80,7 +80,7 @@ SCALES = {
     "cpu": Scale(
         {"test_rows": 2000, "batch_size": 64, "evaluate_every": 500, "checkpoint_every": 500},
         {"steps": 2000, "recipe": "default", "pretrain_learning_rate": 2e-3, "noise_options": SMALL_GLOW},
-        {"steps": 3000, **GAME},
+        {"steps": 3000, "recipe": "images"},
         ["mnist"],
         {"tilted-conv": _TILTED, "tilted-conv-small": _NARROW},
     ),

@@ -1,0 +1,37 @@
+"""Many fits at once: finished runs are read, begun ones go on, and nothing stands under the wrong settings."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+from grid import run_grid
+
+SETTINGS = {"data": "8gaussians", "noise": "gaussian", "steps": 4, "batch_size": 20, "log_partition_draws": 0}
+
+
+def test_a_finished_run_is_read_where_its_settings_are_the_same(tmp_path, monkeypatch):
+    (first,) = run_grid([("NCE", SETTINGS)], tmp_path / "out", 1)
+    written = (first.path / "summary.json").stat().st_mtime_ns
+    monkeypatch.chdir(tmp_path)
+    (again,) = run_grid([("NCE", SETTINGS)], Path("out"), 1)  # the same place, written in another way
+    assert again.summary == first.summary
+    assert (again.path / "summary.json").stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"steps": 5}, "(steps)"),
+        ({"energy_options": {"width": 7}}, "(energy.width)"),
+        ({"recipe": "paper"}, "learning_rate"),
+    ],
+)
+def test_a_run_with_other_settings_is_refused(tmp_path, capsys, changed, named):
+    run_grid([("NCE", SETTINGS)], tmp_path, 1)
+    with pytest.raises(SystemExit) as stopped:
+        run_grid([("NCE", {**SETTINGS, **changed})], tmp_path, 1)
+    assert stopped.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert named in next(line for line in lines if line.startswith("error:"))
