@@ -7,7 +7,8 @@
 
 Rows: supervised (the labels alone), VAT (labels and virtual adversarial training, no contrast), FCE-init (contrast with
 a pre-trained Glow that is held), FCE (from there on Glow plays), FCE + VAT. One network, one optimiser, one number of
-updates for all rows; one Glow a set, fitted once. scikit-learn's methods get the same labels on MNIST.
+updates for all rows; one Glow a set, fitted once. scikit-learn's methods get the same labels on MNIST. Below the table
+stands what each ingredient changes, seed by seed.
 
 Every fit is a run under --out; a stopped benchmark goes on where it was, and finished cells are skipped. --rows,
 --sets, --networks and --seeds choose cells; the table shows what is finished.
@@ -28,6 +29,8 @@ from contrastive.config import FitConfig
 from contrastive.training.preparation import prepare
 
 ROWS = ["supervised", "FCE-init", "FCE", "VAT", "FCE + VAT"]
+#: What each ingredient gains: a row, and the one without it.
+STEPS = [("FCE-init", "supervised"), ("FCE", "FCE-init"), ("FCE + VAT", "FCE"), ("FCE + VAT", "VAT")]
 #: The paper's figures. Its text was not at hand, so none is quoted: a number from memory would be no quotation.
 QUOTED: dict[str, str] = {}
 
@@ -125,7 +128,7 @@ def main() -> None:
     rows = _rows(results, cells)
     if not arguments.no_peers:
         rows += [row for name in names if name in ("mnist", "synthetic") for row in _peer_rows(scale, name, arguments)]
-    print(_table(rows))
+    print("\n".join([_table(rows), *_steps(rows)]))
     arguments.results.mkdir(parents=True, exist_ok=True)
     spent = {"common": scale.common, "flow": scale.flow, "energy": {**scale.energy, **_told(arguments)}}
     content = {**provenance(), "scale": arguments.size, "spent": spent, "quoted": QUOTED, "rows": rows}
@@ -237,6 +240,20 @@ def _table(rows: list[dict[str, Any]]) -> str:
             + " ".join(f"{e:.4f}" for e in r["errors"])
         )
     return "\n".join([head, *lines])
+
+
+def _steps(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """What each ingredient changes, seed by seed: the sets of labels differ more than the rows do."""
+    groups: dict[tuple[str, str, int], dict[str, list[float]]] = {}
+    for r in rows:
+        groups.setdefault((r["set"], r["network"], r["labels"]), {})[r["row"]] = r["errors"]
+    for (name, network, labels), errors in groups.items():
+        for row, without in STEPS:
+            if row in errors and without in errors:
+                steps = [one - other for one, other in zip(errors[row], errors[without])]
+                spread = f" ± {stdev(steps):.4f}" if len(steps) > 1 else ""
+                each = " ".join(f"{step:+.4f}" for step in steps)
+                yield f"{name} {network} {labels}: {row} against {without} {mean(steps):+.4f}{spread} ({each})"
 
 
 def _write_synthetic(out: Path) -> None:
