@@ -18,7 +18,6 @@ from typing import Any
 from tqdm import tqdm
 
 from contrastive.config import FitConfig
-from contrastive.training.preparation import holds_images
 from contrastive.training.run_directory import RunDirectory
 
 #: Settings that say where something lies, which may be written in several ways.
@@ -105,7 +104,9 @@ def _refuse_other_settings(settings: dict[str, Any], path: Path) -> None:
     if not directory.config_path.exists():
         return
     found = directory.read_config().to_flat()
-    wanted = _source_and_config(settings, path)[1].to_flat()
+    fields = {name: value for name, value in settings.items() if name != "density"}
+    # The data need not be read: a recipe that is left open follows from them, and they are the run's.
+    wanted = FitConfig(**fields, out=str(path)).resolved(images=found["recipe"] == "images").to_flat()
     # What a run decides for itself, as the step of virtual adversarial training, is None here.
     told = [name for name, value in wanted.items() if value is not None and name not in _PLACES]
     other = [name for name in told if found.get(name) != wanted[name]]
@@ -117,27 +118,21 @@ def _refuse_other_settings(settings: dict[str, Any], path: Path) -> None:
         sys.exit(2)
 
 
-def _source_and_config(settings: dict[str, Any], path: Path) -> tuple[Any, FitConfig]:
-    fields = dict(settings)
-    density = fields.pop("density", None)
-    source = fields["data"] if density is None else density()
-    images = holds_images(source, fields.get("columns"))
-    return source, FitConfig(**fields, out=str(path)).resolved(images=images)
-
-
 def _fit(settings: dict[str, Any], path: Path) -> None:
     from contrastive.training import api
-    from contrastive.training.preparation import prepare
+    from contrastive.training.preparation import holds_images, prepare
     from contrastive.training.progress import Progress
     from contrastive.training.session import begin, make_estimator
 
     directory = RunDirectory(path)
     if directory.is_finished:
         return
-    source, config = _source_and_config(settings, path)
+    fields = dict(settings)
+    density = fields.pop("density", None)
     resume = directory.config_path.exists()
-    if resume:
-        config = directory.read_config()
+    source = fields["data"] if density is None else density()
+    images = holds_images(source, fields.get("columns"))
+    config = directory.read_config() if resume else FitConfig(**fields, out=str(path)).resolved(images=images)
     data = prepare(source, config)
     estimator = make_estimator(config, data)
     if not resume:

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from few_labels import peer_errors
 from grid import Result, benchmark_parser, provenance, run_grid
-from image_tables import SMALL_GLOW
+from image_tables import SMALL_GLOW, spread
 
 from contrastive.config import FitConfig
 from contrastive.training.preparation import prepare
@@ -226,17 +226,17 @@ def _entry(name: str, network: str, labels: int, row: str) -> dict[str, Any]:
 
 def _with_spread(entry: dict[str, Any]) -> dict[str, Any]:
     errors = entry["errors"]
-    spread = stdev(errors) if len(errors) > 1 else None
-    return {**entry, "mean_error": mean(errors), "standard_deviation": spread}
+    deviation = stdev(errors) if len(errors) > 1 else None
+    return {**entry, "mean_error": mean(errors), "standard_deviation": deviation}
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
     head = f"{'set':10} {'network':11} {'labels':>6}  {'row':34} {'error':>7} {'sd':>7}   each seed"
     lines = []
     for r in rows:
-        spread = "–" if r["standard_deviation"] is None else f"{r['standard_deviation']:.4f}"
+        deviation = "–" if r["standard_deviation"] is None else f"{r['standard_deviation']:.4f}"
         lines.append(
-            f"{r['set']:10} {r['network']:11} {r['labels']:6}  {r['row']:34} {r['mean_error']:7.4f} {spread:>7}   "
+            f"{r['set']:10} {r['network']:11} {r['labels']:6}  {r['row']:34} {r['mean_error']:7.4f} {deviation:>7}   "
             + " ".join(f"{e:.4f}" for e in r["errors"])
         )
     return "\n".join([head, *lines])
@@ -251,9 +251,8 @@ def _steps(rows: list[dict[str, Any]]) -> Iterator[str]:
         for row, without in STEPS:
             if row in errors and without in errors:
                 steps = [one - other for one, other in zip(errors[row], errors[without])]
-                spread = f" ± {stdev(steps):.4f}" if len(steps) > 1 else ""
                 each = " ".join(f"{step:+.4f}" for step in steps)
-                yield f"{name} {network} {labels}: {row} against {without} {mean(steps):+.4f}{spread} ({each})"
+                yield f"{name} {network} {labels}: {row} against {without} {spread(steps, 4)} ({each})"
 
 
 def _write_synthetic(out: Path) -> None:
