@@ -2,7 +2,7 @@
 
 from contrastive.metrics.bits import bits_per_dim
 from contrastive.metrics.classification import classification
-from contrastive.metrics.evaluation import evaluate, noise_quality, noise_warning
+from contrastive.metrics.evaluation import evaluate, noise_quality, noise_spread, noise_warning
 from contrastive.metrics.partition import mean_log_prob, normalized_figures, partition_figures
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "evaluate",
     "mean_log_prob",
     "noise_quality",
+    "noise_spread",
     "noise_warning",
     "normalized_figures",
     "partition_figures",

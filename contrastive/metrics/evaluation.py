@@ -1,12 +1,14 @@
 """Log-densities, the value function and, where the truth is known, the error of the estimate."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import pdist
 
 from contrastive.batching import rows_at_once
 from contrastive.contrast import WORSE_THAN_GUESSING, Contrast
@@ -18,6 +20,8 @@ from contrastive.protocols import NoiseModel
 _ROWS = 10_000  # at once
 _TOLD_APART, _FAR = 0.95, 0.75
 _NO_GAIN = 0.1  # nats
+_COLLAPSED = 0.5  # of what lies between two points of the data
+_SPREAD_ROWS = 256
 
 
 @torch.no_grad()
@@ -37,24 +41,23 @@ def evaluate(
         energy: False leaves out what needs a trained energy.
 
     Returns:
-        `test_log_prob_noise`; with `energy` also `test_log_prob_energy`, `log_normalizer`, `value`, `value_data`,
-        `value_noise`, `accuracy` and what `noise_quality` gives; with `truth`, for each model, `mse_log_prob_*` = mean
-        (log p_true - log p)^2 and `kl_*` = mean (log p_true - log p); for images `bits_per_dim_*` of each model. Those
-        of the energy use the learned c.
+        `test_log_prob_noise` and what `noise_spread` gives; with `energy` also `test_log_prob_energy`,
+        `log_normalizer`, `value`, `value_data`, `value_noise`, `accuracy` and what `noise_quality` gives; with `truth`,
+        for each model, `mse_log_prob_*` = mean (log p_true - log p)^2 and `kl_*` = mean (log p_true - log p); for
+        images `bits_per_dim_*` of each model. Those of the energy use the learned c.
     """
     log_true = None if truth is None else _in_parts(truth.log_prob, x).double()
     log_q = _in_parts(estimator.noise_log_prob, x).double()
     metrics: dict[str, Any] = {"test_log_prob_noise": float(log_q.mean()), **_errors("noise", log_true, log_q)}
     metrics |= image_bits(estimator, "noise", metrics["test_log_prob_noise"])
+    metrics |= noise_spread(estimator, x)
     if not energy:
         return metrics
     log_p = _in_parts(estimator.log_prob, x).double()
     metrics |= {"test_log_prob_energy": float(log_p.mean()), **_errors("energy", log_true, log_p)}
     metrics |= image_bits(estimator, "energy", metrics["test_log_prob_energy"])
     metrics["log_normalizer"] = estimator.log_normalizer.tolist()  # a list for K classes
-    device = estimator.log_normalizer.device
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(0)  # the same noise for every evaluation, so that curves are not jagged by it
+    with _same_draws(estimator):
         few = x[: 4 * rows_at_once(tuple(x.shape[1:]), _ROWS // 4)]  # one pass
         contrast = estimator.contrast(estimator.model_coordinates(few))
     return metrics | {
@@ -71,6 +74,23 @@ def image_bits(estimator: ContrastiveEstimator, name: str, log_prob: float) -> d
     if not isinstance(estimator.scaling, PixelScaling):
         return {}
     return {f"bits_per_dim_{name}": bits_per_dim(log_prob, math.prod(estimator.scaling.event_shape))}
+
+
+@torch.no_grad()
+def noise_spread(estimator: ContrastiveEstimator, x: Float[Tensor, "n *event"]) -> dict[str, float]:
+    """How far apart the noise's draws lie, beside the data: a flow that collapses in the game shows it here first.
+
+    Returns:
+        `noise_spread`: median distance between two draws over that between two of the data, in model coordinates; 1
+        where q is right. Nothing for a single point, or where two of the data are the same more often than not.
+    """
+    if len(x) < 2:
+        return {}
+    z = estimator.model_coordinates(x[:: max(1, len(x) // _SPREAD_ROWS)][:_SPREAD_ROWS])
+    with _same_draws(estimator):
+        draws = estimator.noise.sample(torch.Size([len(z)])).to(z.dtype)
+    of_draws, of_data = (pdist(points.flatten(1)).median() for points in (draws, z))
+    return {"noise_spread": float(of_draws / of_data)} if of_data > 0 else {}
 
 
 @torch.no_grad()
@@ -91,18 +111,24 @@ def noise_quality(contrast: Contrast) -> dict[str, float]:
 
 
 def noise_warning(metrics: dict[str, Any]) -> str:
-    """What to do about a noise that is far off or but a Gaussian, or an energy that is worse than guessing; else empty.
+    """What to do about a noise that is far off, collapsed or but a Gaussian, or a lost energy; else empty.
 
     Args:
-        metrics: with `accuracy` and `twice_jsd`; of a learned noise also `test_log_prob_noise` and
-            `test_log_prob_gaussian`.
+        metrics: with `accuracy`, `twice_jsd` and, if there is one, `noise_spread`; of a learned noise also
+            `test_log_prob_noise` and `test_log_prob_gaussian`.
     """
-    accuracy = metrics["accuracy"]
+    accuracy, spread = metrics["accuracy"], metrics.get("noise_spread", 1.0)
     if accuracy > _TOLD_APART:
         return (
             f"data and noise are told apart with an accuracy of {accuracy:.3f}: they hardly overlap, so log p is "
             "mostly a guess, and adapting the noise cannot cure that; take a nearer one, or fit it first "
             "(--pretrain-steps)"
+        )
+    if spread < _COLLAPSED:
+        return (
+            f"two draws of the noise lie {spread:.2f} times as far apart as two of the data: it has left part of them "
+            "out; where it learns against the energy, fit again with a lower --noise-learning-rate or a higher "
+            "--noise-likelihood-weight"
         )
     loss = -metrics.get("twice_jsd", 0.0)
     if loss > -WORSE_THAN_GUESSING:
@@ -119,6 +145,15 @@ def noise_warning(metrics: dict[str, Any]) -> str:
             "fit it longer"
         )
     return ""
+
+
+@contextmanager
+def _same_draws(estimator: ContrastiveEstimator) -> Iterator[None]:
+    """The same noise at every evaluation, so that curves are not jagged by it; torch's random state is kept."""
+    device = estimator.log_normalizer.device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(0)
+        yield
 
 
 def _in_parts(log_prob: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

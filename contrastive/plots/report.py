@@ -43,6 +43,7 @@ _COLUMNS = [
     ("overlap", "overlap of noise and energy", "{:.3f}"),
     ("data_share", "share of the data that counts", "{:.3f}"),
     ("twice_jsd", "2 JSD, nats", "{:.3f}"),
+    ("noise_spread", "spread of the noise", "{:.2f}"),
     ("labelled_rows", "labelled rows", "{:,}"),
     ("test_error", "label error", "{:.4f}"),
     ("test_log_loss", "label log-loss, nats", "{:.4f}"),
