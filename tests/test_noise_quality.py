@@ -82,13 +82,13 @@ def test_an_energy_that_is_worse_than_guessing_is_warned_of():
 
 @pytest.mark.parametrize("scale", [0.3, 1.0, 2.0])
 def test_the_spread_of_a_gaussian_is_its_scale(scale):
-    """Medians over pairs of 256 points of 20 dimensions: 7 % are five deviations, by 200 repetitions."""
+    """Medians over pairs of 100 points of 20 dimensions: 12 % are five deviations, by 200 repetitions."""
     q = Independent(Normal(torch.zeros(20).double(), scale), 1)
-    x = torch.randn(256, 20, generator=torch.Generator().manual_seed(0)).double()
+    x = torch.randn(100, 20, generator=torch.Generator().manual_seed(0)).double()
     estimator = ContrastiveEstimator(lambda x: torch.zeros(len(x)).double(), q)
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    assert noise_spread(estimator, x)["noise_spread"] == pytest.approx(scale, rel=0.07)
+    assert noise_spread(estimator, x)["noise_spread"] == pytest.approx(scale, rel=0.12)
     assert torch.equal(torch.get_rng_state(), before)
     assert noise_spread(estimator, x[:1]) == {}
     assert noise_spread(estimator, torch.zeros(10, 20).double()) == {}

@@ -21,7 +21,7 @@ _ROWS = 10_000  # at once
 _TOLD_APART, _FAR = 0.95, 0.75
 _NO_GAIN = 0.1  # nats
 _COLLAPSED = 0.5  # of what lies between two points of the data
-_SPREAD_ROWS = 256
+_SPREAD_ROWS = 100
 
 
 @torch.no_grad()
@@ -86,8 +86,8 @@ def noise_spread(estimator: ContrastiveEstimator, x: Float[Tensor, "n *event"]) 
     """
     if len(x) < 2:
         return {}
-    z = estimator.model_coordinates(x[:: max(1, len(x) // _SPREAD_ROWS)][:_SPREAD_ROWS])
     with _same_draws(estimator):
+        z = estimator.model_coordinates(x[torch.randperm(len(x))[:_SPREAD_ROWS]])  # rows may be sorted by class
         draws = estimator.noise.sample(torch.Size([len(z)])).to(z.dtype)
     of_draws, of_data = (pdist(points.flatten(1)).median() for points in (draws, z))
     return {"noise_spread": float(of_draws / of_data)} if of_data > 0 else {}
@@ -127,8 +127,8 @@ def noise_warning(metrics: dict[str, Any]) -> str:
     if spread < _COLLAPSED:
         return (
             f"two draws of the noise lie {spread:.2f} times as far apart as two of the data: it has left part of them "
-            "out; where it learns against the energy, fit again with a lower --noise-learning-rate or a higher "
-            "--noise-likelihood-weight"
+            "out, or not learned yet; fit it longer, or where it learns against the energy with a lower "
+            "--noise-learning-rate or a higher --noise-likelihood-weight"
         )
     loss = -metrics.get("twice_jsd", 0.0)
     if loss > -WORSE_THAN_GUESSING:
