@@ -300,7 +300,8 @@ def test_the_command_says_how_far_to_trust_its_draws(finished, tmp_path, capsys)
     told = capsys.readouterr()
     assert told.out == f"500 draws from the energy: {out}\n"
     lines = told.err.strip().splitlines()
-    assert [line.split(":")[0] for line in lines] == [
+    # A busy machine is slow enough for lines of progress.
+    assert [line.split(":")[0] for line in lines if not line.startswith("sampling ")] == [
         "mixed",
         "accepted",
         "total variation between noise and energy",
