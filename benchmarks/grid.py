@@ -80,7 +80,9 @@ def provenance() -> dict[str, Any]:
     """What a figure was made with: command, commit, versions, machine."""
     import torch
 
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    # Of the code that runs, wherever it was called from; "-dirty" where it is no commit's.
+    asked = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*", "--abbrev=40"]
+    commit = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
     return {
         "command": " ".join(["python", *sys.argv]),
         "commit": commit or None,

@@ -77,7 +77,7 @@ SCALES = {
         game={"recipe": "images"},
     ),
     "cpu": Scale(
-        data=("svhn-part", "mnist"),
+        data=("svhn-part", "cifar10", "mnist"),
         glow=SMALL_GLOW,
         widths=(32, 64, 128),
         detail=16,

@@ -1,6 +1,6 @@
 """Table 1 of Gao et al. (2020): how far samples of the flow are from data, by likelihood and by FCE.
 
-    python benchmarks/table1.py --data-root DATA                   # SVHN part, MNIST; two cores, an hour a set
+    python benchmarks/table1.py --data-root DATA                   # SVHN part, CIFAR-10, MNIST; two cores, 1 1/2 hours
     python benchmarks/table1.py --data-root DATA --scale paper     # SVHN, CIFAR-10, CelebA; a GPU, days
     python benchmarks/table1.py --quick
 

@@ -1,6 +1,6 @@
 """Table 2 of Gao et al. (2020): bits per dimension of flows and energies.
 
-    python benchmarks/table2.py --data-root DATA                   # SVHN part, MNIST; two cores, an hour a set
+    python benchmarks/table2.py --data-root DATA                   # SVHN part, CIFAR-10, MNIST; two cores
     python benchmarks/table2.py --data-root DATA --scale paper     # SVHN, CIFAR-10, CelebA; a GPU, days
     python benchmarks/table2.py --quick
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from grid import run_grid
+from grid import provenance, run_grid
 
 SETTINGS = {"data": "8gaussians", "noise": "gaussian", "steps": 4, "batch_size": 20, "log_partition_draws": 0}
 
@@ -35,3 +35,9 @@ def test_a_run_with_other_settings_is_refused(tmp_path, capsys, changed, named):
     assert stopped.value.code == 2
     lines = capsys.readouterr().err.splitlines()
     assert named in next(line for line in lines if line.startswith("error:"))
+
+
+def test_results_name_the_commit_of_the_benchmark_wherever_it_is_called_from(tmp_path, monkeypatch):
+    here = provenance()["commit"]
+    monkeypatch.chdir(tmp_path)
+    assert provenance()["commit"] == here

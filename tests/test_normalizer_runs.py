@@ -168,7 +168,7 @@ def test_an_energy_without_an_estimate_still_gets_its_summary(tmp_path, monkeypa
     def refuse(*arguments, **settings):
         raise ContrastiveError("no log-ratio is finite")
 
-    monkeypatch.setattr("contrastive.training.session.log_partitions", refuse)
+    monkeypatch.setattr("contrastive.training.judging.log_partitions", refuse)
     fit("8gaussians", out=str(tmp_path / "run"), steps=5, quiet=True)
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["log_partition_verdict"] == "doubtful because no log-ratio is finite"

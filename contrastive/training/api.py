@@ -13,19 +13,13 @@ from contrastive.errors import ContrastiveError
 from contrastive.estimator import ContrastiveEstimator
 from contrastive.objectives import make_objective
 from contrastive.registry import make_energy, make_noise
+from contrastive.training.judging import settle, summarize
 from contrastive.training.labelling import class_prior_of
 from contrastive.training.preparation import holds_images, prepare
 from contrastive.training.prepared import Prepared, held_gaussian
 from contrastive.training.progress import Progress
 from contrastive.training.run_directory import RunDirectory
-from contrastive.training.session import (
-    begin,
-    decided,
-    make_estimator,
-    make_trainer,
-    settle,
-    summarize,
-)
+from contrastive.training.session import begin, decided, make_estimator, make_trainer
 
 
 def fit(

@@ -1,5 +1,6 @@
 """Data ready to train on."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +15,7 @@ from contrastive.noises import Gaussian
 from contrastive.protocols import NoiseModel
 
 _CURVE_ROWS, _CURVE_IMAGES = 10_000, 1_000
+_FIRST_ROWS, _FIRST_NUMBERS = 10_000, 2_000_000
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,11 @@ class Prepared:
     def curve_rows(self) -> Float[Tensor, "r *event"]:
         """The test rows for the evaluations during training: fewer of images, whose flows are slow."""
         return self.test[: _CURVE_IMAGES if self.are_images else _CURVE_ROWS]
+
+    @property
+    def first_rows(self) -> Float[Tensor, "r *event"]:
+        """The first of `fitting`, to introduce models to: fewer of large events, a flow keeps many numbers of each."""
+        return self.fitting[: min(_FIRST_ROWS, max(100, _FIRST_NUMBERS // math.prod(self.event_shape)))]
 
     @cached_property
     def gaussian(self) -> Gaussian:

@@ -1,0 +1,133 @@
+"""What a run is judged by: the figures of each evaluation, and its summary."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from contrastive.config import FitConfig
+from contrastive.errors import ContrastiveError
+from contrastive.estimator import ContrastiveEstimator
+from contrastive.metrics import classification, evaluate, noise_warning, partition_figures
+from contrastive.normalizer import log_partitions
+from contrastive.objectives.protocol import learns_normalizer
+from contrastive.protocols import FittableNoise, trainable_parameters
+from contrastive.training.prepared import Prepared
+from contrastive.training.trainer import Trainer
+
+_NO_DENSITY = "the energy learned from the labels alone: it is a classifier, and its log p means nothing"
+#: What early stopping goes by. V judges f and c against a held noise; against a moving one it says nothing, log p does.
+_SCORES = {"nce": "value", "fce": "test_log_prob_energy", "mle": "test_log_prob_noise"}
+
+
+def make_judge(
+    config: FitConfig, estimator: ContrastiveEstimator, data: Prepared
+) -> Callable[[ContrastiveEstimator, str], dict[str, Any]]:
+    """What gives the figures of an estimator in a stage of the run, with `score` where early stopping asks for it."""
+    gaussian = _gaussian_log_prob(estimator, data, data.curve_rows)
+
+    def judge(candidate: ContrastiveEstimator, stage: str) -> dict[str, Any]:
+        started = stage in ("energy", "contrast")
+        if started:
+            settle(candidate, data)
+        metrics = evaluate(candidate, data.curve_rows, data.truth, energy=started) | gaussian
+        if started:
+            metrics |= _classification(candidate, data, len(data.curve_rows))
+        if config.early_stopping and (started or config.method == "mle"):
+            metrics["score"] = evaluate(candidate, data.validation, energy=started)[_SCORES[config.method]]
+        return metrics
+
+    return judge
+
+
+def settle(estimator: ContrastiveEstimator, data: Prepared) -> None:
+    """Where the objective leaves c open, set it to NCE's optimum for f as it is. Leaves the random state as it was."""
+    if learns_normalizer(estimator.objective):
+        return
+    device = estimator.log_normalizer.device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(0)
+        estimator.balance(data.first_rows)
+
+
+def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, Any]:
+    """The figures of a finished run, all on the whole test set."""
+    estimator, at = trainer.estimator, trainer.position
+    started = time.monotonic()
+    metrics = evaluate(estimator, data.test, data.truth) | _gaussian_log_prob(estimator, data, data.test)
+    metrics |= _classification(estimator, data, len(data.test))
+    metrics |= _partition(config, estimator, data)
+    return {
+        "data": config.data,
+        "method": config.method,
+        "noise": config.noise,
+        "energy": config.energy,
+        "objective": config.objective,
+        "noise_ratio": config.noise_ratio,
+        "recipe": config.recipe,
+        "seed": config.seed,
+        "steps": sum(at.moves.values()) + config.energy_steps,
+        "steps_energy": at.moves["energy"] + config.energy_steps,
+        "steps_noise": at.moves["noise"],
+        "pretrain_steps": at.updates - sum(at.moves.values()) - config.energy_steps,
+        "skipped_steps": sum(player.skipped for stage in trainer.stages for player in stage.players.values()),
+        "stopped_early": at.stopped_early,
+        "seconds": round(at.seconds, 2),
+        "seconds_evaluation": round(time.monotonic() - started, 2),
+        "device": config.device,
+        "event_shape": list(data.event_shape),
+        "columns": data.columns,
+        "test_rows": len(data.test),
+        **_label_figures(data),
+        **metrics,
+        "noise_warning": noise_warning(metrics) if config.contrast_weight else _NO_DENSITY,
+    }
+
+
+def _classification(estimator: ContrastiveEstimator, data: Prepared, rows: int) -> dict[str, float]:
+    if data.classes is None or data.test_labels is None:
+        return {}
+    return classification(estimator, data.test[:rows], data.test_labels[:rows])
+
+
+def _label_figures(data: Prepared) -> dict[str, Any]:
+    if data.classes is None or data.labels is None:
+        return {}
+    figures = {"classes": data.classes, "labelled_rows": int((data.labels >= 0).sum())}
+    return figures if data.test_labels is None else {**figures, "test_labels": int((data.test_labels >= 0).sum())}
+
+
+def _partition(config: FitConfig, estimator: ContrastiveEstimator, data: Prepared) -> dict[str, Any]:
+    """log Z with its interval beside the learned c, by importance sampling: the method that takes but a moment.
+
+    `contrastive normalizer` goes on where that is doubtful. A model that gives no estimate still gets its summary.
+    """
+    if not config.log_partition_draws:
+        return {}
+    device = estimator.log_normalizer.device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(config.seed)
+        try:
+            settings: dict[str, Any] = {"draws": config.log_partition_draws, "data": data.curve_rows}
+            return partition_figures(estimator, log_partitions(estimator, "importance", **settings), data.test)
+        except ContrastiveError as error:
+            return {"log_partition_verdict": f"doubtful because {error}"}
+
+
+def _gaussian_log_prob(estimator: ContrastiveEstimator, data: Prepared, x: Tensor) -> dict[str, float]:
+    """Mean log-density of a Gaussian of the data at `x`, original units: what a learned noise has to beat."""
+    noise = estimator.noise
+    if isinstance(noise, FittableNoise) or not trainable_parameters(noise) or getattr(noise, "is_discrete", False):
+        return {}
+    if len(data.event_shape) != 1:
+        return {}
+    try:
+        gaussian = data.gaussian
+    except ContrastiveError:  # too few rows: there is no Gaussian to beat
+        return {}
+    z = estimator.model_coordinates(x)
+    with torch.no_grad():
+        log_prob = gaussian.to(z.device).log_prob(z.float()).double().mean()
+    return {"test_log_prob_gaussian": float(log_prob + estimator.scaling.log_det(x).mean())}
