@@ -278,9 +278,9 @@ RECIPES: dict[str, dict[str, Any]] = {
     # docs/images.md has the figures.
     "images": {
         "optimizer": "adam",
-        "learning_rate": 5e-4,
+        "learning_rate": 1e-3,
         "noise_optimizer": "adam",
-        "noise_learning_rate": 1e-3,
+        "noise_learning_rate": 2e-3,
         "noise_likelihood_weight": 3e-3,
         "pretrain_learning_rate": 1e-3,
         "momentum": 0.5,
