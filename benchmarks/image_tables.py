@@ -62,7 +62,12 @@ class Scale:
 
 
 #: Where the images are few and alike the flow may run further ahead of the energy; over others it collapses so.
-AHEAD = {"learning_rate": 5e-4, "noise_learning_rate": 2e-3, "gradient_penalty": 0.02}
+AHEAD = {
+    "learning_rate": 5e-4,
+    "noise_learning_rate": 2e-3,
+    "noise_likelihood_weight": 3e-3,
+    "gradient_penalty": 0.02,
+}
 
 SCALES = {
     "quick": Scale(

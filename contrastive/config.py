@@ -281,7 +281,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "learning_rate": 1e-3,
         "noise_optimizer": "adam",
         "noise_learning_rate": 2e-3,
-        "noise_likelihood_weight": 3e-3,
+        "noise_likelihood_weight": 5e-3,
         "pretrain_learning_rate": 1e-3,
         "momentum": 0.5,
         "decay": "cosine",
