@@ -64,7 +64,7 @@ class Scale(NamedTuple):
 #: Coordinates are in [-1, 1); Miyato et al. (2018) take a step of 2.5 on SVHN, in coordinates half as wide.
 SETS = {
     "mnist": ImageData("mnist", [10], 3.0, {"color": "gray"}),
-    "svhn-part": ImageData("{root}/svhn-8885.npz", [10, 25, 50], 5.0, {"columns": "x", "test": 0.5}),
+    "svhn-part": ImageData("{root}/svhn-8885.npz", [10, 25, 50], 2.0, {"columns": "x", "test": 0.5}),
     "svhn": ImageData("svhn", [50, 100], 5.0, {}),
     "synthetic": ImageData("{root}/synthetic.npz", [2], 2.5, {"columns": "x", "test": 0.3}),
 }
