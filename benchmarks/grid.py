@@ -80,17 +80,23 @@ def provenance() -> dict[str, Any]:
     """What a figure was made with: command, commit, versions, machine."""
     import torch
 
-    # Of the code that runs, wherever it was called from; "-dirty" where it is no commit's.
-    asked = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*", "--abbrev=40"]
-    commit = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
     return {
         "command": " ".join(["python", *sys.argv]),
-        "commit": commit or None,
+        "commit": _commit(),
         "date": datetime.now(UTC).date().isoformat(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, no GPU" if not torch.cuda.is_available() else "GPU",
     }
+
+
+def _commit() -> str | None:
+    """That of the code which runs, wherever it was called from; "-dirty" where a Python file is not as it has it."""
+    git = partial(subprocess.run, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    head = str(git(["git", "rev-parse", "HEAD"]).stdout).strip()
+    # Code alone: a benchmark before may have written its results into this tree.
+    changed = git(["git", "diff", "--quiet", "HEAD", "--", ":/*.py"]).returncode
+    return (f"{head}-dirty" if changed else head) if head else None
 
 
 def one_thread() -> None:

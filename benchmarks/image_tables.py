@@ -40,7 +40,7 @@ class Scale:
         test_rows: test images scored.
         fields: more fields of `FitConfig`, of every row.
         game: of the rows with an energy.
-        own_game: what a set needs of its own there.
+        own_game: the same of single sets, for which it prevails.
     """
 
     data: tuple[str, ...]

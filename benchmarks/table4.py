@@ -62,6 +62,7 @@ class Scale(NamedTuple):
 
 
 #: Coordinates are in [-1, 1); Miyato et al. (2018) take a step of 2.5 on SVHN, in coordinates half as wide.
+#: With the few updates on the SVHN part that does harm (docs/few-labels.md).
 SETS = {
     "mnist": ImageData("mnist", [10], 3.0, {"color": "gray"}),
     "svhn-part": ImageData("{root}/svhn-8885.npz", [10, 25, 50], 2.0, {"columns": "x", "test": 0.5}),

@@ -275,7 +275,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "gradient_penalty": 0.0,
         "energy_options": {},
     },
-    # docs/images.md has the figures.
+    # docs/image-game.md has the figures.
     "images": {
         "optimizer": "adam",
         "learning_rate": 1e-3,

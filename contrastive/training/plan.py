@@ -36,6 +36,7 @@ def plan_stages(
         stages.append(MaximumLikelihood(estimator, pupil, likelihood_steps, name=name, **execution))
     if config.method == "mle":
         return stages
+    common["momentum"] = 0.9 if config.momentum is None else config.momentum
     own = trainable_parameters(estimator.energy)
     own_averages = _twins(averaged.energy, estimator.energy)
     if learns_normalizer(estimator.objective):
@@ -48,7 +49,6 @@ def plan_stages(
             optimizer=config.optimizer or "adam",
             learning_rate=config.learning_rate or 1e-3,
             ema=config.ema or 0.0,
-            momentum=0.9 if config.momentum is None else config.momentum,
             **{**common, **decay},
         )
 
@@ -67,7 +67,6 @@ def plan_stages(
             optimizer=config.noise_optimizer or "adam",
             learning_rate=config.noise_learning_rate or 1e-3,
             ema=config.noise_ema or 0.0,
-            momentum=0.9 if config.momentum is None else config.momentum,
             **common,
         )
         schedule = _schedule(config)
