@@ -15,10 +15,15 @@ class NumericalError(ContrastiveError):
     """Training met too many non-finite values to go on; the last good checkpoint is kept."""
 
 
+def near(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
+    """A half sentence with those of `known` that are spelt like `name`; empty where none is."""
+    words = difflib.get_close_matches(name, sorted(set(known)), n=3, cutoff=cutoff)
+    return f"did you mean {' or '.join(repr(word) for word in words)}?" if words else ""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A half sentence for an unknown `name`: the near ones first, else all of `known`."""
+    """A half sentence for an unknown `name`: the near ones, else all of `known`."""
     known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    if near:
-        return f"did you mean {' or '.join(repr(word) for word in near)}?"
+    if hint := near(name, known):
+        return hint
     return f"known: {', '.join(known)}" if known else "none is known"

@@ -123,10 +123,16 @@ def test_bad_tables_are_refused_in_a_sentence(tmp_path, frame):
         "there is no file": tmp_path / "absent.csv",
         "expected one of": tmp_path / "table.xlsx",
         "not numeric: name": tmp_path / "text.csv",
-        "cannot read": tmp_path / "objects.npy",
+        "it holds Python objects, expected numbers": tmp_path / "objects.npy",
+        "objects.npz: it holds Python objects": tmp_path / "objects.npz",
+        "text.npy: it is damaged, or no file that numpy.save has written": tmp_path / "text.npy",
+        "empty.npz: it is damaged, or no file that numpy.savez has written": tmp_path / "empty.npz",
     }
     frame.assign(name="x").to_csv(cases["not numeric: name"], index=False)
-    np.save(cases["cannot read"], np.array([{}, {}]), allow_pickle=True)
+    np.save(tmp_path / "objects.npy", np.array([{}, {}]), allow_pickle=True)
+    np.savez(tmp_path / "objects.npz", x=np.array([{}, {}]))
+    (tmp_path / "text.npy").write_text("1 2 3")
+    (tmp_path / "empty.npz").touch()
     for message, path in cases.items():
         with pytest.raises(ContrastiveError, match=message):
             read_table(path)

@@ -2,13 +2,15 @@
 
 import argparse
 import os
+import re
 import sys
 from importlib import import_module
 from typing import Any, NoReturn
 
 from contrastive import __version__
 from contrastive.cli.options import add_config_options
-from contrastive.errors import ContrastiveError
+from contrastive.config import PARTS
+from contrastive.errors import ContrastiveError, near
 
 _EXAMPLES = {
     "fit": """examples:
@@ -77,6 +79,7 @@ the reasons. What they mean and what to do: docs/normalizer.md""",
 }
 
 
+_DOTTED = tuple(f"--{part}." for part in PARTS)
 _LISTS = ("noises", "energies", "densities", "images", "objectives", "recipes")
 
 
@@ -99,7 +102,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
 
     def command(name: str, help: str) -> argparse.ArgumentParser:
-        return commands.add_parser(
+        made = commands.add_parser(
             name,
             help=help,
             description=f"{help[0].upper()}{help[1:]}.",
@@ -108,6 +111,8 @@ def build_parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
+        made.set_defaults(parser=made)
+        return made
 
     fit = command("fit", "fit an energy-based model to data")
     add_config_options(fit)
@@ -221,13 +226,11 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 1 where a check failed, 2 for what the user can mend, 130 for Ctrl-C."""
     try:
-        parser = build_parser()
-        known, rest = parser.parse_known_args(arguments)
+        known, rest = build_parser().parse_known_args(arguments)
         given: dict[str, Any] = vars(known)
-        name = given.pop("command")
+        name, parser = given.pop("command"), given.pop("parser")
         takes_dotted = name in ("fit", "init-config", "check")
-        if rest and not takes_dotted:
-            raise ContrastiveError(f"unknown argument {rest[0]!r} (see contrastive {name} --help)")
+        _refuse_unknown(rest, parser, _DOTTED if takes_dotted else ())
         if takes_dotted:
             given["dotted"] = rest
         module = import_module(f"contrastive.cli.{name.replace('-', '_')}")
@@ -241,6 +244,15 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # `contrastive list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _refuse_unknown(words: list[str], parser: argparse.ArgumentParser, dotted: tuple[str, ...]) -> None:
+    """An error for the first word that is no option, and no dotted option or its value."""
+    for word in words:
+        if dotted and (word.startswith(dotted) or not word.startswith("--")):
+            continue
+        hint = near(word.partition("=")[0], re.findall(r"--[a-z-]+", parser.format_help()), 0.75)
+        raise ContrastiveError(f"unknown argument {word!r}{'; ' + hint if hint else ''} (see {parser.prog} --help)")
 
 
 if __name__ == "__main__":

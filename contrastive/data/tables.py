@@ -1,6 +1,5 @@
 """Arrays from files, checked before anything is fitted to them."""
 
-import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from contrastive.data.unreadable import readable
 from contrastive.errors import ContrastiveError, did_you_mean
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".npy", ".npz")
@@ -49,17 +49,13 @@ def read_table(path: str | Path, columns: str | None = None, label_column: str |
         raise ContrastiveError(f"{label_column!r} holds the labels: leave it out of --columns")
     if label_column is not None and path.suffix.lower() == ".npy":
         raise ContrastiveError(f"{path} has no columns with names to take labels from; save an .npz with x and y")
-    try:
+    with readable(path):
         if path.suffix.lower() == ".npy":
             table = from_array(np.load(path, mmap_mode="r", allow_pickle=False))
         elif path.suffix.lower() == ".npz":
             return _read_npz(path, wanted, label_column)
         else:
             return _read_frame(path, wanted, label_column)
-    except ContrastiveError:
-        raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ContrastiveError(f"cannot read {path}: {' '.join(str(error).split())}") from error
     return table if wanted is None else _pick(table, wanted)
 
 
@@ -101,13 +97,11 @@ def check(table: Table) -> None:
 def column_names(path: str | Path) -> list[str]:
     """Columns of a table, or arrays of an .npz; none of an .npy."""
     path = Path(path)
-    try:
+    with readable(path):
         if path.suffix.lower() == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
                 return list(arrays.files)
         return [] if path.suffix.lower() == ".npy" else [str(name) for name in _frame(path).columns]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ContrastiveError(f"cannot read {path}: {' '.join(str(error).split())}") from error
 
 
 def _read_npz(path: Path, wanted: list[str] | None, label: str | None) -> Table:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from contrastive.data.images.image_set import ImageSet
 from contrastive.data.images.options import ImageOptions
 from contrastive.data.images.resizing import adapted
+from contrastive.data.unreadable import UNREADABLE, readable
 from contrastive.errors import ContrastiveError, did_you_mean
 
 _LABELS = ("y", "labels")
@@ -95,14 +96,12 @@ def read_file(path: Path, options: ImageOptions) -> ImageSet:
     names = _image_names(path, options.name)
     if len(names) != 1:
         raise ContrastiveError(f"{path} holds several arrays of images: pick one with --columns, {' or '.join(names)}")
-    try:
+    with readable(path):
         if path.suffix.lower() == ".npy":
             return from_array(np.load(path, mmap_mode="r", allow_pickle=False), options)
         with np.load(path, allow_pickle=False) as arrays:
             labels = next((arrays[label] for label in _LABELS if label in arrays.files), None)
             return from_array(arrays[names[0]], options, labels)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ContrastiveError(f"cannot read {path}: {' '.join(str(error).split())}") from error
 
 
 def _image_names(path: Path, name: str | None) -> list[str]:
@@ -127,7 +126,7 @@ def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
                 with archive.open(member) as handle:
                     found[member.removesuffix(".npy")] = _header(handle)
             return found
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+    except UNREADABLE:
         return {}  # the reading of the file will say what is wrong
 
 
