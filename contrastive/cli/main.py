@@ -21,8 +21,8 @@ _EXAMPLES = {
   contrastive fit --data 8gaussians --noise glow --noise.width 64 --energy.widths 64,64
   contrastive fit --data table.csv --label-column species --noise glow --method fce    # a density of each class
   contrastive fit --data two-spirals --labels-per-class 7 --vat-weight 1 --noise nsf --method fce
-  contrastive fit --data FOLDER --image-size 32 --energy conv --noise glow --method fce --pretrain-steps 5000
-  contrastive fit --data cifar10 --data-root data --flip --energy conv --noise glow --noise.preset cifar10
+  contrastive fit --data FOLDER --image-size 32 --energy tilted --noise glow --method fce --pretrain-steps 5000
+  contrastive fit --data cifar10 --data-root data --flip --energy tilted --noise glow --noise.preset cifar10
   contrastive fit --data images.npz --bits 5 --method mle --noise glow --early-stopping 5    # uint8 (n, h, w, c)
   contrastive fit --resume runs/8gaussians-fce-glow
   contrastive fit --config runs/8gaussians-fce-glow/config.yaml --seed 1 --out runs/seed1""",
