@@ -38,7 +38,7 @@ class Scale:
 
     Attributes:
         data: the set, unless another is asked for.
-        widths: of the energy `conv`.
+        conv: options of the energy `conv`.
         tilted: f is log q0 and what `conv` adds to it (the energy `tilted`), but for the row `plain`. A plain f first
             has to learn log q itself, whose size varies by hundreds of nats from image to image: that takes thousands
             of updates, and until then its features are worse than those of random weights. Contrastive divergence has
@@ -60,7 +60,7 @@ class Scale:
     """
 
     data: str
-    widths: tuple[int, ...]
+    conv: dict[str, Any]
     tilted: bool
     gaussian: str
     glow: dict[str, Any]
@@ -80,7 +80,7 @@ class Scale:
 SCALES = {
     "quick": Scale(
         data="shapes",
-        widths=(4, 6, 8),
+        conv={"widths": [4, 6, 8]},
         tilted=True,
         gaussian="gaussian",
         glow={"levels": 1, "blocks": 1, "width": 8},
@@ -97,7 +97,7 @@ SCALES = {
     ),
     "cpu": Scale(
         data="svhn-part",
-        widths=(16, 32, 64),
+        conv={"widths": [16, 32, 64]},
         tilted=True,
         gaussian="diag-gaussian",
         glow={"levels": 3, "blocks": 2, "width": 32, "activation": "relu"},
@@ -117,7 +117,7 @@ SCALES = {
     # Channels twice those of `conv`: 16 (128 + 256 + 512) = 14,336 features, the number in Gao et al. (2020).
     "paper": Scale(
         data="svhn",
-        widths=(128, 256, 512),
+        conv={"widths": [128, 256, 512]},
         tilted=False,
         gaussian="gaussian",
         glow={"preset": "svhn"},
@@ -166,7 +166,7 @@ def chosen_scale(arguments: argparse.Namespace) -> tuple[Scale, str, dict[str, A
         arguments.results, arguments.jobs = arguments.out, 1
     data = arguments.data or scale.data
     if arguments.runs is not None:
-        scale = replace(scale, widths=_widths_of(arguments.runs) or scale.widths)
+        scale = replace(scale, conv=_conv_of(arguments.runs) or scale.conv)
     return scale, data, {"scale": name, "data": data, **{k: v for k, v in vars(scale).items() if k != "data"}}
 
 
@@ -188,10 +188,9 @@ def energy_runs(
     flow = {**common, "noise": "glow", "noise_options": scale.glow, "method": "mle", "steps": scale.likelihood_steps}
     run_grid(list(places.missing(FLOW, 1, flow)), arguments.out, 1)
     start = {"init_noise": str(places.path(FLOW, 0))}
-    options = {"widths": list(scale.widths)}
-    chains = {**common, "energy": "conv", "energy_options": options, "steps": scale.steps}
+    chains = {**common, "energy": "conv", "energy_options": scale.conv, "steps": scale.steps}
     plain = {**chains, **scale.game}
-    tilted = {"energy": "tilted", "energy_options": {"correction": "conv", **options}}
+    tilted = {"energy": "tilted", "energy_options": {"correction": "conv", **scale.conv}}
     energy = {**plain, **tilted} if scale.tilted else plain
     settings = {
         "FCE": {**energy, **start, "method": "fce"},
@@ -214,17 +213,16 @@ def energy_runs(
     } | {FLOW: [places.path(FLOW, 0)]}
 
 
-def _widths_of(runs: Path) -> tuple[int, ...] | None:
-    """Of the energies there: what is made beside them (random weights, a supervised network) has to be as wide."""
-    found = {
-        tuple(read_config(path).energy_options["widths"])
-        for label in ENERGIES
-        for path in runs.glob(f"{label}/*/config.yaml")
-        if (path.parent / "summary.json").exists()
-    }
+def _conv_of(runs: Path) -> dict[str, Any] | None:
+    """Options of the energies there: what is made beside them (random weights, a supervised network) is to be alike."""
+    found: list[dict[str, Any]] = []
+    for path in (path for label in ENERGIES for path in runs.glob(f"{label}/*/config.yaml")):
+        if RunDirectory(path.parent).is_finished:
+            options = {key: value for key, value in read_config(path).energy_options.items() if key != "correction"}
+            found += [options] if options not in found else []
     if len(found) > 1:
-        raise SystemExit(f"the energies at {runs} have several widths, {sorted(found)}: they cannot be compared")
-    return found.pop() if found else None
+        raise SystemExit(f"the energies at {runs} differ, {found}: they cannot be compared")
+    return found[0] if found else None
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def supervised_error(scale: Scale, split: Split, rows: np.ndarray, seed: int) ->
     """Test error of the energy's network with an output a class, trained on these images alone."""
     torch.manual_seed(seed)
     shape, classes = split.x.shape[1:], int(split.y.max()) + 1
-    network = make_energy("conv", event_shape=shape, widths=scale.widths, num_classes=classes)
+    network = make_energy("conv", event_shape=shape, **scale.conv, num_classes=classes)
     scaling, pixels = PixelScaling(shape), torch.from_numpy(split.x[rows])
     y = torch.from_numpy(split.y[rows])
     optimizer = torch.optim.Adam(network.parameters(), _SUPERVISED_RATE)

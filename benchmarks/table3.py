@@ -78,7 +78,7 @@ def untrained(scale: Scale, split: Split, seed: int) -> ContrastiveEstimator:
     """An energy as it is before its first update."""
     torch.manual_seed(_RANDOM_SEEDS + seed)
     shape = split.x.shape[1:]
-    energy = make_energy("conv", event_shape=shape, widths=scale.widths)
+    energy = make_energy("conv", event_shape=shape, **scale.conv)
     return ContrastiveEstimator(energy, make_noise("diag-gaussian", event_shape=shape), scaling=PixelScaling(shape))
 
 

@@ -34,21 +34,22 @@ def test_labelled_subsets_are_balanced_nested_and_differ_by_seed():
     assert np.bincount(y[label_subset(y, 3 * rare + 20, seed=1)]).tolist() == [rare + 10, rare + 10, rare]
 
 
-def finished(path, widths):
+def finished(path, **options):
     directory = RunDirectory(path)
-    config = FitConfig(energy="tilted", energy_options={"correction": "conv", "widths": widths}, out=str(path))
+    config = FitConfig(energy="tilted", energy_options={"correction": "conv", **options}, out=str(path))
     directory.create(config.resolved())
     directory.write_summary({})
 
 
-def test_finished_runs_are_taken_and_set_the_widths(tmp_path):
-    finished(tmp_path / "given" / "FCE" / "shapes-seed0", [5, 6, 7])
+def test_finished_runs_are_taken_and_say_how_their_network_is_made(tmp_path):
+    finished(tmp_path / "given" / "FCE" / "shapes-seed0", widths=[5, 6, 7], detail=16.0)
     unfinished = tmp_path / "given" / FLOW / "shapes-seed0"
     unfinished.mkdir(parents=True)
     words = ["--quick", "--runs", str(tmp_path / "given"), "--out", str(tmp_path / "own"), "--steps", "7"]
     arguments = energy_parser(None, "any").parse_args(words)
     scale, data, described = chosen_scale(arguments)
-    assert (scale.widths, scale.steps, data, described["scale"]) == ((5, 6, 7), 7, "shapes", "quick")
+    assert scale.conv == {"widths": [5, 6, 7], "detail": 16.0}
+    assert (scale.steps, data, described["scale"]) == (7, "shapes", "quick")
     places = places_of(arguments, data)
     assert places.path("FCE", 0) == tmp_path / "given" / "FCE" / "shapes-seed0"
     assert places.path("FCE", 1) == tmp_path / "own" / "FCE" / "shapes-seed1"
@@ -56,10 +57,11 @@ def test_finished_runs_are_taken_and_set_the_widths(tmp_path):
     assert [fields["seed"] for _, fields in places.missing("FCE", 3, {})] == [1, 2]
 
 
-def test_energies_of_several_widths_are_not_compared(tmp_path):
-    finished(tmp_path / "FCE" / "shapes-seed0", [5, 6, 7])
-    finished(tmp_path / "Gaussian NCE" / "shapes-seed0", [5, 6, 8])
-    with pytest.raises(SystemExit, match="several widths"):
+@pytest.mark.parametrize("other", [{"widths": [5, 6, 8]}, {"widths": [5, 6, 7], "detail": 16.0}])
+def test_energies_of_several_networks_are_not_compared(tmp_path, other):
+    finished(tmp_path / "FCE" / "shapes-seed0", widths=[5, 6, 7])
+    finished(tmp_path / "Gaussian NCE" / "shapes-seed0", **other)
+    with pytest.raises(SystemExit, match="cannot be compared"):
         chosen_scale(energy_parser(None, "any").parse_args(["--quick", "--runs", str(tmp_path)]))
 
 
