@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from contrastive.cli.main import build_parser, main
+from contrastive.config import read_config
 from contrastive.training.api import fit
 
 
@@ -101,6 +102,13 @@ def test_standard_errors_are_those_of_the_rows_that_were_fitted(finished, tmp_pa
     assert "240 rows" in shown
     errors = refused(capsys, "evaluate", finished / "run", "--standard-errors")
     assert "standard errors are for parametric energies" in errors
+
+
+@pytest.mark.parametrize("words", [["--noise.loc", "-1.5"], ["--noise.loc=-1.5"]])
+def test_a_negative_value_of_a_dotted_option_is_no_option(tmp_path, words):
+    path = tmp_path / "c.yaml"
+    assert main(["init-config", *words, "--to", str(path)]) == 0
+    assert read_config(path).noise_options == {"loc": -1.5}
 
 
 def test_init_config_is_a_config(tmp_path, capsys):
