@@ -76,7 +76,7 @@ SETS = {
         [10, 25, 50],
         _smooth(0.3, 1.0),
         {"columns": "x", "test": 0.5},
-        {"noise_likelihood_weight": AHEAD["noise_likelihood_weight"]},
+        {"noise_likelihood_weight": AHEAD["noise_likelihood_weight"], "gradient_penalty": 0.12},
     ),
     "svhn": ImageData("svhn", [50, 100], _smooth(1.0, 5.0), {}, {}),  # Miyato et al. (2018): 2.5, in half the range
     "synthetic": ImageData("{root}/synthetic.npz", [2], _smooth(1.0, 2.5), {"columns": "x", "test": 0.3}, {}),

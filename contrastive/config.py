@@ -281,7 +281,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "learning_rate": 1e-3,
         "noise_optimizer": "adam",
         "noise_learning_rate": 2e-3,
-        "noise_likelihood_weight": 5e-3,
+        "noise_likelihood_weight": 4e-3,
         "pretrain_learning_rate": 1e-3,
         "momentum": 0.5,
         "decay": "cosine",
@@ -296,7 +296,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "hold_noise_after": 1.0,
         "noise_gradient": "path",
         "noise_loss": "non-saturating",
-        "gradient_penalty": 0.12,
+        "gradient_penalty": 0.25,
         "energy_options": {},
     },
     # Gao et al. (2020), section 4 and tables 5 and 7. The accuracy gate's threshold is not in the paper.
