@@ -46,8 +46,9 @@ def main() -> None:
     split = load_split(data, arguments.data_root, most_test=scale.most_test)
     errors = measure(runs, scale, split, arguments.out / f"errors-{data}.json")
     rows = [row(label, errors) for label in (*ENERGIES, RANDOM, PIXELS)]
-    print(table(rows, scale.labels, QUOTED))
-    content = {**provenance(), **described, "rows": rows, "quoted": QUOTED, "errors": errors}
+    quoted = {} if data == "cifar10" else QUOTED
+    print(table(rows, scale.labels, quoted))
+    content = {**provenance(), **described, "rows": rows, "quoted": quoted, "errors": errors}
     stem = arguments.results / ("table3" if data in ("svhn-part", "shapes") else f"table3-{data}")
     write_json(stem.with_suffix(".json"), content)
     figure(rows, data).savefig(stem.with_suffix(".png"), dpi=130)
@@ -128,7 +129,7 @@ def table(rows: list[dict[str, Any]], labels: tuple[int, ...], quoted: dict[str,
 
 def figure(rows: list[dict[str, Any]], data: str) -> Figure:
     """Errors over labels, bars of one standard deviation."""
-    plot = Figure(figsize=(6.4, 4.4), layout="constrained")
+    plot = Figure(figsize=(7.6, 4.2), layout="constrained")
     panel = plot.subplots()
     for r in rows:
         labels = list(r["error"])
@@ -142,7 +143,7 @@ def figure(rows: list[dict[str, Any]], data: str) -> Figure:
     panel.set_xticks(list(rows[0]["error"]), list(rows[0]["error"]))
     panel.minorticks_off()
     panel.grid(alpha=0.25)
-    panel.legend(frameon=False, fontsize=8)
+    plot.legend(*panel.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
     return plot
 
 
