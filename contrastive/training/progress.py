@@ -6,6 +6,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+#: Nats by which telling data from noise is worse than guessing; the first updates of a good fit cost less.
+_LOST = 10.0
+
 
 class Progress:
     """Reports of one run, on standard error.
@@ -22,6 +25,7 @@ class Progress:
         self.total = self._done = 0
         self._started = 0.0
         self._last = self._metrics = ""
+        self._hinted = False
 
     def start(self, stage: str, total: int, done: int) -> None:
         """A stage begins (or goes on after `done` updates)."""
@@ -48,12 +52,24 @@ class Progress:
             rate = (step - self._done) / max(time.monotonic() - self._started, 1e-9)
             pace = f"{rate:.0f} steps/s  {(self.total - step) / max(rate, 1e-9):.0f} s left"
             print(f"{metrics['stage']} {step}/{self.total}  {self._metrics}  {pace}", file=sys.stderr, flush=True)
+        self._hint(-metrics.get("twice_jsd", 0.0))
 
     def close(self) -> None:
         """The stage is over."""
         if self.bar is not None:
             self.bar.close()
             self.bar = None
+
+    def _hint(self, loss: float) -> None:
+        """Say once, early, what would else be said when hours are over."""
+        if self.quiet or self._hinted or not loss > _LOST:
+            return
+        self._hinted = True
+        tqdm.write(
+            f"note: so far telling data from noise costs {loss:.0f} nats more than guessing would. If that does not "
+            "fall, the energy is slow to learn the size of log q: begin from the noise (--energy tilted)",
+            file=sys.stderr,
+        )
 
     def _postfix(self) -> None:
         self.bar.set_postfix_str(f"{self._metrics} {self._last} moves".strip(), refresh=False)
