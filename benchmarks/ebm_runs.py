@@ -216,10 +216,11 @@ def energy_runs(
 def _conv_of(runs: Path) -> dict[str, Any] | None:
     """Options of the energies there: what is made beside them (random weights, a supervised network) is to be alike."""
     found: list[dict[str, Any]] = []
-    for path in (path for label in ENERGIES for path in runs.glob(f"{label}/*/config.yaml")):
-        if RunDirectory(path.parent).is_finished:
-            options = {key: value for key, value in read_config(path).energy_options.items() if key != "correction"}
-            found += [options] if options not in found else []
+    configs = [path for label in ENERGIES for path in runs.glob(f"{label}/*/config.yaml")]
+    for path in (path for path in configs if RunDirectory(path.parent).is_finished):
+        options = {key: value for key, value in read_config(path).energy_options.items() if key != "correction"}
+        if options not in found:
+            found.append(options)
     if len(found) > 1:
         raise SystemExit(f"the energies at {runs} differ, {found}: they cannot be compared")
     return found[0] if found else None
