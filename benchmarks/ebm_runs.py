@@ -80,7 +80,7 @@ class Scale:
 SCALES = {
     "quick": Scale(
         data="shapes",
-        conv={"widths": [4, 6, 8]},
+        conv={"widths": [4, 6, 8], "detail": 0.0},
         tilted=True,
         gaussian="gaussian",
         glow={"levels": 1, "blocks": 1, "width": 8},
@@ -97,7 +97,7 @@ SCALES = {
     ),
     "cpu": Scale(
         data="svhn-part",
-        conv={"widths": [16, 32, 64]},
+        conv={"widths": [16, 32, 64], "detail": 0.0},
         tilted=True,
         gaussian="diag-gaussian",
         glow={"levels": 3, "blocks": 2, "width": 32, "activation": "relu"},

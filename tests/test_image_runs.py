@@ -325,6 +325,29 @@ def test_images_have_a_recipe_of_their_own_unless_one_is_named(finished):
     assert RunDirectory(finished).read_config().recipe == "images"
 
 
+@pytest.mark.parametrize(
+    ("recipe", "energy", "penalty", "noise_rate", "options"),
+    [
+        ("images", "tilted", 0.25, 2e-3, {}),
+        ("images", "conv", 0.0, 5e-4, {"detail": 16.0}),
+        ("images", "conv-small", 0.0, 2e-3, {}),
+        ("paper", "conv", 0.0, 1e-5, {}),
+        ("paper", "mlp", 0.0, 1e-5, {"activation": "leaky-relu"}),
+        ("default", "mlp", 0.0, 1e-3, {}),
+    ],
+)
+def test_a_recipe_knows_what_suits_an_energy(recipe, energy, penalty, noise_rate, options):
+    config = FitConfig(recipe=recipe, energy=energy).resolved()
+    assert (config.gradient_penalty, config.noise_learning_rate) == (penalty, noise_rate)
+    assert config.energy_options == options
+
+
+def test_what_is_told_goes_before_the_recipe():
+    told = FitConfig(energy="conv", energy_options={"detail": 0.0, "widths": [8]}, gradient_penalty=0.1)
+    config = told.resolved(images=True)
+    assert (config.gradient_penalty, config.energy_options) == (0.1, told.energy_options)
+
+
 @pytest.mark.parametrize("setting", [{"gate_accuracy": 0.7}, {"gate_memory": 0.9}, {"max_noise_run": 3}])
 def test_a_setting_of_the_gate_asks_for_the_gate(setting):
     assert FitConfig().resolved(images=True).schedule == "alternate"

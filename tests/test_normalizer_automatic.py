@@ -243,6 +243,9 @@ def test_a_missed_mode_is_doubted_by_the_data(method):
     estimate = oracle.estimator.log_partition(method, draws=DRAWS, data=oracle.sample(1_000))
     assert "of the data lie beyond the draws" in str(estimate)
     assert estimate.log_z == pytest.approx(oracle.log_z - math.log(2), abs=0.1)
+    x = torch.tensor([4.0, 0.0]) + 0.1 * torch.randn(1_000, 2, generator=torch.Generator().manual_seed(0))
+    estimate = oracle.estimator.log_partition(method, draws=DRAWS, data=x)
+    assert "all of the data lie beyond the draws: log Z is too low" in str(estimate)
 
 
 def test_eight_separate_modes_by_plain_importance_sampling_are_doubted():

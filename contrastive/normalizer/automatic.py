@@ -150,12 +150,16 @@ class _Search:
         beyond = log_weight(estimator, self.data) > highest
         share = float(beyond.double().mean())
         estimate = _with(estimate, diagnostics={**estimate.diagnostics, "data_beyond_the_draws": share})
-        missing = -math.log1p(-share) if share < 1 else math.inf
-        if int(beyond.sum()) < _FEWEST_BEYOND or missing < (estimate.high - estimate.low) / 2:
+        if int(beyond.sum()) < _FEWEST_BEYOND:
+            return estimate
+        if share == 1:
+            return _doubted(estimate, "all of the data lie beyond the draws: log Z is too low, by how much is unknown")
+        missing = -math.log1p(-share)
+        if missing < (estimate.high - estimate.low) / 2:
             return estimate
         return _doubted(
             estimate,
-            f"{100 * share:.2g} % of the data lie beyond the draws: a mode may be missing, and log Z too low by "
+            f"{100 * share:.3g} % of the data lie beyond the draws: a mode may be missing, and log Z too low by "
             f"{missing:.2g} nats",
         )
 
