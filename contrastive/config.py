@@ -191,15 +191,13 @@ class FitConfig:
         name = self.recipe or ("images" if images else "default")
         if self.schedule is None and any(getattr(self, name) != getattr(FitConfig, name) for name in _GATE):
             self = dataclasses.replace(self, schedule="gate")
-        recipe = {**RECIPES[name], **FOR_ENERGIES[name].get(self.energy, {})}
-        options = recipe.pop("energy_options", {})
-        filled = {name: value for name, value in recipe.items() if getattr(self, name) is None}
+        filled = {name: value for name, value in RECIPES[name].items() if getattr(self, name) is None}
         every = self.evaluate_every or max(50, self.steps // 40)
         return dataclasses.replace(
             self,
             **filled,
             recipe=name,
-            energy_options={**options, **self.energy_options},
+            energy_options={**ENERGY_OPTIONS[name].get(self.energy, {}), **self.energy_options},
             evaluate_every=every,
             checkpoint_every=self.checkpoint_every or every,
         )
@@ -279,7 +277,6 @@ RECIPES: dict[str, dict[str, Any]] = {
         "optimizer": "adam",
         "learning_rate": 1e-3,
         "noise_optimizer": "adam",
-        "noise_learning_rate": 2e-3,
         "noise_likelihood_weight": 4e-3,
         "pretrain_learning_rate": 1e-3,
         "momentum": 0.5,
@@ -295,7 +292,6 @@ RECIPES: dict[str, dict[str, Any]] = {
         "hold_noise_after": 1.0,
         "noise_gradient": "path",
         "noise_loss": "non-saturating",
-        "gradient_penalty": 0.0,
     },
     # Gao et al. (2020), section 4 and tables 5 and 7. The accuracy gate's threshold is not in the paper.
     "paper": {
@@ -322,16 +318,18 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
 }
 
-#: What a recipe says of one energy alone; it prevails. The slope of a plain f less log q is that of log q until f has
-#: learned it, thousands a unit, and a penalty on it leaves nothing else to learn.
-FOR_ENERGIES: dict[str, dict[str, dict[str, Any]]] = {
+#: Options of the energies of that name.
+ENERGY_OPTIONS: dict[str, dict[str, Options]] = {
     "default": {},
-    "images": {
-        "tilted": {"gradient_penalty": 0.25},
-        "conv": {"noise_learning_rate": 5e-4, "energy_options": {"detail": 16.0}},
-    },
-    "paper": {"mlp": {"energy_options": {"activation": "leaky-relu"}}},
+    "images": {"conv": {"detail": 16.0}},
+    "paper": {"mlp": {"activation": "leaky-relu"}},
 }
+
+#: What the recipe of images leaves to the energy: one that is built on log q, or a plain one. Until a plain f has
+#: learned log q, the log-ratio is as steep as log q is, thousands a unit: a penalty on that leaves nothing else to
+#: learn, and as the noise's guide it misleads.
+IMAGES_ON_LOG_Q: dict[str, Any] = {"gradient_penalty": 0.25, "noise_learning_rate": 2e-3}
+IMAGES_PLAIN: dict[str, Any] = {"gradient_penalty": 0.0, "noise_learning_rate": 5e-4}
 
 
 def read_config(path: str | Path) -> FitConfig:

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from contrastive.config import FitConfig
+from contrastive.config import IMAGES_ON_LOG_Q, IMAGES_PLAIN, FitConfig
+from contrastive.energies.built_on_noise import BuiltOnNoise
 from contrastive.errors import ContrastiveError
 from contrastive.estimator import ContrastiveEstimator
 from contrastive.objectives import make_objective
@@ -129,10 +130,10 @@ def _observers(config: FitConfig, data: Prepared, directory: RunDirectory | None
 
 
 def decided(config: FitConfig, estimator: ContrastiveEstimator) -> FitConfig:
-    """`config` with what depends on the noise decided: `pretrain_steps` and `defensive_share`.
+    """`config` with what depends on the models decided: `pretrain_steps`, `defensive_share`, and two of images' recipe.
 
     A flow that is to be held must be fitted first. A noise that is learned by gradient steps has the tails that its
-    layers give it: over vectors it is defended.
+    layers give it: over vectors it is defended. How the game on images is played depends on whether f has log q in it.
 
     Raises:
         ContrastiveError: if steps were asked for a noise that gradient steps cannot fit, or to defend discrete draws.
@@ -156,7 +157,14 @@ def decided(config: FitConfig, estimator: ContrastiveEstimator) -> FitConfig:
     if share is None:
         defended = learned and not discrete and len(noise.event_shape) == 1 and config.recipe in (None, "default")
         share = _DEFAULT_SHARE if defended else 0.0
-    return replace(config, pretrain_steps=steps, defensive_share=share)
+    return replace(config, pretrain_steps=steps, defensive_share=share, **_left_to_energy(config, estimator.energy))
+
+
+def _left_to_energy(config: FitConfig, energy: Any) -> dict[str, Any]:
+    if config.recipe != "images":
+        return {}
+    values = IMAGES_ON_LOG_Q if isinstance(energy, BuiltOnNoise) else IMAGES_PLAIN
+    return {name: value for name, value in values.items() if getattr(config, name) is None}
 
 
 def begin(config: FitConfig, estimator: ContrastiveEstimator, data: Prepared) -> FitConfig:
