@@ -78,6 +78,8 @@ def test_an_energy_that_is_worse_than_guessing_is_warned_of():
         ContrastiveEstimator(lambda x: torch.zeros(len(x)).double(), noise).contrast(noise.sample((50,)))
     )
     assert "more than guessing" in noise_warning(metrics | far)
+    # A few images misjudged by hundreds of nats, the others told apart: seen on a folder of PNGs.
+    assert "costs 8.0 nats more" in noise_warning(metrics | {"accuracy": 0.975, "twice_jsd": -8.0})
 
 
 @pytest.mark.parametrize("scale", [0.3, 1.0, 2.0])

@@ -118,6 +118,13 @@ def noise_warning(metrics: dict[str, Any]) -> str:
             `test_log_prob_noise` and `test_log_prob_gaussian`.
     """
     accuracy, spread = metrics["accuracy"], metrics.get("noise_spread", 1.0)
+    loss = -metrics.get("twice_jsd", 0.0)
+    if loss > -WORSE_THAN_GUESSING:
+        return (
+            f"telling data from noise costs {loss:.1f} nats more than guessing would: the energy has not learned the "
+            "size of log q yet, so it says little about p, nor about where the noise should move; train it longer, or "
+            "begin from the noise (--energy tilted)"
+        )
     if accuracy > _TOLD_APART:
         return (
             f"data and noise are told apart with an accuracy of {accuracy:.3f}: they hardly overlap, so log p is "
@@ -129,13 +136,6 @@ def noise_warning(metrics: dict[str, Any]) -> str:
             f"two draws of the noise lie {spread:.2f} times as far apart as two of the data: it has left part of them "
             "out, or not learned yet; fit it longer, or where it learns against the energy with a lower "
             "--noise-learning-rate or a higher --noise-likelihood-weight"
-        )
-    loss = -metrics.get("twice_jsd", 0.0)
-    if loss > -WORSE_THAN_GUESSING:
-        return (
-            f"telling data from noise costs {loss:.1f} nats more than guessing would: the energy has not learned the "
-            "size of log q yet, so it says little about p, nor about where the noise should move; train it longer, or "
-            "begin from the noise (--energy tilted)"
         )
     gain = metrics["test_log_prob_noise"] - metrics.get("test_log_prob_gaussian", -float("inf"))
     if accuracy > _FAR and gain < _NO_GAIN:
