@@ -191,7 +191,7 @@ class FitConfig:
         name = self.recipe or ("images" if images else "default")
         if self.schedule is None and any(getattr(self, name) != getattr(FitConfig, name) for name in _GATE):
             self = dataclasses.replace(self, schedule="gate")
-        filled = {name: value for name, value in RECIPES[name].items() if getattr(self, name) is None}
+        filled = {key: value for key, value in RECIPES[name].items() if getattr(self, key) is None}
         every = self.evaluate_every or max(50, self.steps // 40)
         return dataclasses.replace(
             self,
