@@ -38,7 +38,7 @@ class Scale:
 
     Attributes:
         data: the set, unless another is asked for.
-        conv: options of the energy `conv`.
+        conv: options of the energy `conv`, its detail too: the recipe of images would give one to the plain rows alone.
         tilted: f is log q0 and what `conv` adds to it (the energy `tilted`), but for the row `plain`. A plain f first
             has to learn log q itself, whose size varies by hundreds of nats from image to image: that takes thousands
             of updates, and until then its features are worse than those of random weights. Contrastive divergence has

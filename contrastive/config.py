@@ -318,7 +318,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
 }
 
-#: Options of the energies of that name.
+#: What a recipe sets among an energy's options, by the energy's name; what is told prevails.
 ENERGY_OPTIONS: dict[str, dict[str, Options]] = {
     "default": {},
     "images": {"conv": {"detail": 16.0}},
