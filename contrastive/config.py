@@ -4,16 +4,18 @@ Imports no torch: `contrastive --help` reads the fields.
 """
 
 import dataclasses
+import functools
 import math
 import types
 import typing
 from dataclasses import dataclass, field, fields
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
-from contrastive.errors import ContrastiveError, did_you_mean
+from contrastive.errors import ContrastiveError, did_you_mean, near
 
 Options = dict[str, Any]
 #: What takes options of its own, `--PART.NAME VALUE`.
@@ -37,7 +39,9 @@ class FitConfig:
     )
     columns: str | None = option(None, "columns of a table, or the array of an .npz, comma-separated; all numeric")
     standardize: bool | None = option(None, "fit in standardised coordinates [tables: yes, densities: no]")
-    validation: float = option(0.1, "share of a table's rows held out for early stopping")
+    validation: float | None = option(
+        None, "share of the rows held out for early stopping [0.1; of a small table 40 rows, at most a fifth]"
+    )
     test: float = option(0.1, "share of a table's rows held out for the reported log-densities")
     label_column: str | None = option(
         None, "column of a table, or array of an .npz, with the classes; empty: unlabelled"
@@ -71,7 +75,9 @@ class FitConfig:
     recipe: Literal["default", "images", "paper"] | None = option(
         None, "default and images: measure best on vectors, on images; paper: Gao et al. 2020 [by the data]"
     )
-    steps: int = option(10_000, "updates of both players together")
+    steps: int | None = option(
+        None, "updates of both players together; given, all are made, and the best state is still kept [10000]"
+    )
     energy_steps: int = option(0, "fce: updates of the energy alone before the game, the noise held")
     pretrain_steps: int | None = option(None, "maximum-likelihood updates of the noise before [nce with a flow: 5000]")
     batch_size: int | None = option(None, "data points an update [1000, images 64, or all rows of a smaller table]")
@@ -124,8 +130,14 @@ class FitConfig:
     noise_ema: float | None = option(None, "moving average of the noise; 0 is none")
     clip_norm: float | None = option(None, "gradients are clipped to this norm")
 
-    early_stopping: int = option(0, "stop after this many evaluations without gain on held-out data; 0 is never")
-    evaluate_every: int | None = option(None, "updates between evaluations [a fortieth of the steps, at least 50]")
+    early_stopping: int | None = option(
+        None,
+        "stop after this many evaluations without a better held-out log-density, and end with the best state; 0: never "
+        "[rows that repeat: 20 for a small table, else a quarter of the steps; fresh draws, fce over images: 0]",
+    )
+    evaluate_every: int | None = option(
+        None, "updates between evaluations [a fortieth of the steps, at least 50; 50 for a small table]"
+    )
     checkpoint_every: int | None = option(None, "updates between checkpoints [as evaluate_every]")
     test_rows: int | None = option(None, "most held-out rows that are scored at the end [images: 10,000; else all]")
     log_partition_draws: int = option(20_000, "noise draws for the interval of log Z at the end; 0 leaves it out")
@@ -137,6 +149,7 @@ class FitConfig:
     objective_options: Options = option({}, "")
 
     def __post_init__(self) -> None:
+        self._coerce()
         for name in ("steps", "batch_size", "energy_updates", "noise_updates", "max_noise_run", "min_energy_run"):
             _require(self, name, lambda v: v >= 1, "at least 1")
         for name in ("evaluate_every", "checkpoint_every", "accumulate", "image_size", "test_rows"):
@@ -156,8 +169,6 @@ class FitConfig:
         for name in ("labels_per_class", "label_seed", "energy_steps"):
             _require(self, name, lambda v: v >= 0, "at least 0")
         _require(self, "vat_epsilon", lambda v: 0 < v < float("inf"), "positive")
-        if self.class_prior is not None and not isinstance(self.class_prior, str):
-            object.__setattr__(self, "class_prior", ", ".join(f"{share:.17g}" for share in self.class_prior))
         if self.method != "nce" and not self.contrast_weight:
             raise ContrastiveError("contrast_weight 0 is for method nce: without contrast the noise cannot play")
         if self.energy_steps and self.method != "fce":
@@ -170,11 +181,19 @@ class FitConfig:
         _require(self, "gate_accuracy", lambda v: 0.5 <= v < 1, "in [0.5, 1)")
         _require(self, "bits", lambda v: 1 <= v <= 8, "1 to 8")
         _require(self, "logit", lambda v: 0 < v < 0.5, "in (0, 0.5)")
-        if self.validation + self.test >= 1:
-            raise ContrastiveError(f"validation + test is {self.validation + self.test:g}, nothing is left to fit")
+        if (held_out := (self.validation or 0.0) + self.test) >= 1:
+            raise ContrastiveError(f"validation + test is {held_out:g}, nothing is left to fit")
+
+    def _coerce(self) -> None:
+        """Give every field its type: a keyword, a line of YAML and an option of the command line all come here."""
+        for name, hint in _hints().items():
+            value = getattr(self, name)
+            object.__setattr__(self, name, _options(name, value) if hint == Options else _coerced(name, value, hint))
 
     def resolved(self, *, images: bool = False) -> "FitConfig":
         """This config with the recipe's values where a field is None, and the noise of the run at `init_noise`.
+
+        What depends on the data or the models too is decided when the run begins (`training.session.decided`).
 
         Args:
             images: whether the data are images, which decides the recipe where none is named.
@@ -192,14 +211,11 @@ class FitConfig:
         if self.schedule is None and any(getattr(self, name) != getattr(FitConfig, name) for name in _GATE):
             self = dataclasses.replace(self, schedule="gate")
         filled = {key: value for key, value in RECIPES[name].items() if getattr(self, key) is None}
-        every = self.evaluate_every or max(50, self.steps // 40)
         return dataclasses.replace(
             self,
             **filled,
             recipe=name,
             energy_options={**ENERGY_OPTIONS[name].get(self.energy, {}), **self.energy_options},
-            evaluate_every=every,
-            checkpoint_every=self.checkpoint_every or every,
         )
 
     def _with_noise_of(self, run: str) -> "FitConfig":
@@ -230,8 +246,7 @@ class FitConfig:
         Raises:
             ContrastiveError: for an unknown key or a value of the wrong type.
         """
-        known = {f.name: f for f in fields(cls) if not f.name.endswith("_options")}
-        hints = typing.get_type_hints(cls)
+        known = {f.name for f in fields(cls) if not f.name.endswith("_options")}
         values: dict[str, Any] = {f"{part}_options": {} for part in PARTS}
         for key, value in flat.items():
             part, dot, name = str(key).partition(".")
@@ -240,7 +255,7 @@ class FitConfig:
             if dot and part in PARTS and name:
                 values[f"{part}_options"][name] = value
             elif key in known:
-                values[key] = _coerced(key, value, hints[key])
+                values[key] = value
             else:
                 raise ContrastiveError(f"unknown setting {key!r}; {did_you_mean(key, known)}")
         return cls(**values)
@@ -362,6 +377,17 @@ def _union(hint: Any) -> tuple[Any, ...]:
     return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
 
 
+@functools.cache
+def _hints() -> dict[str, Any]:
+    return typing.get_type_hints(FitConfig)
+
+
+def _options(name: str, value: Any) -> Options:
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise ContrastiveError(f"{name} must be a dictionary of options by name, got {value!r}")
+    return dict(value)
+
+
 def _coerced(key: str, value: Any, hint: Any) -> Any:
     """`value` as the field's type, or an error that says what was expected."""
     parts = _union(hint)
@@ -369,26 +395,60 @@ def _coerced(key: str, value: Any, hint: Any) -> Any:
         return None
     allowed = choices(hint)
     if allowed is not None:
-        if value not in allowed:
-            raise ContrastiveError(f"{key} must be one of {', '.join(map(str, allowed))}, got {value!r}")
+        if not isinstance(value, str) or value not in allowed:
+            hint_near = near(str(value), allowed)
+            raise ContrastiveError(
+                f"{key} must be one of {', '.join(allowed)}, got {value!r}{'; ' if hint_near else ''}{hint_near}"
+            )
         return value
     wanted = next(part for part in parts if part is not type(None))
-    if wanted is bool:
-        if isinstance(value, bool):
-            return value
-    elif wanted is str:
-        return str(value)
-    elif not isinstance(value, bool):
-        try:
-            number = float(value)
-            if wanted is float:
-                return number
-            if number.is_integer():
-                return int(number)
-        except (TypeError, ValueError, OverflowError):
-            pass
-    names = {bool: "true or false", int: "a whole number", float: "a number"}
-    raise ContrastiveError(f"{key} must be {names[wanted]}, got {value!r}")
+    found = _TYPES[wanted](value)
+    if found is None:
+        raise ContrastiveError(f"{key} must be {_EXPECTED[wanted]}, got {value!r}")
+    return found
+
+
+def _as_bool(value: Any) -> bool | None:
+    value = _plain(value)
+    return value if isinstance(value, bool) else None
+
+
+def _as_text(value: Any) -> str | None:
+    """Words and paths as they are, lists joined by commas: names of columns, shares of classes."""
+    if isinstance(value, list | tuple) or hasattr(value, "tolist"):
+        entries = value.tolist() if hasattr(value, "tolist") else value
+        words = [_as_text(_plain(entry)) for entry in (entries if isinstance(entries, list | tuple) else [entries])]
+        return None if None in words else ", ".join(map(str, words))
+    if isinstance(value, float):
+        return f"{value:.17g}"
+    return str(value) if isinstance(value, str | int | PathLike) else None
+
+
+def _as_number(value: Any) -> float | None:
+    value = _plain(value)
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _as_int(value: Any) -> int | None:
+    value = _plain(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value  # exactly, however large
+    number = _as_number(value)
+    return int(number) if number is not None and number.is_integer() else None
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy or torch as Python's own."""
+    return value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value
+
+
+_TYPES: dict[Any, Any] = {bool: _as_bool, str: _as_text, float: _as_number, int: _as_int}
+_EXPECTED = {bool: "true or false", str: "a word", float: "a number", int: "a whole number"}
 
 
 def _require(config: FitConfig, name: str, holds: Any, bound: str) -> None:

@@ -1,6 +1,7 @@
 """Errors that a user can act on."""
 
 import difflib
+import warnings
 from collections.abc import Iterable
 
 
@@ -17,7 +18,8 @@ class NumericalError(ContrastiveError):
 
 def near(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
     """A half sentence with those of `known` that are spelt like `name`; empty where none is."""
-    words = difflib.get_close_matches(name, sorted(set(known)), n=3, cutoff=cutoff)
+    folded = {word.casefold(): word for word in sorted(set(known), reverse=True)}
+    words = [folded[word] for word in difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=cutoff)]
     return f"did you mean {' or '.join(repr(word) for word in words)}?" if words else ""
 
 
@@ -27,3 +29,19 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     if hint := near(name, known):
         return hint
     return f"known: {', '.join(known)}" if known else "none is known"
+
+
+class ContrastiveWarning(UserWarning):
+    """Something worth a user's attention that does not stop the work."""
+
+
+def warn(message: str) -> None:
+    """Say `message` as a `ContrastiveWarning`: Python users see a warning, the command line prints one line."""
+    warnings.warn(message, ContrastiveWarning, stacklevel=3)
+
+
+def listed(names: Iterable[object], most: int = 10) -> str:
+    """The first `most` names, quoted and separated by commas."""
+    quoted = [repr(str(name)) for name in names]
+    rest = f" and {len(quoted) - most} more" if len(quoted) > most else ""
+    return ", ".join(quoted[:most]) + rest

@@ -14,20 +14,22 @@ a plain density is NCE, a flow fitted first and held is fixed-flow NCE, a flow t
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Float, Int, Num
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from contrastive.batching import rows_at_once
 from contrastive.class_prior import log_class_prior
 from contrastive.contrast import Contrast, Value
+from contrastive.data.points import Rows, as_points
 from contrastive.data.scaling import Coordinates, Scaling
-from contrastive.errors import ContrastiveError
+from contrastive.errors import ContrastiveError, warn
 from contrastive.noises.defensive import DefensiveMixture
 from contrastive.noises.distribution import DistributionNoise
 from contrastive.objectives import Objective, make_objective
@@ -50,6 +52,18 @@ if TYPE_CHECKING:
     from contrastive.normalizer import LogPartition
 
 
+def _without_graph(method: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Let a method take rows of any kind, and answer with a graph only where they ask for one (`requires_grad`)."""
+
+    @wraps(method)
+    def answer(self: "ContrastiveEstimator", x: Any) -> Tensor:
+        x = self.points(x)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and x.requires_grad):
+            return method(self, x)
+
+    return answer
+
+
 class ContrastiveEstimator(nn.Module):
     """An energy-based model p(x) = exp(f(x) - c), learned by telling data from noise.
 
@@ -58,7 +72,9 @@ class ContrastiveEstimator(nn.Module):
     also a classifier: P(k | x) is the softmax of f_k(x) - c_k + log pi_k.
 
     `log_prob`, `unnormalized_log_prob`, `log_ratio`, `value`, `sample` and `sample_noise` speak the data's ORIGINAL
-    units and count the log-determinant of `scaling`. `contrast` and `contrast_through_noise`, the two lines that a
+    units and count the log-determinant of `scaling`. They take rows as `fit` does: a tensor, an array, nested lists, a
+    data frame, whose columns are found by name, or a file; their answers are tensors without a graph, unless the rows
+    require a gradient. `contrast` and `contrast_through_noise`, the two lines that a
     training loop needs, take data in model coordinates, `scaling(x)`; without a scaling they are the same.
 
     Args:
@@ -135,11 +151,14 @@ class ContrastiveEstimator(nn.Module):
         self.register_buffer("log_class_prior", log_class_prior(class_prior, self.num_classes), persistent=False)
         self.scaling: Coordinates = scaling or Scaling.identity(tuple(noise.event_shape))
         self.defence, self.defensive_share = defence, defensive_share
+        #: Names of the columns that were fitted, by which those of a data frame are found; None where they have none.
+        self.columns: tuple[str, ...] | None = None
         self.introduce_noise()
 
     # The model, in original units ------------------------------------------------------------------------------
 
-    def log_prob(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
+    @_without_graph
+    def log_prob(self, x: Rows) -> Float[Tensor, " batch"]:
         """log p(x) = f(x) - c in nats, with the learned c: a parameter, not a proven log Z.
 
         Where the objective does not learn c (`ranking`, `mc-mle`, `conditional`) training ends by setting it to NCE's
@@ -150,12 +169,14 @@ class ContrastiveEstimator(nn.Module):
         """
         return self._model_log_prob(self.model_coordinates(x)) + self._log_det(x)
 
-    def class_log_prob(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch K"]:
+    @_without_graph
+    def class_log_prob(self, x: Rows) -> Float[Tensor, "batch K"]:
         """log p(x | class k) = f_k(x) - c_k for a K-class energy."""
         self._require_classes("class_log_prob")
         return self.unnormalized_log_prob(x) - self.log_normalizer
 
-    def predict_proba(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch K"]:
+    @_without_graph
+    def predict_proba(self, x: Rows) -> Float[Tensor, "batch K"]:
         """P(class k | x), given that x is data and no noise: the softmax of f_k(x) - c_k + log pi_k.
 
         Raises:
@@ -164,7 +185,7 @@ class ContrastiveEstimator(nn.Module):
         self._require_classes("predict_proba")
         return self.class_logits(self.model_coordinates(x)).softmax(-1)
 
-    def predict(self, x: Float[Tensor, "batch *event"]) -> Int[Tensor, " batch"]:
+    def predict(self, x: Rows) -> Int[Tensor, " batch"]:
         """The most probable class of each point, from 0 to K - 1.
 
         Raises:
@@ -172,29 +193,40 @@ class ContrastiveEstimator(nn.Module):
         """
         return self.predict_proba(x).argmax(-1)
 
-    def unnormalized_log_prob(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *classes"]:
+    @_without_graph
+    def unnormalized_log_prob(self, x: Rows) -> Float[Tensor, "batch *classes"]:
         """f(x), c not subtracted: shape `(batch,)`, or `(batch, K)`."""
         log_det = self._log_det(x)
         f = self._f(self.model_coordinates(x))
         return f + (log_det if self.num_classes is None else log_det.unsqueeze(-1))
 
-    def noise_log_prob(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
+    @_without_graph
+    def noise_log_prob(self, x: Rows) -> Float[Tensor, " batch"]:
         """log q(x) of the noise."""
         return self.noise.log_prob(self.model_coordinates(x)) + self._log_det(x)
 
-    def log_ratio(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
+    @_without_graph
+    def log_ratio(self, x: Rows) -> Float[Tensor, " batch"]:
         """r(x) = log p(x) - log q(x) - log nu; the log-determinant of the scaling cancels."""
         return self.model_log_ratio(self.model_coordinates(x))
 
     @torch.no_grad()
-    def value(self, x: Float[Tensor, "batch *event"]) -> Value:
+    def value(self, x: Rows) -> Value:
         """V and its two parts at data `x`, with fresh noise draws (`noise_per_data` a point)."""
         contrast = self.contrast(self.model_coordinates(x))
         return Value(float(contrast.value), -float(contrast.data_loss), -float(contrast.noise_loss))
 
-    def model_coordinates(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, "n *event"]:
+    def model_coordinates(self, x: Rows) -> Float[Tensor, "n *event"]:
         """`x` in the coordinates of energy and noise, in the model's dtype and on its device."""
-        return self.scaling(self._checked(x), self.log_normalizer.dtype)
+        return self.scaling(self.points(x), self.log_normalizer.dtype)
+
+    def points(self, x: Rows) -> Float[Tensor, "n *event"]:
+        """Rows in original units as a tensor on the model's device: an array, lists, a data frame, a file, ...
+
+        Raises:
+            ContrastiveError: if `x` is no batch of events, or lacks a column; see `contrastive.data.points`.
+        """
+        return as_points(x, self.scaling, self.columns).to(self.log_normalizer.device)
 
     @torch.no_grad()
     def sample_noise(self, n: int) -> Float[Tensor, "n *event"]:
@@ -207,15 +239,16 @@ class ContrastiveEstimator(nn.Module):
         """`n` draws from p; settings and diagnostics are those of `contrastive.sampling.sample_energy`."""
         from contrastive.sampling import sample_energy
 
-        return sample_energy(self, n, **settings).x
+        samples = sample_energy(self, n, **settings)
+        if samples.warnings:
+            warn(samples.advice)
+        return samples.x
 
-    def features(
-        self, x: Num[Tensor, "n *event"], layers: str | Sequence[str] = "top", **settings: Any
-    ) -> Float[Tensor, "n features"]:
+    def features(self, x: Rows, layers: str | Sequence[str] = "top", **settings: Any) -> Float[Tensor, "n features"]:
         """Activations of chosen layers of the energy at `x`, float32, on the CPU, for a classifier to learn from.
 
         Args:
-            x: points in original units, or images of uint8.
+            x: rows in original units, as `fit` takes them.
             layers: "top" (the last hidden layer), "dcgan" (the last three, pooled to 4 x 4), or names of modules.
             **settings: `pool` and `batch_size`; see `contrastive.features.extract_features`.
 
@@ -265,11 +298,11 @@ class ContrastiveEstimator(nn.Module):
 
         return log_partitions(self, method, **settings)
 
-    def standard_errors(self, x: Float[Tensor, "n *event"], **settings: Any) -> "StandardErrors":
+    def standard_errors(self, x: Rows, **settings: Any) -> "StandardErrors":
         """Standard errors of a parametric energy's parameters and of c; see `contrastive.asymptotics`."""
         from contrastive.asymptotics import standard_errors
 
-        return standard_errors(self, x, **settings)
+        return standard_errors(self, self.points(x), **settings)
 
     # The game, in model coordinates ----------------------------------------------------------------------------
 
@@ -285,14 +318,14 @@ class ContrastiveEstimator(nn.Module):
         """r(z) = log p(z) - log q(z) - log nu in model coordinates, where it is what it is in the data's."""
         return self._r(z, None if self._energy_follows(self.noise) else self.noise.log_prob(z))
 
-    def contrast(self, z: Float[Tensor, "n *event"], log_q: Float[Tensor, " n"] | None = None) -> Contrast:
+    def contrast(self, z: Rows, log_q: Float[Tensor, " n"] | None = None) -> Contrast:
         """Data against noise with the noise held: differentiable in (f, c) alone.
 
         Args:
             z: data in model coordinates.
             log_q: the noise's log-density at `z` where it is known already.
         """
-        return self._against(self.noise, z, log_q)
+        return self._against(self.noise, self._as_batch(z), log_q)
 
     def contrast_for_energy(self, z: Float[Tensor, "n *event"], log_q: Float[Tensor, " n"] | None = None) -> Contrast:
         """What the energy learns from: as `contrast`, but against `defended_noise`; its optimum is the same p.
@@ -447,13 +480,13 @@ class ContrastiveEstimator(nn.Module):
         return f if f.dtype == torch.float64 else f.float()  # f - log q needs float32 even under autocast
 
     def _log_det(self, x: Tensor) -> Tensor:
-        return self.scaling.log_det(self._checked(x)).to(self.log_normalizer.dtype)
+        return self.scaling.log_det(x).to(self.log_normalizer.dtype)
+
+    def _as_batch(self, z: Rows) -> Tensor:
+        """A batch of any kind, in the dtype of the models' parameters where they have some."""
+        z = z if isinstance(z, Tensor) else self.points(z)
+        parameters = (parameter for parameter in self.parameters() if parameter is not self.log_normalizer)
+        return z.to(self.log_normalizer.device, next((p.dtype for p in parameters), z.dtype))
 
     def _draws_for(self, n: int) -> int:
         return max(1, round(self.noise_per_data * n))
-
-    def _checked(self, x: Tensor) -> Tensor:
-        event = tuple(self.noise.event_shape)
-        if x.ndim != len(event) + 1 or tuple(x.shape[1:]) != event:
-            raise ContrastiveError(f"expected a batch of events, shape (n, {str(event)[1:]}, got {tuple(x.shape)}")
-        return x.to(self.log_normalizer.device)

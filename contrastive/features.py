@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float, Num
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from contrastive.batching import rows_at_once
 from contrastive.data.images import PixelScaling, cell_centres
+from contrastive.data.points import Rows
 from contrastive.data.scaling import Coordinates
 from contrastive.errors import ContrastiveError, did_you_mean
 from contrastive.estimator import ContrastiveEstimator
@@ -42,7 +43,7 @@ class Features:
 
 def extract_features(
     estimator: ContrastiveEstimator,
-    x: Num[Tensor, "n *event"],
+    x: Rows,
     layers: str | Sequence[str] = "top",
     *,
     pool: int | None = None,
@@ -65,8 +66,8 @@ def extract_features(
 
     Args:
         estimator: its scaling maps `x` to model coordinates.
-        x: points in original units. Images may also be uint8, as they are on disk: they are taken at the middle of
-            each pixel's cell, k + 1/2, where training adds a random number in [0, 1).
+        x: rows in original units, as `fit` takes them. Images of uint8, as they are on disk, are taken at the
+            middle of each pixel's cell, k + 1/2, where training adds a random number in [0, 1).
         layers: a preset, a name, or several names.
         pool: side of the grid that maps `(channels, height, width)` are max-pooled to; maps that are smaller stay as
             they are. None keeps every position, but for "dcgan", which pools to 4.
@@ -82,6 +83,7 @@ def extract_features(
         >>> extract_features(estimator, torch.zeros(5, 2)).values.shape
         torch.Size([5, 16])
     """
+    x = x if isinstance(x, Tensor) else estimator.points(x)
     energy = _module(estimator.energy)
     names, grid = chosen_layers(energy, layers)
     grid = grid if pool is None else pool

@@ -9,6 +9,7 @@ from contrastive.config import FitConfig
 from contrastive.noises import DefensiveMixture, Gaussian, Uniform
 from contrastive.testing import check_noise_model
 from contrastive.training import load
+from contrastive.training.preparation import prepare
 from contrastive.training.session import decided
 
 
@@ -79,7 +80,8 @@ def test_the_optimum_is_the_same_density():
 )
 def test_which_noises_are_defended(noise, settings, share):
     estimator = ContrastiveEstimator(lambda z: z, noise(), adapt_noise=settings.get("method") == "fce")
-    assert decided(FitConfig(**settings), estimator).defensive_share == share
+    data = prepare(torch.randn(50, *noise().event_shape), FitConfig())
+    assert decided(FitConfig(**settings), estimator, data).defensive_share == share
 
 
 def test_a_defended_run_is_saved_with_its_defence(tmp_path):

@@ -333,14 +333,15 @@ def test_images_have_a_recipe_of_their_own_unless_one_is_named(finished):
 def test_the_recipe_of_images_minds_whether_f_has_log_q_in_it(energy, penalty, noise_rate, options):
     config = FitConfig(energy=energy, noise="glow", method="fce").resolved(images=True)
     estimator = make_estimator(config, prepare(blobs(40, side=16), config))
-    found = decided(config, estimator)
+    found = decided(config, estimator, data)
     assert (found.gradient_penalty, found.noise_learning_rate) == (penalty, noise_rate)
     assert found.energy_options == options
 
 
 def test_other_recipes_treat_energies_alike():
     config = FitConfig(recipe="paper", energy="conv", noise="glow", method="fce").resolved(images=True)
-    found = decided(config, make_estimator(config, prepare(blobs(40, side=16), config)))
+    data = prepare(blobs(40, side=16), config)
+    found = decided(config, make_estimator(config, data), data)
     assert (found.gradient_penalty, found.noise_learning_rate) == (0.0, 1e-5)
     assert found.energy_options == {}
     assert FitConfig(recipe="paper").resolved().energy_options == {"activation": "leaky-relu"}
@@ -349,7 +350,8 @@ def test_other_recipes_treat_energies_alike():
 def test_what_is_told_goes_before_the_recipe():
     told = FitConfig(energy="conv", energy_options={"detail": 0.0, "widths": [8]}, gradient_penalty=0.1)
     config = told.resolved(images=True)
-    found = decided(config, make_estimator(config, prepare(blobs(40, side=16), config)))
+    data = prepare(blobs(40, side=16), config)
+    found = decided(config, make_estimator(config, data), data)
     assert (found.gradient_penalty, found.energy_options) == (0.1, told.energy_options)
 
 

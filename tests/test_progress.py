@@ -16,7 +16,7 @@ def reported(progress, *losses):
 def test_an_energy_that_is_lost_is_told_once_and_early(capsys, lines):
     reported(Progress(lines=lines), 900.0, 800.0)
     shown = capsys.readouterr().err
-    assert shown.count("costs 900 nats more than guessing") == shown.count("--energy tilted") == 1
+    assert shown.count("900 nats above chance level") == shown.count("--energy tilted") == 1
 
 
 def test_an_energy_near_guessing_needs_no_note(capsys):

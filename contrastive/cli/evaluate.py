@@ -37,7 +37,8 @@ def run(
     """Print the metrics of a finished run at data."""
     estimator, directory = load(run, trainable=standard_errors), RunDirectory(run)
     config = directory.read_config()
-    prepared = prepare(config.data, config) if data is None and config.data not in available_densities() else None
+    own = data is None and config.data not in available_densities()
+    prepared = prepare(config.data, config, columns=estimator.columns) if own else None
     name = data or config.data
     summary = directory.read_newest_summary()
     if prepared is not None:
@@ -46,7 +47,9 @@ def run(
         config = dataclasses.replace(
             config, columns=columns or config.columns, label_column=label_column or label_column_in(name, config)
         )
-        x, y = read_rows(name, config, tuple(estimator.noise.event_shape), classes=summary.get("classes"))
+        x, y = read_rows(
+            name, config, tuple(estimator.noise.event_shape), columns=estimator.columns, classes=summary.get("classes")
+        )
     truth = make_density(name) if name in available_densities() else None
     metrics = evaluate(estimator, x, truth)
     if y is not None:

@@ -18,6 +18,7 @@ from contrastive.errors import ContrastiveError
 from contrastive.features import extract_features, named_layers
 from contrastive.training.api import load
 from contrastive.training.image_preparation import images_of
+from contrastive.training.labelling import label_column_in
 from contrastive.training.preparation import read_rows
 from contrastive.training.run_directory import RunDirectory
 
@@ -50,7 +51,7 @@ def run(
         raise ContrastiveError(f"{out} exists already; replace it with --overwrite or choose another --out")
     estimator, config = load(run), RunDirectory(run).read_config()
     config = dataclasses.replace(config, columns=columns or config.columns)
-    x, y = _rows_and_labels(data, part, labels, config, tuple(estimator.noise.event_shape))
+    x, y = _rows_and_labels(data, part, labels, config, tuple(estimator.noise.event_shape), estimator.columns)
     names: str | list[str] = [name.strip() for name in layers.split(",")] if "," in layers else layers
     features = extract_features(estimator, x, names, pool=pool, batch_size=batch_size)
     arrays: dict[str, Any] = {"features": features.values.numpy(), "layers": np.array(features.layers)}
@@ -63,11 +64,18 @@ def run(
 
 
 def _rows_and_labels(
-    data: str, part: str, labels: str | None, config: FitConfig, event_shape: tuple[int, ...]
+    data: str,
+    part: str,
+    labels: str | None,
+    config: FitConfig,
+    event_shape: tuple[int, ...],
+    fitted: tuple[str, ...] | None,
 ) -> tuple[Tensor, NDArray[Any] | None]:
     """All rows in the order in which they lie, in original units or as uint8, and a label for each where there are."""
     if data in available_densities() or not names_images(data, config.columns):
-        x, _ = read_rows(data, config, event_shape)
+        table = Path(data).suffix.lower() not in (".npy", ".npz")
+        config = dataclasses.replace(config, label_column=(labels if table else None) or label_column_in(data, config))
+        x, _ = read_rows(data, config, event_shape, columns=fitted)
         return x, _labels(data, labels, len(x))
     images = images_of(data, config)
     if part == "test":

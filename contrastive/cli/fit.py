@@ -54,8 +54,6 @@ def run(
         write_run_report(directory)
     if not quiet:
         print(describe(summary))
-        if summary["noise_warning"]:
-            print(f"warning: {summary['noise_warning']}", file=sys.stderr)
         print(f"run:    {directory.path}")
         if not no_report:
             print(f"report: {directory.path / 'report.html'}")

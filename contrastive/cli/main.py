@@ -4,13 +4,16 @@ import argparse
 import os
 import re
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, NoReturn
 
 from contrastive import __version__
 from contrastive.cli.options import add_config_options
 from contrastive.config import PARTS
-from contrastive.errors import ContrastiveError, near
+from contrastive.errors import ContrastiveError, ContrastiveWarning, near
 
 _EXAMPLES = {
     "fit": """examples:
@@ -234,7 +237,8 @@ def main(arguments: list[str] | None = None) -> int:
         if takes_dotted:
             given["dotted"] = rest
         module = import_module(f"contrastive.cli.{name.replace('-', '_')}")
-        return module.run(**given) or 0
+        with _warnings_as_lines(quiet=bool(given.get("quiet"))):
+            return module.run(**given) or 0
     except ContrastiveError as error:
         print(f"contrastive: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -244,6 +248,23 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # `contrastive list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+@contextmanager
+def _warnings_as_lines(*, quiet: bool) -> Iterator[None]:
+    """Show the library's warnings as one line each, every time, or not at all; those of others stay as they are."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore" if quiet else "always", ContrastiveWarning)
+        shown = warnings.showwarning
+
+        def show(message: Any, category: type[Warning], *place: Any) -> None:
+            if issubclass(category, ContrastiveWarning):
+                print(f"contrastive: warning: {' '.join(str(message).split())}", file=sys.stderr)
+            else:
+                shown(message, category, *place)
+
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
 
 
 def _refuse_unknown(words: list[str], parser: argparse.ArgumentParser, dotted: tuple[str, ...]) -> None:

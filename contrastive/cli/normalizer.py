@@ -5,7 +5,7 @@ import sys
 
 import torch
 
-from contrastive.errors import ContrastiveError
+from contrastive.errors import ContrastiveError, warn
 from contrastive.metrics import partition_figures
 from contrastive.normalizer import LogPartition, log_partitions
 from contrastive.training.api import load
@@ -17,7 +17,7 @@ from contrastive.training.run_directory import RunDirectory
 def run(*, run: str, method: str, draws: int, level: float, longest: int, seed: int, json: bool) -> None:
     """Estimate log Z of a finished run, keep it in the run, and print it beside the learned c."""
     estimator, directory = load(run), RunDirectory(run)
-    test = _held_out(directory)
+    test = _held_out(directory, estimator.columns)
     torch.manual_seed(seed)
     estimates = log_partitions(
         estimator, method, draws=draws, level=level, longest=longest, data=test, progress=sys.stderr.isatty()
@@ -40,16 +40,13 @@ def run(*, run: str, method: str, draws: int, level: float, longest: int, seed: 
     print(f"kept: {directory.normalizer_path}")
 
 
-def _held_out(directory: RunDirectory) -> torch.Tensor | None:
+def _held_out(directory: RunDirectory, columns: tuple[str, ...] | None) -> torch.Tensor | None:
     """The run's test rows, by which a mode that no draw reaches is noticed."""
     config = directory.read_config()
     try:
-        return prepare(config.data, config).test
+        return prepare(config.data, config, columns=columns).test
     except ContrastiveError as error:
-        print(
-            f"contrastive: warning: a missing mode would go unnoticed, the run's data are gone: {error}",
-            file=sys.stderr,
-        )
+        warn(f"a missing mode would go unnoticed, the run's data are gone: {error}")
         return None
 
 

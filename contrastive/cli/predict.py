@@ -34,7 +34,7 @@ def run(*, run: str, data: str, columns: str | None, out: str, overwrite: bool) 
     config = dataclasses.replace(
         config, columns=columns or config.columns, label_column=label_column_in(data, config), labels_per_class=None
     )
-    x, _ = read_rows(data, config, shape)
+    x, _ = read_rows(data, config, shape, columns=estimator.columns)
     with torch.no_grad():
         proba = predict_log_proba(estimator, x).exp().numpy()
         log_p = torch.cat([estimator.log_prob(part).cpu() for part in x.split(_ROWS)]).double().numpy()

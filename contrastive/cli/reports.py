@@ -36,11 +36,12 @@ def finished_run(directory: RunDirectory) -> FinishedRun:
         ContrastiveError: if the run is not finished or its data are gone.
     """
     summary, config = directory.read_newest_summary(), directory.read_config()
-    prepared = prepare(config.data, config)
+    estimator = load(directory.path)
+    prepared = prepare(config.data, config, columns=estimator.columns)
     truth = make_density(config.data) if config.data in available_densities() else None
     return FinishedRun(
         path=directory.path,
-        estimator=load(directory.path),
+        estimator=estimator,
         summary=summary,
         metrics=directory.read_metrics(),
         config=config.to_flat(),

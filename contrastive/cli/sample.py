@@ -12,7 +12,7 @@ from torch import Tensor
 
 from contrastive.atomic import write_atomically
 from contrastive.data.images import PixelScaling, quantize
-from contrastive.errors import ContrastiveError
+from contrastive.errors import ContrastiveError, warn
 from contrastive.plots.grids import image_grid, write_png
 from contrastive.sampling import sample_energy
 from contrastive.training.api import load
@@ -49,8 +49,7 @@ def run(*, run: str, model: str, n: int, out: str, seed: int, overwrite: bool, j
         else:
             print(samples, file=sys.stderr)
         if samples.warnings:
-            advice = "take more draws (-n, --thin), another --sampler, or a noise nearer to the energy"
-            print(f"contrastive: warning: {' and '.join(samples.warnings)}; {advice}", file=sys.stderr)
+            warn(samples.advice)
     columns = RunDirectory(run).read_summary()["columns"]
     if isinstance(scaling, PixelScaling):
         images = quantize(x, scaling.bits).cpu()

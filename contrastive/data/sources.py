@@ -1,6 +1,6 @@
 """Where training batches come from. A stream is a function of (seed, position), so a run resumes where it stopped."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -117,12 +117,16 @@ class DatasetSource:
 
     def rows(self, rows: Int[Tensor, " m"]) -> Float[Tensor, "m *event"]:
         """Items by number, in model coordinates."""
-        items = (self.dataset[int(row)] for row in rows)
-        x = torch.stack([torch.as_tensor(item[0] if isinstance(item, list | tuple) else item) for item in items])
-        return self.scaling(x.to(self.device))
+        return self.scaling(dataset_rows(self.dataset, rows).to(self.device))
 
     def score_once(self, noise: NoiseModel) -> None:
         """Rows are read again each epoch; their scores are not kept."""
+
+
+def dataset_rows(dataset: Dataset[Any], rows: Iterable[Any]) -> Float[Tensor, "m *event"]:
+    """The events of a map-style dataset's items of these numbers."""
+    items = (dataset[int(row)] for row in rows)
+    return torch.stack([torch.as_tensor(item[0] if isinstance(item, list | tuple) else item) for item in items])
 
 
 def row_stream(n: int, batch_size: int, seed: int, start: int) -> Iterator[Tensor]:

@@ -1,12 +1,14 @@
 """Arrays from files, checked before anything is fitted to them."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from contrastive.data.columns import pick
 from contrastive.data.unreadable import readable
 from contrastive.errors import ContrastiveError, did_you_mean
 
@@ -21,19 +23,23 @@ class Table:
         values: shape `(n, *event)`.
         columns: a name for each of the event's entries, in order.
         labels: the column of labels as it was read, shape `(n,)`, where one was named.
+        named: whether the columns have names of their own, by which they are matched; those of an array are counted.
+        others: columns that were there and left out.
     """
 
     values: NDArray[np.float64]
     columns: list[str]
     labels: NDArray[Any] | None = None
+    named: bool = False
+    others: list[str] = field(default_factory=list)
 
 
-def read_table(path: str | Path, columns: str | None = None, label_column: str | None = None) -> Table:
+def read_table(path: str | Path, columns: str | Sequence[str] | None = None, label_column: str | None = None) -> Table:
     """Read a .csv, .tsv, .parquet, .npy or .npz file.
 
     Args:
         path: the file.
-        columns: for a table, column names to keep; for an .npz, the array's name. Comma-separated.
+        columns: for a table, column names to keep; for an .npz, the array's name. Comma-separated, or a list.
         label_column: a column of the table, or array of the .npz, that holds labels and is no part of the event.
 
     Raises:
@@ -44,7 +50,7 @@ def read_table(path: str | Path, columns: str | None = None, label_column: str |
         raise ContrastiveError(f"cannot read {path}: expected one of {', '.join(SUFFIXES)}")
     if not path.is_file():
         raise ContrastiveError(f"there is no file {path}")
-    wanted = [name.strip() for name in columns.split(",")] if columns else None
+    wanted = split_names(columns) if isinstance(columns, str) else None if columns is None else list(columns)
     if label_column is not None and wanted is not None and label_column in wanted:
         raise ContrastiveError(f"{label_column!r} holds the labels: leave it out of --columns")
     if label_column is not None and path.suffix.lower() == ".npy":
@@ -57,6 +63,11 @@ def read_table(path: str | Path, columns: str | None = None, label_column: str |
         else:
             return _read_frame(path, wanted, label_column)
     return table if wanted is None else _pick(table, wanted)
+
+
+def split_names(text: str) -> list[str] | None:
+    """Names from "age, height"; None from nothing."""
+    return [name.strip() for name in text.split(",")] if text.strip() else None
 
 
 def from_array(array: Any) -> Table:
@@ -129,10 +140,10 @@ def _frame(path: Path) -> Any:
 
 def _read_frame(path: Path, wanted: list[str] | None, label: str | None) -> Table:
     frame = _frame(path)
-    for name in [*(wanted or []), *([label] if label is not None else [])]:
-        if name not in frame.columns:
-            raise ContrastiveError(f"{path} has no column {name!r}; {did_you_mean(name, map(str, frame.columns))}")
+    names = [str(name) for name in frame.columns]
+    pick(names, [*(wanted or []), *([label] if label is not None else [])], str(path))
     labels = None if label is None else frame.pop(label).to_numpy()
+    others = [] if wanted is None else [str(name) for name in frame.columns if str(name) not in wanted]
     if wanted is not None:
         frame = frame[wanted]
     text = [str(name) for name, kind in frame.dtypes.items() if kind.kind not in "fiub"]
@@ -143,11 +154,9 @@ def _read_frame(path: Path, wanted: list[str] | None, label: str | None) -> Tabl
         )
     if frame.empty:
         raise ContrastiveError(f"{path} has no rows")
-    return Table(frame.to_numpy(dtype=np.float64), [str(name) for name in frame.columns], labels)
+    columns = [str(name) for name in frame.columns]
+    return Table(frame.to_numpy(dtype=np.float64, copy=True), columns, labels, named=True, others=others)
 
 
 def _pick(table: Table, wanted: list[str]) -> Table:
-    for name in wanted:
-        if name not in table.columns:
-            raise ContrastiveError(f"there is no column {name!r}; {did_you_mean(name, table.columns)}")
-    return Table(table.values[:, [table.columns.index(name) for name in wanted]], wanted)
+    return Table(table.values[:, pick(table.columns, wanted, "the array")], wanted)

@@ -2,13 +2,22 @@
 
 from contrastive.metrics.bits import bits_per_dim
 from contrastive.metrics.classification import classification
-from contrastive.metrics.evaluation import evaluate, noise_quality, noise_spread, noise_warning
+from contrastive.metrics.evaluation import (
+    evaluate,
+    evaluate_training,
+    held_out_score,
+    noise_quality,
+    noise_spread,
+    noise_warning,
+)
 from contrastive.metrics.partition import mean_log_prob, normalized_figures, partition_figures
 
 __all__ = [
     "bits_per_dim",
     "classification",
     "evaluate",
+    "evaluate_training",
+    "held_out_score",
     "mean_log_prob",
     "noise_quality",
     "noise_spread",

@@ -21,7 +21,9 @@ _ROWS = 10_000  # at once
 _TOLD_APART, _FAR = 0.95, 0.75
 _NO_GAIN = 0.1  # nats
 _COLLAPSED = 0.5  # of what lies between two points of the data
-_SPREAD_ROWS = 100
+_SPREAD_ROWS, _FEWEST_SPREAD = 100, 20
+_MASS_DRAWS = 4_000
+_SIGNIFICANT = 2.0  # standard errors
 
 
 @torch.no_grad()
@@ -44,7 +46,8 @@ def evaluate(
         `test_log_prob_noise` and what `noise_spread` gives; with `energy` also `test_log_prob_energy`,
         `log_normalizer`, `value`, `value_data`, `value_noise`, `accuracy` and what `noise_quality` gives; with `truth`,
         for each model, `mse_log_prob_*` = mean (log p_true - log p)^2 and `kl_*` = mean (log p_true - log p); for
-        images `bits_per_dim_*` of each model. Those of the energy use the learned c.
+        images `bits_per_dim_*` of each model. Those of the energy use the learned c. `test_gain`, the mean of
+        log p - log q over the rows, and `test_gain_error`, its standard error.
     """
     log_true = None if truth is None else _in_parts(truth.log_prob, x).double()
     log_q = _in_parts(estimator.noise_log_prob, x).double()
@@ -56,6 +59,9 @@ def evaluate(
     log_p = _in_parts(estimator.log_prob, x).double()
     metrics |= {"test_log_prob_energy": float(log_p.mean()), **_errors("energy", log_true, log_p)}
     metrics |= image_bits(estimator, "energy", metrics["test_log_prob_energy"])
+    gain = log_p - log_q
+    error = gain.std() / math.sqrt(len(gain)) if len(gain) > 1 else math.inf
+    metrics |= {"test_gain": float(gain.mean()), "test_gain_error": float(error)}
     metrics["log_normalizer"] = estimator.log_normalizer.tolist()  # a list for K classes
     with _same_draws(estimator):
         few = x[: 4 * rows_at_once(tuple(x.shape[1:]), _ROWS // 4)]  # one pass
@@ -67,6 +73,53 @@ def evaluate(
         "accuracy": float(contrast.accuracy),
         **noise_quality(contrast),
     }
+
+
+@torch.no_grad()
+def evaluate_training(
+    estimator: ContrastiveEstimator, z: Float[Tensor, "n *event"], *, energy: bool = True
+) -> dict[str, float]:
+    """The figures that show overfitting, at rows that were trained on; see `evaluate`.
+
+    Args:
+        estimator: what is judged.
+        z: training rows in model coordinates.
+        energy: False leaves out what needs a trained energy.
+
+    Returns:
+        `train_log_prob_noise` and, with `energy`, `train_log_prob_energy`, `train_accuracy`, `train_twice_jsd`.
+    """
+    x = estimator.scaling.inverse(z)
+    figures = {"train_log_prob_noise": float(_in_parts(estimator.noise_log_prob, x).double().mean())}
+    if not energy:
+        return figures
+    figures["train_log_prob_energy"] = float(_in_parts(estimator.log_prob, x).double().mean())
+    with _same_draws(estimator):
+        contrast = estimator.contrast(z[: 4 * rows_at_once(tuple(z.shape[1:]), _ROWS // 4)])
+    return figures | {"train_accuracy": float(contrast.accuracy), "train_twice_jsd": float(contrast.twice_jsd)}
+
+
+@torch.no_grad()
+def held_out_score(estimator: ContrastiveEstimator, x: Float[Tensor, "n *event"], *, energy: bool = True) -> float:
+    """Mean held-out log-density, nats, less what the learned density's mass exceeds 1 by: what early stopping goes by.
+
+    A c that is too low raises log p everywhere. The mass, E_q[exp(f - c) / q], is estimated by importance sampling from
+    the noise, with the same draws each time; images are spared that, for whose dimension it says nothing.
+
+    Args:
+        estimator: what is judged.
+        x: held-out data in original units.
+        energy: False judges the noise.
+    """
+    log_prob = estimator.log_prob if energy else estimator.noise_log_prob
+    score = float(_in_parts(log_prob, x).double().mean())
+    if not energy or isinstance(estimator.scaling, PixelScaling):
+        return score
+    with _same_draws(estimator):
+        z = estimator.noise.sample(torch.Size([_MASS_DRAWS]))
+        log_ratio = estimator.model_log_ratio(z.to(estimator.log_normalizer.dtype)) + math.log(estimator.noise_ratio)
+    log_mass = float(log_ratio.double().logsumexp(0)) - math.log(_MASS_DRAWS)
+    return score - max(0.0, log_mass)
 
 
 def image_bits(estimator: ContrastiveEstimator, name: str, log_prob: float) -> dict[str, float]:
@@ -82,9 +135,10 @@ def noise_spread(estimator: ContrastiveEstimator, x: Float[Tensor, "n *event"]) 
 
     Returns:
         `noise_spread`: median distance between two draws over that between two of the data, in model coordinates; 1
-        where q is right. Nothing for a single point, or where two of the data are the same more often than not.
+        where q is right. Nothing for fewer than 20 points, whose median says little, or where two of the data are the
+        same more often than not.
     """
-    if len(x) < 2:
+    if len(x) < _FEWEST_SPREAD:
         return {}
     with _same_draws(estimator):
         z = estimator.model_coordinates(x[torch.randperm(len(x))[:_SPREAD_ROWS]])  # rows may be sorted by class
@@ -111,17 +165,22 @@ def noise_quality(contrast: Contrast) -> dict[str, float]:
 
 
 def noise_warning(metrics: dict[str, Any]) -> str:
-    """What to do about a noise that is far off, collapsed or but a Gaussian, or a lost energy; else empty.
+    """What to do about an energy that overfits or is lost, or a noise that is far off, collapsed or a Gaussian.
 
     Args:
-        metrics: with `accuracy`, `twice_jsd` and, if there is one, `noise_spread`; of a learned noise also
-            `test_log_prob_noise` and `test_log_prob_gaussian`.
+        metrics: with `accuracy`, `twice_jsd` and, if there are such, `noise_spread`, the figures of `evaluate_training`
+            and `test_gain`; of a learned noise also `test_log_prob_noise` and `test_log_prob_gaussian`.
+
+    Returns:
+        One sentence; empty if nothing is wrong.
     """
     accuracy, spread = metrics["accuracy"], metrics.get("noise_spread", 1.0)
+    if overfits := _overfitting(metrics):
+        return overfits
     loss = -metrics.get("twice_jsd", 0.0)
     if loss > -WORSE_THAN_GUESSING:
         return (
-            f"telling data from noise costs {loss:.1f} nats more than guessing would: the energy has not learned the "
+            f"the NCE loss is {loss:.1f} nats above chance level: the energy has not learned the "
             "size of log q yet, so it says little about p, nor about where the noise should move; train it longer, or "
             "begin from the noise (--energy tilted)"
         )
@@ -143,6 +202,33 @@ def noise_warning(metrics: dict[str, Any]) -> str:
             f"on held-out data the noise is {gain:.2f} nats better than a Gaussian, and told apart with an accuracy of "
             f"{accuracy:.3f}: its family cannot follow these data, or it has not learned; take another (nsf, made), or "
             "fit it longer"
+        )
+    return ""
+
+
+def _overfitting(metrics: dict[str, Any]) -> str:
+    """Said where a model is good on training rows and bad on held-out ones; empty elsewhere."""
+    if "train_log_prob_noise" not in metrics:
+        return ""  # fresh draws, or an evaluation without training rows
+    remedy = (
+        "leave early stopping on (--early-stopping), take an energy that begins from the noise (--energy tilted), a "
+        "smaller model or fewer --steps, or give more rows"
+    )
+    log_q = {part: metrics[f"{part}_log_prob_noise"] for part in ("train", "test")}
+    if "train_log_prob_energy" in metrics:
+        gained = metrics["train_log_prob_energy"] - log_q["train"]
+        lost = metrics["test_gain"] < -_SIGNIFICANT * metrics["test_gain_error"]
+        misleads = metrics["twice_jsd"] < WORSE_THAN_GUESSING
+        if metrics["train_twice_jsd"] > WORSE_THAN_GUESSING and (misleads or (lost and gained > 0)):
+            return (
+                f"the energy overfits: its log-density less the noise's is {gained:+.2f} nats on training rows and "
+                f"{metrics['test_gain']:+.2f} on held-out rows; {remedy}"
+            )
+    gaussian = metrics.get("test_log_prob_gaussian", -math.inf)
+    if log_q["test"] < gaussian - _NO_GAIN and log_q["train"] > gaussian:
+        return (
+            f"the noise overfits: its log-density is {log_q['train']:.2f} nats on the training rows and "
+            f"{log_q['test']:.2f} on held-out rows, where a Gaussian has {gaussian:.2f}; {remedy}"
         )
     return ""
 

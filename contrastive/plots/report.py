@@ -29,7 +29,9 @@ _COLUMNS = [
     ("bits_per_dim_energy_normalized", "bits/dim, energy, by the upper log Z", "{:.4f}"),
     ("bits_per_dim_noise", "bits/dim, noise", "{:.4f}"),
     ("test_log_prob_energy", "log p, energy", "{:.4f}"),
+    ("train_log_prob_energy", "log p, energy, training rows", "{:.4f}"),
     ("test_log_prob_noise", "log q, noise", "{:.4f}"),
+    ("train_log_prob_noise", "log q, noise, training rows", "{:.4f}"),
     ("test_log_prob_gaussian", "log q, a Gaussian", "{:.4f}"),
     ("mse_log_prob_energy", "error of log p, energy", "{:.5f}"),
     ("mse_log_prob_noise", "error of log p, noise", "{:.4f}"),
@@ -148,16 +150,28 @@ def _sentence(run: FinishedRun) -> str:
     summary = run.summary
     beware = f" Beware: {warning}." if (warning := summary.get("noise_warning")) else ""
     if run.are_images:
-        return _image_sentence(run) + beware
+        return _image_sentence(run) + _stopping(summary) + beware
     gain = (summary["test_log_prob_energy"] or 0) - (summary["test_log_prob_noise"] or 0)
     better = "above" if gain > 0 else "below"
     where = (
         f"{len(run.columns)} columns" if len(run.columns) > 2 else "the plane" if len(run.columns) == 2 else "the line"
     )
+    error = summary.get("test_gain_error")
+    spread = "" if error is None else f" (standard error {error:.3f})"
     return (
         f"A density on {where}, estimated by {run.method} in {summary['steps']:,} updates: on {summary['test_rows']:,} "
-        f"held-out points the energy's mean log-density is {abs(gain):.3f} nats {better} the noise's.{beware}"
+        f"held-out points the energy's mean log-density is {abs(gain):.3f} nats {better} the noise's{spread}."
+        f"{_stopping(summary)}{beware}"
     )
+
+
+def _stopping(summary: dict[str, Any]) -> str:
+    """Which state early stopping kept; empty without it."""
+    best = summary.get("best_update")
+    if best is None:
+        return ""
+    end = " It stopped early, without gain on the rows held out for that." if summary["stopped_early"] else ""
+    return f"{end} The state of update {best:,} was the best by held-out log-density, and is the one reported."
 
 
 def _cell(value: Any, form: str) -> str:

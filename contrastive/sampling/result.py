@@ -56,6 +56,12 @@ class EnergySamples:
             found.append(f"{total} draws count for only {self.effective_sample_size:.0f} independent ones")
         return found
 
+    @property
+    def advice(self) -> str:
+        """The warnings in one sentence, with what to do about them."""
+        remedy = "take more draws (n, thin), another sampler, or a noise nearer to the energy"
+        return f"{' and '.join(self.warnings)}; {remedy}"
+
     def diagnostics(self) -> dict[str, Any]:
         """Every figure, ready for JSON."""
         chains, draws = self.log_density.shape

@@ -9,10 +9,11 @@ from torch import Tensor
 from contrastive.config import FitConfig
 from contrastive.data.images import PixelScaling
 from contrastive.data.scaling import Coordinates, Scaling
-from contrastive.errors import ContrastiveError
+from contrastive.errors import ContrastiveError, warn
 from contrastive.estimator import ContrastiveEstimator
 from contrastive.objectives import make_objective
 from contrastive.registry import make_energy, make_noise
+from contrastive.training.execution import check_precision
 from contrastive.training.judging import settle, summarize
 from contrastive.training.labelling import class_prior_of
 from contrastive.training.preparation import holds_images, prepare
@@ -28,8 +29,8 @@ def fit(
     """Fit an energy-based model to data by contrast with a noise.
 
     Args:
-        data: array or tensor `(n, d)`, uint8 images `(n, C, H, W)`, `(n, H, W, C)` or `(n, H, W)`, a map-style
-            `Dataset`, a density or its name, a file, or a folder of images.
+        data: array or tensor `(n, d)`, nested lists, a data frame of pandas or polars, uint8 images `(n, C, H, W)`,
+            `(n, H, W, C)` or `(n, H, W)`, a map-style `Dataset`, a density or its name, a file, or a folder of images.
         y: one label a row, whole numbers or words, for a density of each class and a classifier; -1 is unlabelled.
         quiet: show no progress.
         overwrite: replace the run at `out`.
@@ -49,12 +50,7 @@ def fit(
         >>> estimator.log_prob(torch.zeros(3, 2)).shape
         torch.Size([3])
     """
-    unknown = set(settings) - {field.name for field in dataclasses.fields(FitConfig)}
-    if unknown:
-        FitConfig.from_flat(dict.fromkeys(unknown))  # raises, with the near names
-    name = str(data) if isinstance(data, str | Path) else type(data).__name__
-    images = holds_images(data, settings.get("columns"))
-    config = FitConfig(**{"data": name, **settings}).resolved(images=images)
+    config = _config(data, settings)
     prepared = prepare(data, config, y)
     estimator = make_estimator(config, prepared)
     config = begin(config, estimator, prepared)
@@ -64,6 +60,16 @@ def fit(
         directory.create(config, overwrite=overwrite)
     run(config, estimator, prepared, directory, Progress(quiet=quiet))
     return estimator
+
+
+def _config(data: Any, settings: dict[str, Any]) -> FitConfig:
+    """Keywords by the same check as a config file, with the recipe that the data ask for."""
+    unknown = set(settings) - {field.name for field in dataclasses.fields(FitConfig)}
+    if unknown:
+        FitConfig.from_flat(dict.fromkeys(unknown))  # raises, with the near names
+    name = str(data) if isinstance(data, str | Path) else type(data).__name__
+    config = FitConfig(**{"data": name, **settings})
+    return config.resolved(images=holds_images(data, config.columns))
 
 
 def fit_estimator(
@@ -85,17 +91,28 @@ def fit_estimator(
         ContrastiveError: if `settings` name a model, or the data do not fit the noise's event shape.
     """
     models = {"energy", "noise", "energy_options", "noise_options", "init_noise", "class_prior"}
-    own = (models | {"objective", "objective_options", "noise_ratio", "method"}) & set(settings)
+    models |= {"objective", "objective_options", "noise_ratio", "noise_per_data", "method"}
+    own = models & set(settings)
     if own:
         raise ContrastiveError(f"the estimator has its own {', '.join(sorted(own))}: leave it out of fit()")
-    config = FitConfig(
-        data=type(x).__name__ if not isinstance(x, str | Path) else str(x),
-        energy=type(estimator.energy).__name__,
-        noise=type(estimator.noise).__name__,
-        method="fce" if estimator.adapt_noise else "nce",
-        noise_ratio=estimator.noise_ratio,
-        **{"device": str(estimator.log_normalizer.device), **settings},
-    ).resolved(images=holds_images(x, settings.get("columns")))
+    unkept = {"out", "tensorboard"} & set(settings)
+    if unkept:
+        raise ContrastiveError(
+            f"estimator.fit keeps no run, so {', '.join(sorted(unkept))} would have no effect: leave it out, or take "
+            "contrastive.fit"
+        )
+    config = _config(
+        x,
+        {
+            "energy": type(estimator.energy).__name__,
+            "noise": type(estimator.noise).__name__,
+            "method": "fce" if estimator.adapt_noise else "nce",
+            "noise_ratio": estimator.noise_ratio,
+            "device": str(estimator.log_normalizer.device),
+            **settings,
+        },
+    )
+    check_precision(estimator, config.precision)
     prepared = prepare(x, config, y)
     if prepared.event_shape != tuple(estimator.noise.event_shape):
         raise ContrastiveError(
@@ -105,7 +122,7 @@ def fit_estimator(
         raise ContrastiveError(
             f"the labels name {len(prepared.classes)} classes, but num_classes of the energy is {estimator.num_classes}"
         )
-    return run(decided(config, estimator), estimator, prepared, None, Progress(quiet=quiet))
+    return run(decided(config, estimator, prepared), estimator, prepared, None, Progress(quiet=quiet))
 
 
 def run(
@@ -126,6 +143,8 @@ def run(
         estimator.introduce_noise()
     settle(estimator, prepared)
     summary = summarize(config, trainer, prepared)
+    if summary["noise_warning"]:
+        warn(summary["noise_warning"])
     if directory is not None:
         directory.write_model(estimator.state_dict(), {"config": config.to_flat(), "summary": summary})
         directory.write_summary(summary)
@@ -144,7 +163,7 @@ def load(directory: str | Path, *, trainable: bool = False) -> ContrastiveEstima
     """
     run_directory = RunDirectory(directory)
     config = run_directory.read_config()
-    tensors = run_directory.read_model()
+    tensors, state = run_directory.read_model()
     scaling = _restored(tensors)
     event_shape = scaling.event_shape
     estimator = ContrastiveEstimator(
@@ -164,7 +183,15 @@ def load(directory: str | Path, *, trainable: bool = False) -> ContrastiveEstima
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise ContrastiveError(f"{directory} does not fit its own config.yaml: {reason}") from error
+    estimator.columns = _named_columns(config, state["summary"])
     return (estimator if trainable else estimator.requires_grad_(False)).eval()
+
+
+def _named_columns(config: FitConfig, summary: dict[str, Any]) -> tuple[str, ...] | None:
+    """Names by which the columns of new tables are found; None for a run of an array, a density or images."""
+    # Runs of earlier versions do not say: of what they took, files alone had names.
+    named = summary.get("columns_are_named", Path(config.data).suffix.lower() in (".csv", ".tsv", ".parquet"))
+    return tuple(summary["columns"]) if named else None
 
 
 def _restored(tensors: dict[str, Tensor]) -> Coordinates:

@@ -20,6 +20,7 @@ from contrastive.training.portions import (
     VALIDATION_SEED,
     Portions,
     choose_batch_size,
+    validation_rows,
 )
 from contrastive.training.prepared import Prepared
 
@@ -94,7 +95,7 @@ def read_image_rows(images: ImageSet, config: FitConfig) -> tuple[Tensor, Tensor
 
 def _split(images: ImageSet, config: FitConfig) -> Portions:
     n = len(images)
-    validation = min(_VALIDATION_IMAGES, round(config.validation * n))
+    validation = validation_rows(n, config, _VALIDATION_IMAGES)
     test = 0 if images.test is not None else min(HELD_OUT_ROWS, round(config.test * n))
     if (images.test is None and not test) or (config.early_stopping and not validation) or validation + test >= n:
         raise ContrastiveError(

@@ -8,38 +8,77 @@ import torch
 from torch import Tensor
 
 from contrastive.config import FitConfig
+from contrastive.data.labels import LabelledSource
+from contrastive.data.sources import Labelled
 from contrastive.errors import ContrastiveError
 from contrastive.estimator import ContrastiveEstimator
-from contrastive.metrics import classification, evaluate, noise_warning, partition_figures
+from contrastive.metrics import (
+    classification,
+    evaluate,
+    evaluate_training,
+    held_out_score,
+    noise_warning,
+    partition_figures,
+)
 from contrastive.normalizer import log_partitions
 from contrastive.objectives.protocol import learns_normalizer
 from contrastive.protocols import FittableNoise, trainable_parameters
+from contrastive.training.portions import seeded
 from contrastive.training.prepared import Prepared
 from contrastive.training.trainer import Trainer
 
+_TRAINING_ROWS = 500
 _NO_DENSITY = "the energy learned from the labels alone: it is a classifier, and its log p means nothing"
-#: What early stopping goes by. V judges f and c against a held noise; against a moving one it says nothing, log p does.
-_SCORES = {"nce": "value", "fce": "test_log_prob_energy", "mle": "test_log_prob_noise"}
 
 
 def make_judge(
     config: FitConfig, estimator: ContrastiveEstimator, data: Prepared
 ) -> Callable[[ContrastiveEstimator, str], dict[str, Any]]:
-    """What gives the figures of an estimator in a stage of the run, with `score` where early stopping asks for it."""
+    """What gives the figures of an estimator in a stage of the run, with `score` where early stopping asks for it.
+
+    The score is the held-out log p(x); where classes are learned, plus the mean log P(y | x) at labelled rows: both are
+    reported. Labels are too few to hold out, so these rows are trained on.
+    """
     gaussian = _gaussian_log_prob(estimator, data, data.curve_rows)
+    labelled = _labelled_rows(data) if config.early_stopping else None
 
     def judge(candidate: ContrastiveEstimator, stage: str) -> dict[str, Any]:
         started = stage in ("energy", "contrast")
         if started:
             settle(candidate, data)
         metrics = evaluate(candidate, data.curve_rows, data.truth, energy=started) | gaussian
+        metrics |= _training_figures(candidate, data, energy=started)
         if started:
             metrics |= _classification(candidate, data, len(data.curve_rows))
-        if config.early_stopping and (started or config.method == "mle"):
-            metrics["score"] = evaluate(candidate, data.validation, energy=started)[_SCORES[config.method]]
+        if config.early_stopping:
+            metrics["score"] = held_out_score(candidate, data.validation, energy=started)
+            if started and labelled is not None:
+                metrics["score"] += _log_posterior(candidate, labelled)
         return metrics
 
     return judge
+
+
+def _training_figures(estimator: ContrastiveEstimator, data: Prepared, *, energy: bool) -> dict[str, float]:
+    """Those of rows that repeat, as many as are held out for the curves: fresh draws cannot be overfitted."""
+    if not data.repeats:
+        return {}
+    return evaluate_training(estimator, data.fitting[: max(len(data.curve_rows), _TRAINING_ROWS)], energy=energy)
+
+
+def _labelled_rows(data: Prepared) -> Labelled | None:
+    """A batch of the labelled training rows; None where there are no classes to learn."""
+    if not isinstance(data.source, LabelledSource):
+        return None
+    with seeded(0):
+        return next(data.source.batches(data.batch_size, 0, 0)).labelled
+
+
+@torch.no_grad()
+def _log_posterior(estimator: ContrastiveEstimator, labelled: Labelled) -> float:
+    """Mean log P(y | x), nats."""
+    log_posterior = estimator.class_logits(labelled.z).log_softmax(-1)
+    return float(log_posterior.gather(1, labelled.y.unsqueeze(1)).double().mean())
 
 
 def settle(estimator: ContrastiveEstimator, data: Prepared) -> None:
@@ -57,6 +96,7 @@ def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, 
     estimator, at = trainer.estimator, trainer.position
     started = time.monotonic()
     metrics = evaluate(estimator, data.test, data.truth) | _gaussian_log_prob(estimator, data, data.test)
+    metrics |= _training_figures(estimator, data, energy=True)
     metrics |= _classification(estimator, data, len(data.test))
     metrics |= _partition(config, estimator, data)
     return {
@@ -74,11 +114,13 @@ def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, 
         "pretrain_steps": at.updates - sum(at.moves.values()) - config.energy_steps,
         "skipped_steps": sum(player.skipped for stage in trainer.stages for player in stage.players.values()),
         "stopped_early": at.stopped_early,
+        "best_update": at.best_updates if config.early_stopping else None,
         "seconds": round(at.seconds, 2),
         "seconds_evaluation": round(time.monotonic() - started, 2),
         "device": config.device,
         "event_shape": list(data.event_shape),
         "columns": data.columns,
+        "columns_are_named": data.named,
         "test_rows": len(data.test),
         **_label_figures(data),
         **metrics,

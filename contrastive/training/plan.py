@@ -18,6 +18,7 @@ def plan_stages(
     config: FitConfig, estimator: ContrastiveEstimator, averaged: ContrastiveEstimator, terms: list[EnergyTerm]
 ) -> list[Stage]:
     """The stages of a run: likelihood alone, the energy against a noise that is held, then the game."""
+    assert config.steps is not None
     noise_parameters = trainable_parameters(estimator.noise)
     noise_averages = _twins(averaged.noise, estimator.noise)
     common: dict[str, Any] = {"decay": config.decay, "clip_norm": config.clip_norm}

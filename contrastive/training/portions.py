@@ -11,6 +11,7 @@ from contrastive.config import FitConfig
 from contrastive.errors import ContrastiveError
 
 FITTING_ROWS, HELD_OUT_ROWS = 50_000, 10_000
+_VALIDATION, _FEWEST_VALIDATION, _MOST_VALIDATION = 0.1, 40, 0.2
 #: Seeds of held-out draws and of their dequantisation: the same for every run, so that all are judged on one test set.
 TEST_SEED, VALIDATION_SEED, FITTING_SEED = 1_000_001, 1_000_002, 1_000_003
 
@@ -35,6 +36,21 @@ def split_rows(n: int, *, validation: int, test: int, seed: int) -> Portions:
         )
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
     return Portions(*order.split([validation, test, n - validation - test]))
+
+
+def validation_rows(n: int, config: FitConfig, most: int | None = None) -> int:
+    """How many of `n` rows early stopping goes by: a tenth unless told, more where that would be a handful.
+
+    Args:
+        n: rows in all.
+        config: of the run.
+        most: bound on the rows.
+    """
+    if config.validation is None:
+        rows = round(min(max(n * _VALIDATION, _FEWEST_VALIDATION), n * _MOST_VALIDATION))
+    else:
+        rows = round(n * config.validation)
+    return rows if most is None else min(rows, most)
 
 
 def choose_batch_size(n: int, config: FitConfig, default: int = 1000) -> int:

@@ -1,5 +1,6 @@
 """From whatever the user calls data to a stream of batches and held-out rows."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ from torch.utils.data import Dataset, Subset
 
 from contrastive.config import FitConfig
 from contrastive.data import tables
+from contrastive.data.columns import say_ignored
 from contrastive.data.densities import available_densities, make_density
+from contrastive.data.frames import from_frame, is_frame
 from contrastive.data.images import ImageSet, are_images, available_sets, names_images
 from contrastive.data.labels import Name, encode
 from contrastive.data.scaling import Scaling
-from contrastive.data.sources import ArraySource, DatasetSource, DensitySource
-from contrastive.errors import ContrastiveError, did_you_mean
+from contrastive.data.sources import ArraySource, DatasetSource, DensitySource, dataset_rows
+from contrastive.errors import ContrastiveError, did_you_mean, listed
 from contrastive.protocols import NoiseModel
 from contrastive.training.image_preparation import images_of, prepare_images, read_image_rows
 from contrastive.training.labelling import (
@@ -37,39 +40,45 @@ from contrastive.training.portions import (
     choose_batch_size,
     seeded,
     split_rows,
+    validation_rows,
 )
 from contrastive.training.prepared import Prepared
 
 _FRESH_TEST, _FRESH_VALIDATION = 50_000, 10_000
 
 
-def prepare(data: Any, config: FitConfig, y: Any = None) -> Prepared:
+def prepare(data: Any, config: FitConfig, y: Any = None, *, columns: Sequence[str] | None = None) -> Prepared:
     """Prepare a density, a density's or an image set's name, a file, a folder, an array or tensor, or a `Dataset`.
 
     Args:
-        data: so.
+        data: any of these.
         config: of the run.
         y: one label a row of an array, table, set of images or `Dataset`; -1 is unlabelled.
+        columns: of a table whose columns are known already; those that `config` names unless told.
 
     Raises:
         ContrastiveError: if `data` is none of these, cannot be fitted to (see `tables.check`), or `y` is not of it.
     """
-    return with_labels(_prepared(data, config, y), config)
+    if columns is None:
+        columns = tables.split_names(config.columns or "")
+    return with_labels(_prepared(data, config, y, columns), config)
 
 
-def _prepared(data: Any, config: FitConfig, y: Any) -> Prepared:
+def _prepared(data: Any, config: FitConfig, y: Any, columns: Sequence[str] | None) -> Prepared:
     device = _device(config.device)
     if holds_images(data, config.columns):
         data = images_of(str(data) if isinstance(data, Path) else data, config)
     elif isinstance(data, str | Path):
-        data = _named(str(data), config)
+        data = _named(str(data), config, columns)
     if isinstance(data, ImageSet):
         images, classes = with_image_labels(data, y)
         return replace(prepare_images(images, config, device), classes=classes)
     _refuse_image_options(config)
     if isinstance(data, Tensor):
         data = tables.from_array(data.detach().cpu().numpy())
-    if isinstance(data, np.ndarray | list):
+    if is_frame(data):
+        data = from_frame(data, columns, config.label_column)
+    if isinstance(data, np.ndarray | list | tuple):
         data = tables.from_array(data)
     if isinstance(data, tables.Table):
         return _from_table(data if y is None else replace(data, labels=y), config, device)
@@ -80,7 +89,8 @@ def _prepared(data: Any, config: FitConfig, y: Any) -> Prepared:
     if isinstance(data, NoiseModel):
         return _from_density(data, config, device)
     raise ContrastiveError(
-        f"data of type {type(data).__name__}: expected a density's name, a file, an array, a tensor or a Dataset"
+        f"data of type {type(data).__name__}: expected a density's name, a file, an array, a tensor, a data frame or a "
+        "Dataset"
     )
 
 
@@ -90,6 +100,7 @@ def read_rows(
     event_shape: tuple[int, ...],
     n: int = _FRESH_TEST,
     *,
+    columns: Sequence[str] | None = None,
     classes: list[Name] | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Rows to evaluate a finished run on: fresh draws of a density, a whole file, or images.
@@ -99,13 +110,16 @@ def read_rows(
         config: of the run; `columns`, `label_column` and what is asked of images are read from it.
         event_shape: of the run.
         n: draws of a density.
+        columns: names of the columns that the run was fitted to, by which those of a table are found; None where they
+            have none and are taken in order.
         classes: names of the run's classes.
 
     Returns:
         The rows, and their classes where they are known and the run has some.
 
     Raises:
-        ContrastiveError: if the rows do not fit the run's `event_shape`, or a label is none of its classes.
+        ContrastiveError: if a column is not there, the rows do not fit the run's `event_shape`, or a label is none of
+            its classes.
     """
     labels: Any = None
     if data in available_densities():
@@ -114,7 +128,7 @@ def read_rows(
     elif names_images(data, config.columns):
         x, labels = read_image_rows(images_of(data, config), config)
     else:
-        table = tables.read_table(data, config.columns, config.label_column)
+        table = _read_fitted(data, config, columns)
         labels = table.labels
         if not np.isfinite(table.values).all():
             tables.check(table)
@@ -122,6 +136,21 @@ def read_rows(
     if tuple(x.shape[1:]) != event_shape:
         raise ContrastiveError(f"{data} has rows of shape {tuple(x.shape[1:])}, the run was fitted to {event_shape}")
     return x, None if classes is None or labels is None else encode(labels, classes)[0]
+
+
+def _read_fitted(data: str, config: FitConfig, columns: Sequence[str] | None) -> tables.Table:
+    """A file's rows in the order of the run's columns."""
+    if columns is None or Path(data).suffix.lower() in (".npy", ".npz"):
+        return tables.read_table(data, config.columns, config.label_column)
+    told = tables.split_names(config.columns or "")
+    if told is not None and set(told) != set(columns):
+        raise ContrastiveError(
+            f"--columns names {listed(told)}, but the run was fitted to {listed(columns)}: columns are found by name, "
+            "leave it out"
+        )
+    table = tables.read_table(data, columns, config.label_column)
+    say_ignored(table.others, data)
+    return table
 
 
 def _device(name: str) -> torch.device:
@@ -145,11 +174,11 @@ def holds_images(data: Any, name: str | None = None) -> bool:
     return isinstance(data, Tensor | np.ndarray) and are_images(data)
 
 
-def _named(data: str, config: FitConfig) -> NoiseModel | tables.Table:
+def _named(data: str, config: FitConfig, columns: Sequence[str] | None) -> NoiseModel | tables.Table:
     if data in available_densities():
         return make_density(data)
     if Path(data).suffix.lower() in tables.SUFFIXES or Path(data).exists():
-        return tables.read_table(data, config.columns, config.label_column or label_column_in(data, config))
+        return tables.read_table(data, columns, config.label_column or label_column_in(data, config))
     near = did_you_mean(data, [*available_densities(), *available_sets()])
     raise ContrastiveError(f"{data!r} is neither a density nor a set of images, a file or a folder; {near}")
 
@@ -165,7 +194,7 @@ def _refuse_image_options(config: FitConfig) -> None:
 def _from_table(table: tables.Table, config: FitConfig, device: torch.device) -> Prepared:
     tables.check(table)
     x = torch.from_numpy(table.values)
-    counts = {name: round(getattr(config, name) * len(x)) for name in ("validation", "test")}
+    counts = {"validation": validation_rows(len(x), config), "test": round(config.test * len(x))}
     labels = numbered(table.labels, len(x))
     portions = spare_labels(split_rows(len(x), **counts, seed=config.seed), labels)
     validation, test, train = (x[rows] for rows in portions)
@@ -173,7 +202,8 @@ def _from_table(table: tables.Table, config: FitConfig, device: torch.device) ->
     scaling = _scaling(train, config.standardize is not False)
     z = scaling(train).to(device)
     test = test[: config.test_rows]
-    prepared = Prepared(ArraySource(z), scaling, z, validation, test, batch_size, None, table.columns)
+    source = ArraySource(z)
+    prepared = Prepared(source, scaling, z, validation, test, batch_size, None, table.columns, named=table.named)
     return with_row_labels(prepared, labels, portions)
 
 
@@ -198,13 +228,14 @@ def _from_density(density: NoiseModel, config: FitConfig, device: torch.device) 
 
 def _from_dataset(dataset: Dataset[Any], config: FitConfig, device: torch.device, y: Any) -> Prepared:
     n = len(dataset)  # type: ignore[arg-type]
-    held_out = {name: min(HELD_OUT_ROWS, max(1, round(getattr(config, name) * n))) for name in ("validation", "test")}
+    counts = {"validation": validation_rows(n, config), "test": round(config.test * n)}
+    held_out = {name: min(HELD_OUT_ROWS, max(1, count)) for name, count in counts.items()}
     labels = numbered(y, n)
     portions = spare_labels(split_rows(n, **held_out, seed=config.seed), labels)
     validation, test, train = portions
     batch_size = choose_batch_size(len(train), config)
     rows = (train[:FITTING_ROWS], validation, test[: config.test_rows])
-    fitting, x_validation, x_test = (_rows(dataset, some) for some in rows)
+    fitting, x_validation, x_test = (dataset_rows(dataset, some) for some in rows)
     for x in (fitting, x_validation, x_test):
         tables.check(tables.from_array(x.numpy()))
     scaling = _scaling(fitting, config.standardize is not False)
@@ -212,11 +243,6 @@ def _from_dataset(dataset: Dataset[Any], config: FitConfig, device: torch.device
     columns = [f"x{i}" for i in range(fitting[0].numel())]
     prepared = Prepared(source, scaling, scaling(fitting).to(device), x_validation, x_test, batch_size, None, columns)
     return with_row_labels(prepared, labels, portions)
-
-
-def _rows(dataset: Dataset[Any], rows: Tensor) -> Tensor:
-    items = (dataset[int(row)] for row in rows)
-    return torch.stack([torch.as_tensor(item[0] if isinstance(item, list | tuple) else item) for item in items])
 
 
 def _scaling(x: Tensor, standardize: bool) -> Scaling:

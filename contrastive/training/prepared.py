@@ -31,6 +31,7 @@ class Prepared:
         batch_size: rows a batch.
         truth: the density of the data where it is known.
         columns: names of the event's entries; none for images.
+        named: whether those names are the data's own, so that new tables are matched by them.
         labels: of the training rows in the source's order, or of the labelled draws of a density; -1 where unknown;
             None where no row has one.
         test_labels: of the test rows, likewise.
@@ -48,6 +49,12 @@ class Prepared:
     labels: Int[Tensor, " m"] | None = None
     test_labels: Int[Tensor, " t"] | None = None
     classes: list[Name] | None = None
+    named: bool = False
+
+    @property
+    def repeats(self) -> bool:
+        """Whether training sees the same rows again and again, and so can overfit them; fresh draws come once."""
+        return self.truth is None
 
     @property
     def event_shape(self) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """What a user sees of a run: a bar on a terminal, plain lines elsewhere, nothing when quiet."""
 
+import math
 import sys
 import time
 from typing import Any
@@ -22,7 +23,7 @@ class Progress:
         self.quiet = quiet
         self.lines = not sys.stderr.isatty() if lines is None else lines
         self.bar: Any = None
-        self.total = self._done = 0
+        self.total = self._done = self._said = 0
         self._started = 0.0
         self._last = self._metrics = ""
         self._hinted = False
@@ -30,7 +31,7 @@ class Progress:
     def start(self, stage: str, total: int, done: int) -> None:
         """A stage begins (or goes on after `done` updates)."""
         self.close()
-        self.total, self._done, self._started = total, done, time.monotonic()
+        self.total, self._done, self._said, self._started = total, done, done, time.monotonic()
         if not self.quiet and not self.lines:
             self.bar = tqdm(total=total, initial=done, desc=stage, unit="step", dynamic_ncols=True, leave=True)
 
@@ -47,12 +48,29 @@ class Progress:
         self._metrics = describe(metrics)
         if self.bar is not None:
             self._postfix()
-        elif not self.quiet:
-            step = metrics["step"]
-            rate = (step - self._done) / max(time.monotonic() - self._started, 1e-9)
-            pace = f"{rate:.0f} steps/s  {(self.total - step) / max(rate, 1e-9):.0f} s left"
-            print(f"{metrics['stage']} {step}/{self.total}  {self._metrics}  {pace}", file=sys.stderr, flush=True)
-        self._hint(-metrics.get("twice_jsd", 0.0))
+        elif not self.quiet and self._is_due(metrics["step"]):
+            self._said = step = metrics["step"]
+            pace = ""
+            if step > self._done:
+                rate = (step - self._done) / max(time.monotonic() - self._started, 1e-9)
+                pace = f"  {rate:.0f} steps/s  {(self.total - step) / rate:.0f} s left"
+            print(f"{metrics['stage']} {step}/{self.total}  {self._metrics}{pace}", file=sys.stderr, flush=True)
+        self._hint(-max(metrics.get("twice_jsd", 0.0), metrics.get("train_twice_jsd", -math.inf)))
+
+    def _is_due(self, step: int) -> bool:
+        """Some forty lines a stage: a small table is evaluated more often than anybody reads."""
+        return step in (0, self.total) or step - self._said >= self.total // 40
+
+    def ended(self, stage: str, updates: int, best: int, *, stopped_early: bool) -> None:
+        """A stage with early stopping is over; its state at update `best` is what it ends with."""
+        self.close()
+        if not self.quiet:
+            end = "stopped early" if stopped_early else "ended"
+            print(
+                f"{stage}: {end} at update {updates:,}; the state of update {best:,}, the best by held-out "
+                "log-density, is kept",
+                file=sys.stderr,
+            )
 
     def close(self) -> None:
         """The stage is over."""
@@ -66,8 +84,8 @@ class Progress:
             return
         self._hinted = True
         tqdm.write(
-            f"note: so far telling data from noise costs {loss:.0f} nats more than guessing would. If that does not "
-            "fall, the energy is slow to learn the size of log q: begin from the noise (--energy tilted)",
+            f"note: so far the NCE loss is {loss:.0f} nats above chance level. If that does not fall, the energy is "
+            "slow to learn the size of log q: begin from the noise (--energy tilted)",
             file=sys.stderr,
         )
 

@@ -4,6 +4,7 @@ config.yaml              the resolved settings; `contrastive fit --config` runs 
 metrics.jsonl            one line an evaluation
 checkpoint.safetensors   everything that training needs to go on, newest
 best.safetensors         the estimator with the best held-out score (early stopping only)
+best-STAGE.safetensors   the same of an earlier stage, such as the likelihood before the game
 model.safetensors        the finished estimator
 summary.json             the figures of the finished run
 normalizer.json          log Z with its interval (`contrastive normalizer`)
@@ -50,6 +51,10 @@ class RunDirectory:
         self.samples_path = self.path / "plots" / "samples"
         self.tensorboard_path = self.path / "tensorboard"
         self.metrics: list[dict[str, Any]] = []
+
+    def best_of(self, stage: str) -> Path:
+        """Where the best state of a stage before the last is kept."""
+        return self.path / f"best-{stage}.safetensors"
 
     @property
     def is_finished(self) -> bool:
@@ -143,15 +148,15 @@ class RunDirectory:
         """Write the finished estimator."""
         write_checkpoint(self.model_path, tensors, state)
 
-    def read_model(self) -> dict[str, Tensor]:
-        """The finished estimator's tensors.
+    def read_model(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The finished estimator's tensors, and `config` and `summary` as they were written with them.
 
         Raises:
             ContrastiveError: if the run is not finished or the file is damaged.
         """
         if not self.model_path.exists() and self.config_path.exists():
             raise ContrastiveError(f"{self.path} is not finished: go on with contrastive fit --resume {self.path}")
-        return read_checkpoint(self.model_path)[0]
+        return read_checkpoint(self.model_path)
 
     def _write_metrics(self) -> None:
         write_text(self.metrics_path, "".join(json.dumps(line) + "\n" for line in self.metrics))

@@ -32,7 +32,8 @@ from contrastive.training.tensorboard import TensorBoard, require_tensorboard
 from contrastive.training.terms import make_terms
 from contrastive.training.trainer import Trainer
 
-_DEFAULT_PRETRAINING = 5_000
+_DEFAULT_STEPS, _DEFAULT_PRETRAINING = 10_000, 5_000
+_SMALL_TABLE, _SMALL_EVERY, _SMALL_PATIENCE = 5_000, 50, 20
 _DEFAULT_SHARE = 0.1  # docs/recipes.md has the figures
 
 
@@ -91,6 +92,7 @@ def make_trainer(
 ) -> Trainer:
     """The trainer of an estimator, its noise fitted or initialised on `data`."""
     estimator.scaling = data.scaling.to(estimator.log_normalizer.device)
+    estimator.columns = tuple(data.columns) if data.named else None
     _introduce(estimator, data, config.seed)
     _defend(estimator, data, config.defensive_share or 0.0)
     averaged = copy.deepcopy(estimator).requires_grad_(False).eval()
@@ -107,7 +109,7 @@ def make_trainer(
         seed=config.seed,
         evaluate_every=config.evaluate_every or 1,
         checkpoint_every=config.checkpoint_every or 1,
-        early_stopping=config.early_stopping,
+        early_stopping=config.early_stopping or 0,
         directory=directory,
         progress=progress,
         observers=_observers(config, data, directory),
@@ -129,8 +131,10 @@ def _observers(config: FitConfig, data: Prepared, directory: RunDirectory | None
     return [*observers, TensorBoard(directory.tensorboard_path, grids)] if config.tensorboard else observers
 
 
-def decided(config: FitConfig, estimator: ContrastiveEstimator) -> FitConfig:
-    """`config` with what depends on the models decided: `pretrain_steps`, `defensive_share`, and two of images' recipe.
+def decided(config: FitConfig, estimator: ContrastiveEstimator, data: Prepared) -> FitConfig:
+    """`config` with what depends on the data and the models decided.
+
+    That is when to evaluate and stop, `pretrain_steps`, `defensive_share`, and two settings of the recipe of images.
 
     A flow that is to be held must be fitted first. A noise that is learned by gradient steps has the tails that its
     layers give it: over vectors it is defended. How the game on images is played depends on whether f has log q in it.
@@ -138,6 +142,11 @@ def decided(config: FitConfig, estimator: ContrastiveEstimator) -> FitConfig:
     Raises:
         ContrastiveError: if steps were asked for a noise that gradient steps cannot fit, or to defend discrete draws.
     """
+    config = _with_models(config, estimator)
+    return _paced(config, data)
+
+
+def _with_models(config: FitConfig, estimator: ContrastiveEstimator) -> FitConfig:
     noise = estimator.noise
     trainable = bool(trainable_parameters(noise))
     if config.pretrain_steps and not trainable:
@@ -160,6 +169,29 @@ def decided(config: FitConfig, estimator: ContrastiveEstimator) -> FitConfig:
     return replace(config, pretrain_steps=steps, defensive_share=share, **_left_to_energy(config, estimator.energy))
 
 
+def _paced(config: FitConfig, data: Prepared) -> FitConfig:
+    """How long to train, when to evaluate, and when to stop early."""
+    steps, patience = config.steps or _DEFAULT_STEPS, config.early_stopping
+    # Held-out log-density falls by design while a flow trades it for better images.
+    trades = data.are_images and config.method == "fce"
+    watched = data.repeats and bool(config.contrast_weight) and not trades and len(data.validation) > 0
+    # Few rows are overfitted within tens of updates, and soon scored.
+    small = watched and patience is None and not data.are_images and len(data.fitting) <= _SMALL_TABLE
+    every = config.evaluate_every or (_SMALL_EVERY if small else max(_SMALL_EVERY, steps // 40))
+    if patience is None:
+        longest = max(steps, config.pretrain_steps or 0, config.energy_steps)
+        # Steps that were asked for are all made: no patience runs out, yet the best state is kept.
+        enough = _SMALL_PATIENCE if small else max(1, longest // (4 * every))
+        patience = 0 if not watched else enough if config.steps is None else longest // every + 1
+    return replace(
+        config,
+        steps=steps,
+        early_stopping=patience,
+        evaluate_every=every,
+        checkpoint_every=config.checkpoint_every or every,
+    )
+
+
 def _left_to_energy(config: FitConfig, energy: Any) -> dict[str, Any]:
     if config.recipe != "images":
         return {}
@@ -177,7 +209,7 @@ def begin(config: FitConfig, estimator: ContrastiveEstimator, data: Prepared) ->
         require_tensorboard()
     if config.init_noise is not None:
         _take_noise(config.init_noise, estimator, data)
-    return decided(with_classes(config, data), estimator)
+    return decided(with_classes(config, data), estimator, data)
 
 
 def _take_noise(run: str, estimator: ContrastiveEstimator, data: Prepared) -> None:
@@ -186,7 +218,7 @@ def _take_noise(run: str, estimator: ContrastiveEstimator, data: Prepared) -> No
     Raises:
         ContrastiveError: if the run is not finished, or was fitted in other coordinates.
     """
-    tensors = RunDirectory(run).read_model()
+    tensors, _ = RunDirectory(run).read_model()
     same = {f"scaling.{name}": tensor for name, tensor in data.scaling.state_dict().items()}
     if any(name not in tensors or not torch.equal(tensors[name].cpu(), tensor.cpu()) for name, tensor in same.items()):
         raise ContrastiveError(

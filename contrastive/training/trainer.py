@@ -4,6 +4,7 @@ import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,7 +31,8 @@ class Position:
     updates: int = 0  # in all stages
     batches: int = 0  # drawn from the stream
     seconds: float = 0.0
-    best_score: float = -float("inf")
+    best_score: float = -float("inf")  # within the stage, as the three below
+    best_updates: int = 0  # where it was reached
     evaluations_since_best: int = 0
     stopped_early: bool = False
     moves: dict[str, int] = field(default_factory=lambda: {"energy": 0, "noise": 0})
@@ -49,7 +51,8 @@ class Trainer:
         seed: of the stream and of everything else random.
         evaluate_every: updates between evaluations.
         checkpoint_every: updates between checkpoints.
-        early_stopping: evaluations without a better `score` before the last stage stops; 0 is never.
+        early_stopping: evaluations without a better `score` after which a stage stops; each stage then ends with its
+            best state. 0 is never.
         directory: where the run is kept; None keeps nothing.
         progress: what the user sees.
         observers: called, in order, with the averaged estimator and the line of metrics at every evaluation.
@@ -101,19 +104,19 @@ class Trainer:
             finally:
                 self.estimator.eval()  # what is reported has no dropout
                 self.progress.close()
-        if self.best is not None:
-            self.averaged.load_state_dict(self.best)
-            self.estimator.load_state_dict(self.best)
         return self.position
 
     def _run_stage(self, index: int, stream: Iterator[Batch], interrupt: Interrupt) -> None:
         at, stage = self.position, self.stages[index]
         if at.stage != index:
-            at.stage, at.step = index, 0
+            at.stage, at.step, at.stopped_early = index, 0, False
         self.progress.start(stage.name, stage.steps, at.step)
         if at.step == 0:
+            at.best_score, at.best_updates, at.evaluations_since_best, self.best = -float("inf"), 0, 0, None
             stage.begin(self._next(stream), self.source)
             self.averaged.load_state_dict(self.estimator.state_dict())
+            if self.early_stopping:
+                self._evaluate(stage)  # where it begins may be the best that these rows allow
         else:
             stage.resume(self.source)
         started = time.monotonic() - at.seconds
@@ -131,7 +134,12 @@ class Trainer:
             if interrupt.asked:
                 self.save()
                 raise KeyboardInterrupt
+        if self.best is not None:
+            self.averaged.load_state_dict(self.best)
+            self.estimator.load_state_dict(self.best)
         stage.finish()
+        if self.early_stopping:
+            self.progress.ended(stage.name, at.updates, at.best_updates, stopped_early=at.stopped_early)
 
     def _next(self, stream: Iterator[Batch]) -> Batch:
         self.position.batches += 1
@@ -165,19 +173,28 @@ class Trainer:
             self.directory.record(line)
         for observe in self.observers:
             observe(self.averaged, line)
-        if self.early_stopping and stage is self.stages[-1]:
+        if self.early_stopping:
             self._remember_best(metrics["score"])
 
     def _remember_best(self, score: float) -> None:
         at = self.position
         if score > at.best_score:
-            at.best_score, at.evaluations_since_best = score, 0
+            at.best_score, at.best_updates, at.evaluations_since_best = score, at.updates, 0
             self.best = {name: tensor.clone() for name, tensor in self.averaged.state_dict().items()}
             if self.directory is not None:
-                write_checkpoint(self.directory.best_path, self.best, {"updates": at.updates, "score": score})
+                write_checkpoint(self._best_path(at.stage), self.best, {"updates": at.updates, "score": score})
         else:
             at.evaluations_since_best += 1
             at.stopped_early = at.evaluations_since_best >= self.early_stopping
+
+    def _best_path(self, stage: int) -> Path:
+        """Each stage has a file of its own: a run killed early in one goes on from late in the one before."""
+        assert self.directory is not None
+        return (
+            self.directory.best_path
+            if stage == len(self.stages) - 1
+            else self.directory.best_of(self.stages[stage].name)
+        )
 
     # Saving ----------------------------------------------------------------------------------------------------
 
@@ -245,8 +262,8 @@ class Trainer:
             player.load_state_dict({"tensors": _under(f"player.{name}.", tensors), "counters": state["counters"][name]})
         stage.load_state_dict(state["stage"])
         self._rng = _under("rng.", tensors)
-        if self.early_stopping and self.directory is not None and self.directory.best_path.exists():
-            self.best = read_checkpoint(self.directory.best_path)[0]
+        if self.position.best_score > -float("inf"):
+            self.best = read_checkpoint(self._best_path(self.position.stage))[0]
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
