@@ -338,6 +338,15 @@ def read_config(path: str | Path) -> FitConfig:
     Raises:
         ContrastiveError: if it is missing, not YAML, or names an unknown setting.
     """
+    return FitConfig.from_flat(read_flat(path))
+
+
+def read_flat(path: str | Path) -> dict[str, Any]:
+    """The keys and values of a YAML file, before anything is made of them.
+
+    Raises:
+        ContrastiveError: if it is missing, not YAML, or holds something else than keys with values.
+    """
     try:
         flat = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError) as error:
@@ -346,7 +355,7 @@ def read_config(path: str | Path) -> FitConfig:
         raise ContrastiveError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(flat, dict):
         raise ContrastiveError(f"{path} must hold settings as 'name: value' lines")
-    return FitConfig.from_flat(flat)
+    return flat
 
 
 def choices(hint: Any) -> tuple[Any, ...] | None:

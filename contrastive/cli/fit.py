@@ -39,7 +39,7 @@ def run(
         settings = dataclasses.replace(settings, out=settings.out or _default_directory(settings))
         directory = RunDirectory(str(settings.out))
     if not resume:
-        directory.check_free(overwrite=overwrite)  # before the work of reading the data
+        directory.check_free(overwrite=overwrite, data=settings.data)  # before the work of reading the data
     data = prepare(settings.data, settings)
     estimator = make_estimator(settings, data)
     if not resume:
