@@ -7,6 +7,7 @@ import dataclasses
 import math
 import types
 import typing
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +19,8 @@ from contrastive.errors import ContrastiveError, did_you_mean
 Options = dict[str, Any]
 #: What takes options of its own, `--PART.NAME VALUE`.
 PARTS = ("energy", "noise", "objective")
+#: What no option of a part can be called: the factories get it from elsewhere.
+_TAKEN = ("self", "name", "event_shape", "allow_import")
 
 
 def option(default: Any, help: str) -> Any:
@@ -137,6 +140,8 @@ class FitConfig:
     objective_options: Options = option({}, "")
 
     def __post_init__(self) -> None:
+        for part in PARTS:
+            refuse_taken(part, getattr(self, f"{part}_options"))
         for name in ("steps", "batch_size", "energy_updates", "noise_updates", "max_noise_run", "min_energy_run"):
             _require(self, name, lambda v: v >= 1, "at least 1")
         for name in ("evaluate_every", "checkpoint_every", "accumulate", "image_size", "test_rows"):
@@ -239,6 +244,8 @@ class FitConfig:
             key = str(key).replace("-", "_")
             if dot and part in PARTS and name:
                 values[f"{part}_options"][name] = value
+            elif key == "allow_import":
+                refuse_taken(None, [key])
             elif key in known:
                 values[key] = _coerced(key, value, hints[key])
             else:
@@ -356,6 +363,23 @@ def read_flat(path: str | Path) -> dict[str, Any]:
     if not isinstance(flat, dict):
         raise ContrastiveError(f"{path} must hold settings as 'name: value' lines")
     return flat
+
+
+def refuse_taken(part: str | None, names: Iterable[str]) -> None:
+    """Refuse options of a part that are not for whoever writes settings to choose.
+
+    Raises:
+        ContrastiveError: if one is among `names`.
+    """
+    for name in names:
+        setting = name if part is None else f"{part}.{name}"
+        if name == "allow_import":
+            raise ContrastiveError(
+                f"{setting} is no setting: no config can allow an import, only --allow-import on the command line can "
+                "(in Python allow_import=True)"
+            )
+        if name in _TAKEN:
+            raise ContrastiveError(f"{setting} is no setting: leave it out")
 
 
 def choices(hint: Any) -> tuple[Any, ...] | None:

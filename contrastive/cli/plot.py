@@ -6,8 +6,8 @@ from contrastive.cli.reports import write_report
 from contrastive.training.run_directory import RunDirectory
 
 
-def run(*, runs: list[str], out: str | None) -> None:
+def run(*, runs: list[str], out: str | None, allow_import: bool = False) -> None:
     """Write one report over the runs and say where it is."""
     path = Path(out) if out else (Path(runs[0]) / "report.html" if len(runs) == 1 else Path("report.html"))
-    write_report([RunDirectory(run) for run in runs], path)
+    write_report([RunDirectory(run) for run in runs], path, allow_import=allow_import)
     print(f"report: {path}")

@@ -19,14 +19,14 @@ from contrastive.training.run_directory import RunDirectory
 _ROWS = 10_000  # at once
 
 
-def run(*, run: str, data: str, columns: str | None, out: str, overwrite: bool) -> None:
+def run(*, run: str, data: str, columns: str | None, out: str, overwrite: bool, allow_import: bool = False) -> None:
     """Write the class of each row, the probabilities of all classes, and log p."""
     path = Path(out)
     if path.suffix not in (".csv", ".npz"):
         raise ContrastiveError(f"--out {out}: expected a .csv or .npz file")
     if path.exists() and not overwrite:
         raise ContrastiveError(f"{out} exists already; replace it with --overwrite or choose another --out")
-    estimator, directory = load(run), RunDirectory(run)
+    estimator, directory = load(run, allow_import=allow_import), RunDirectory(run)
     classes, config = directory.read_summary().get("classes"), directory.read_config()
     if classes is None:
         raise ContrastiveError(f"{run} was fitted without labels, so it has no classes; fit with --label-column")

@@ -20,7 +20,18 @@ from contrastive.training.files import finite_or_none
 from contrastive.training.run_directory import RunDirectory
 
 
-def run(*, run: str, model: str, n: int, out: str, seed: int, overwrite: bool, json: bool, **given: Any) -> None:
+def run(
+    *,
+    run: str,
+    model: str,
+    n: int,
+    out: str,
+    seed: int,
+    overwrite: bool,
+    json: bool,
+    allow_import: bool = False,
+    **given: Any,
+) -> None:
     """Write `n` draws to `out`, in original units, and say how far to trust them."""
     path = Path(out)
     settings = {name: value for name, value in given.items() if value is not None}
@@ -33,7 +44,7 @@ def run(*, run: str, model: str, n: int, out: str, seed: int, overwrite: bool, j
     if model == "noise" and (settings or json):
         others = [f"--{name}" for name in settings] + ["--json"] * json
         raise ContrastiveError(f"draws of the noise are exact and need no sampler: leave out {', '.join(others)}")
-    estimator = load(run)
+    estimator = load(run, allow_import=allow_import)
     scaling = estimator.scaling
     suffixes = (".npz", ".npy", ".png") if isinstance(scaling, PixelScaling) else (".npy", ".csv")
     if path.suffix not in suffixes:
