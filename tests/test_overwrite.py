@@ -242,3 +242,59 @@ def test_a_hidden_file_of_somebody_else_is_no_half_written_one(name, run, tmp_pa
     RunDirectory(run).rewind(1)
     assert (run / name).read_text() == "mine"
     assert not (run / ".metrics.jsonl.4711.tmp").exists()
+
+
+# Files that other commands write --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A run with classes, fitted to the table that is returned."""
+    rows = torch.randn(120, 2, generator=torch.Generator().manual_seed(0)).tolist()
+    path = tmp_path / "table.csv"
+    path.write_text("a,b,kind\n" + "".join(f"{a},{b},{'xy'[a > 0]}\n" for a, b in rows))
+    fit(path, label_column="kind", noise="diag-gaussian", out=str(tmp_path / "classes"), **QUICK)
+    return path
+
+
+def one_line(capsys, *arguments):
+    assert main([str(argument) for argument in arguments]) == 2
+    errors = capsys.readouterr().err
+    assert len(errors.strip().splitlines()) == 1, errors
+    return errors
+
+
+def test_no_command_writes_over_its_data(table, tmp_path, capsys):
+    before, run = table.read_bytes(), tmp_path / "classes"
+    (tmp_path / "link.csv").symlink_to(table)
+    for out in (table, tmp_path / "link.csv"):
+        for command in (["predict", run, "--data", table], ["sample", run, "--from", "noise"]):
+            assert "would replace the data" in one_line(capsys, *command, "--out", out, "--overwrite")
+    assert main(["predict", str(run), "--data", str(table), "--out", str(tmp_path / "p.csv")]) == 0
+    assert table.read_bytes() == before
+
+
+def test_a_file_replaces_a_link_and_not_what_it_leads_to(run, tmp_path, capsys):
+    (tmp_path / "mine.csv").write_text("mine")
+    for target in ("mine.csv", "absent.csv"):
+        link = tmp_path / f"link-to-{target}"
+        link.symlink_to(tmp_path / target)
+        command = ["sample", str(run), "--from", "noise", "--out", str(link)]
+        assert "exists already" in one_line(capsys, *command)
+        assert main([*command, "--overwrite"]) == 0
+        assert not link.is_symlink()
+    assert (tmp_path / "mine.csv").read_text() == "mine"
+    assert not (tmp_path / "absent.csv").exists()
+    (tmp_path / "folder.csv").mkdir()
+    assert "is a directory" in one_line(capsys, "sample", run, "--out", tmp_path / "folder.csv", "--overwrite")
+
+
+def test_a_report_replaces_a_report_and_nothing_else(run, tmp_path, capsys):
+    for path in (tmp_path / "thesis.html", run / "report.html"):
+        path.write_text("<html>years of work</html>")
+        out = [] if path.parent == run else ["--out", path]
+        assert "no report of ours" in one_line(capsys, "plot", run, *out)
+        assert path.read_text() == "<html>years of work</html>"
+        path.unlink()
+        for _ in range(2):
+            assert main(["plot", *map(str, [run, *out])]) == 0

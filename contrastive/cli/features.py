@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from contrastive.atomic import write_atomically
+from contrastive.cli.outputs import refuse_existing
 from contrastive.config import FitConfig
 from contrastive.data import tables
 from contrastive.data.densities import available_densities
@@ -47,8 +48,7 @@ def run(
     path = Path(out)
     if path.suffix != ".npz":
         raise ContrastiveError(f"--out {out}: expected a .npz file")
-    if path.exists() and not overwrite:
-        raise ContrastiveError(f"{out} exists already; replace it with --overwrite or choose another --out")
+    refuse_existing(path, overwrite=overwrite, data=data)
     estimator, config = load(run, allow_import=allow_import), RunDirectory(run).read_config()
     config = dataclasses.replace(config, columns=columns or config.columns)
     x, y = _rows_and_labels(data, part, labels, config, tuple(estimator.noise.event_shape))

@@ -52,6 +52,9 @@ _COLUMNS = [
     ("seconds", "seconds", "{:.0f}"),
 ]
 
+#: In the first lines of every report.
+_TITLE = "<title>contrastive: report</title>"
+
 
 def render_report(runs: Sequence[FinishedRun]) -> str:
     """The report as HTML: a summary table, and for each data set its curves and each run's densities."""
@@ -75,6 +78,15 @@ def render_report(runs: Sequence[FinishedRun]) -> str:
         versions=f"contrastive {version('contrastive')}, torch {torch.__version__}, Python {platform.python_version()}",
         date=f"{datetime.now(UTC):%Y-%m-%d}",
     )
+
+
+def is_report(path: Path) -> bool:
+    """Whether the file at `path` is a report that `render_report` made."""
+    try:
+        with path.open(encoding="utf-8") as handle:
+            return _TITLE in handle.read(2_000)
+    except (OSError, ValueError):
+        return False
 
 
 def _shown(run: FinishedRun, columns: list[tuple[str, str, str]]) -> dict[str, Any]:
