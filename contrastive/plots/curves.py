@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
 from contrastive.plots.runs import SERIES, FinishedRun
+from contrastive.plots.text import literal
 
 _PANELS = {
     "value": "value V (nats)",
@@ -35,7 +36,7 @@ def curves_figure(runs: Sequence[FinishedRun]) -> Figure:
     for panel, key in zip(panels, shown):
         for number, run in enumerate(runs):
             x, y = _points(run, key)
-            panel.plot(x, y, color=SERIES[number % len(SERIES)], label=run.title, linewidth=1.4)
+            panel.plot(x, y, color=SERIES[number % len(SERIES)], label=literal(run.title), linewidth=1.4)
         panel.set_title(_PANELS[key], fontsize=10)
         panel.set_xlabel("updates of both players", fontsize=8)
         panel.tick_params(labelsize=7, which="both")
