@@ -205,7 +205,7 @@ def test_a_module_that_leaves_python_is_one_line(body, library, tmp_path, monkey
 
 def test_a_class_that_leaves_python_is_one_line(library):
     (library / "other_library.py").write_text(f"{HELPER}    def __init__(self, **kwargs): raise SystemExit(0)")
-    with pytest.raises(ContrastiveError, match="cannot be made of .*SystemExit"):
+    with pytest.raises(ContrastiveError, match=r"cannot be made of .*SystemExit"):
         make_noise("distribution", event_shape=(2,), path="other_library.Noise", allow_import=True)
 
 
