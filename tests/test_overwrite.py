@@ -161,6 +161,13 @@ def test_a_config_of_init_config_is_no_run(tmp_path, capsys):
     assert "is not a run" in refused(capsys, tmp_path)
 
 
+def test_a_config_that_took_the_place_of_the_runs_is_not_deleted(run, capsys):
+    (run / "config.yaml").write_text("services: {web: {image: nginx}}")
+    assert "its config.yaml is not one that a run wrote" in refused(capsys, run)
+    (run / "config.yaml").unlink()
+    assert overwrite(run) == 0
+
+
 @pytest.mark.parametrize(
     "marker", ["", "[]", "{}", '{"format": "their-run"}', '{"format": "contrastive-run-2"}', "\x00\x01"]
 )

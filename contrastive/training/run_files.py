@@ -31,6 +31,8 @@ WRITTEN: dict[str, tuple[str, ...]] = {
     "plots/samples": (r"\d{6,}\.png",),
     "tensorboard": (r"events\.out\.tfevents.*",),
 }
+#: Of every version.
+_SETTINGS = {"data", "energy", "noise", "method", "steps", "seed"}
 _METRICS_KEYS = {"stage", "step", "updates"}
 _CHECKPOINTS = ("model.safetensors", "checkpoint.safetensors", "best.safetensors")
 
@@ -54,7 +56,11 @@ def holds_nothing(run: Path) -> bool:
 def not_a_run(run: Path) -> str | None:
     """Why `run` is no run of ours, in half a sentence; None if it is one."""
     if (run / MARKER).exists():
-        return None if _has_marker(run) else f"its {MARKER} is not of the format {FORMAT}"
+        if not _has_marker(run):
+            return f"its {MARKER} is not of the format {FORMAT}"
+        # It may have been replaced since; which settings there were depends on the version.
+        ours = not (run / "config.yaml").exists() or _keys(run / "config.yaml") >= _SETTINGS
+        return None if ours else "its config.yaml is not one that a run wrote"
     if not (run / "config.yaml").exists():
         return f"it has no {MARKER} and no config.yaml"
     if not _has_full_config(run):
@@ -144,6 +150,13 @@ def _are_data(path: Path, data: Path) -> bool:
 def _has_marker(run: Path) -> bool:
     content = _json(run / MARKER)
     return isinstance(content, dict) and content.get("format") == FORMAT
+
+
+def _keys(config: Path) -> set[Any]:
+    try:
+        return set(read_flat(config))
+    except ContrastiveError:
+        return set()
 
 
 def _has_full_config(run: Path) -> bool:
