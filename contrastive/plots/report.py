@@ -3,6 +3,7 @@
 import base64
 import io
 import platform
+import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -106,7 +107,7 @@ def _shown(run: FinishedRun, columns: list[tuple[str, str, str]]) -> dict[str, A
             for name, path in _first_middle_last(run.sample_grids)
         ],
         "config": yaml.safe_dump(run.config, sort_keys=False),
-        "command": f"contrastive fit --config {run.path}/config.yaml --out NEW",
+        "command": f"contrastive fit --config {shlex.quote(f'{run.path}/config.yaml')} --out NEW",
     }
 
 
