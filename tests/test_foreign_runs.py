@@ -15,12 +15,12 @@ from contrastive.cli.main import main
 from contrastive.config import FitConfig
 from contrastive.imports import without_working_directory
 
-HELPER = """open("EXECUTED", "w").close()
-from torch.distributions import Laplace
+LIBRARY = """from torch.distributions import Laplace
 
 class Noise(Laplace):
     pass
 """
+HELPER = f'open("EXECUTED", "w").close()\n{LIBRARY}'
 QUICK = {"steps": 2, "log_partition_draws": 0, "quiet": True}
 
 
@@ -50,7 +50,7 @@ def library(tmp_path, monkeypatch):
     """An installed module `other_library` with the class of a noise."""
     folder = tmp_path / "installed"
     folder.mkdir()
-    (folder / "other_library.py").write_text(HELPER.replace('open("EXECUTED", "w").close()', ""))
+    (folder / "other_library.py").write_text(LIBRARY)
     monkeypatch.syspath_prepend(str(folder))
     yield folder
     sys.modules.pop("other_library", None)
@@ -204,7 +204,7 @@ def test_a_module_that_leaves_python_is_one_line(body, library, tmp_path, monkey
 
 
 def test_a_class_that_leaves_python_is_one_line(library):
-    (library / "other_library.py").write_text(f"{HELPER}    def __init__(self, **kwargs): raise SystemExit(0)")
+    (library / "other_library.py").write_text(f"{LIBRARY}    def __init__(self, **kwargs): raise SystemExit(0)")
     with pytest.raises(ContrastiveError, match=r"cannot be made of .*SystemExit"):
         make_noise("distribution", event_shape=(2,), path="other_library.Noise", allow_import=True)
 
