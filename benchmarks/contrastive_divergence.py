@@ -103,6 +103,7 @@ def fit_by_divergence(
     directory = RunDirectory(path)
     if directory.is_finished:
         return
+    directory.check_free(overwrite=True)  # before the work
     config = replace(config, noise="diag-gaussian", out=str(path)).resolved()
     prepared = prepare(data, config)
     estimator = make_estimator(config, prepared)

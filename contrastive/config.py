@@ -8,6 +8,7 @@ import functools
 import math
 import types
 import typing
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from os import PathLike
 from pathlib import Path
@@ -20,6 +21,8 @@ from contrastive.errors import ContrastiveError, did_you_mean, near
 Options = dict[str, Any]
 #: What takes options of its own, `--PART.NAME VALUE`.
 PARTS = ("energy", "noise", "objective")
+#: What no option of a part can be called: the factories get it from elsewhere.
+_TAKEN = ("self", "name", "event_shape", "allow_import")
 
 
 def option(default: Any, help: str) -> Any:
@@ -150,6 +153,8 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         self._coerce()
+        for part in PARTS:
+            refuse_taken(part, getattr(self, f"{part}_options"))
         for name in ("steps", "batch_size", "energy_updates", "noise_updates", "max_noise_run", "min_energy_run"):
             _require(self, name, lambda v: v >= 1, "at least 1")
         for name in ("evaluate_every", "checkpoint_every", "accumulate", "image_size", "test_rows"):
@@ -254,6 +259,8 @@ class FitConfig:
             key = str(key).replace("-", "_")
             if dot and part in PARTS and name:
                 values[f"{part}_options"][name] = value
+            elif key == "allow_import":
+                refuse_taken(None, [key])
             elif key in known:
                 values[key] = value
             else:
@@ -353,6 +360,15 @@ def read_config(path: str | Path) -> FitConfig:
     Raises:
         ContrastiveError: if it is missing, not YAML, or names an unknown setting.
     """
+    return FitConfig.from_flat(read_flat(path))
+
+
+def read_flat(path: str | Path) -> dict[str, Any]:
+    """The keys and values of a YAML file, before anything is made of them.
+
+    Raises:
+        ContrastiveError: if it is missing, not YAML, or holds something else than keys with values.
+    """
     try:
         flat = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError) as error:
@@ -361,7 +377,24 @@ def read_config(path: str | Path) -> FitConfig:
         raise ContrastiveError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(flat, dict):
         raise ContrastiveError(f"{path} must hold settings as 'name: value' lines")
-    return FitConfig.from_flat(flat)
+    return flat
+
+
+def refuse_taken(part: str | None, names: Iterable[str]) -> None:
+    """Refuse options of a part that are not for whoever writes settings to choose.
+
+    Raises:
+        ContrastiveError: if one is among `names`.
+    """
+    for name in names:
+        setting = name if part is None else f"{part}.{name}"
+        if name == "allow_import":
+            raise ContrastiveError(
+                f"{setting} is no setting: no config can allow an import, only --allow-import on the command line can "
+                "(in Python allow_import=True)"
+            )
+        if name in _TAKEN:
+            raise ContrastiveError(f"{setting} is no setting: leave it out")
 
 
 def choices(hint: Any) -> tuple[Any, ...] | None:

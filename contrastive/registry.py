@@ -6,14 +6,12 @@ is asked for.
 """
 
 import inspect
-import sys
 from collections.abc import Callable
-from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
 from typing import Any, TypeVar
 
 from contrastive.errors import ContrastiveError, did_you_mean
+from contrastive.imports import foreign_code
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -88,15 +86,18 @@ class Registry:
             return self._registered[name]
         if not points:
             raise ContrastiveError(self._unknown(name))
-        try:
+        with foreign_code(f"the {self.kind} {name!r} of {claims[0]} failed to import"):
             return points[0].load()
-        except Exception as error:  # a stranger's import may raise anything
-            raise ContrastiveError(
-                f"the {self.kind} {name!r} of {claims[0]} failed to import: {type(error).__name__}: {error}"
-            ) from error
 
-    def make(self, name: str, *, event_shape: tuple[int, ...], **options: Any) -> Any:
+    def make(self, name: str, *, event_shape: tuple[int, ...], allow_import: bool = False, **options: Any) -> Any:
         """Make a model for events of `event_shape`.
+
+        Args:
+            name: of its factory.
+            event_shape: shape of one data point.
+            allow_import: whether the options may name code to import. No option: who writes the options, which may
+                come with somebody else's run, cannot give it.
+            **options: of the factory.
 
         Raises:
             ContrastiveError: as `load`, or for an option that the factory does not have.
@@ -104,12 +105,14 @@ class Registry:
         factory = self.load(name)
         parameters = inspect.signature(factory).parameters
         takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-        known = [p for p in parameters if p not in ("self", "event_shape")]
+        known = [p for p in parameters if p not in ("self", "event_shape", "allow_import")]
         for option in options:
             if option not in known and not takes_any:
                 raise ContrastiveError(
                     f"the {self.kind} {name!r} has no option {option!r}; {did_you_mean(option, known)}"
                 )
+        if "allow_import" in parameters:
+            options["allow_import"] = allow_import
         try:
             return factory(event_shape=tuple(event_shape), **options)
         except TypeError as error:
@@ -122,21 +125,6 @@ class Registry:
         message = f"unknown {self.kind} {name!r}; {did_you_mean(name, {*self.names(), *KNOWN_PLUGINS[self.kind]})}"
         absent = {k: v for k, v in KNOWN_PLUGINS[self.kind].items() if k in message and k not in self.names()}
         return message + "".join(f" ({near!r} needs: pip install {package})" for near, package in absent.items())
-
-
-def import_object(path: str) -> Any:
-    """What `module:name` or `module.name` leads to; modules in the working directory count.
-
-    Raises:
-        ContrastiveError: if it does not import.
-    """
-    module, _, name = path.partition(":") if ":" in path else path.rpartition(".")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
-    try:
-        return getattr(import_module(module), name)
-    except Exception as error:  # a stranger's import may raise anything
-        raise ContrastiveError(f"cannot import {path}: {type(error).__name__}: {error}") from error
 
 
 def _package(point: EntryPoint) -> str:

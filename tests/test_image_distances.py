@@ -231,6 +231,19 @@ def test_fid_without_its_weights_says_which_file_goes_where(tmp_path, monkeypatc
         make_network("inception")
 
 
+def test_weights_that_are_unpickled_are_known_by_their_whole_digest(tmp_path, monkeypatch):
+    """A file with code in it that meets the first eight digits can be made."""
+
+    class Digest:
+        def hexdigest(self):
+            return "6726825d" + "0" * 56
+
+    (tmp_path / "made.pth").write_bytes(b"code")
+    monkeypatch.setattr(weights.hashlib, "file_digest", lambda handle, name: Digest())
+    with pytest.raises(ContrastiveError, match="damaged or another file"):
+        weights.inception_weights(tmp_path / "made.pth")
+
+
 @pytest.fixture(scope="module")
 def random_inception(tmp_path_factory):
     """Weights of the right form, in a file: the true ones cannot be had offline."""

@@ -134,6 +134,20 @@ def test_pixels_of_more_than_eight_bits_are_refused(tmp_path):
         read_images(str(tmp_path), ImageOptions())
 
 
+@pytest.mark.parametrize("name", ["cat.png", "cat.eps", "cat.jpg"])
+def test_postscript_is_no_picture(name, tmp_path, monkeypatch):
+    """Whatever it is called: Pillow would have Ghostscript run it."""
+
+    def run(*arguments, **settings):
+        raise AssertionError("a program was started")
+
+    Image.new("RGB", (8, 8)).save(tmp_path / "cat.eps")
+    (tmp_path / "cat.eps").rename(tmp_path / name)
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", run)
+    with pytest.raises(ContrastiveError, match="there are no pictures" if name == "cat.eps" else "cannot identify"):
+        read_images(str(tmp_path), ImageOptions())
+
+
 def test_sizes_that_differ_and_empty_folders_are_refused(pictures, tmp_path_factory):
     with pytest.raises(ContrastiveError, match=r"cats/a\.png is 12 x 12, .*cats/b\.jpg is 16 x 12; .*--image-size N"):
         read_images(str(pictures), ImageOptions())

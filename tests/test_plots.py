@@ -1,5 +1,9 @@
 """Figures and the report."""
 
+import os
+import subprocess
+import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -60,3 +64,31 @@ def test_report_is_self_contained_and_escapes_what_users_named():
     assert "script" not in page.tags
     assert len(page.sources) == 4, "two densities, two figures of curves"
     assert all(source.startswith("data:image/png;base64,") for source in page.sources)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_names_with_dollars_are_no_formulas(d):
+    """$x^$ is none that could be set."""
+    run = finished(d, columns=["$x^$", "price in $", r"\$\frac{$"][:d])
+    run.summary["data"], run.summary["noise"] = "$x^$.csv", "$_$"
+    text = render_report([run, run])
+    assert "$x^$: fixed-flow NCE with $_$" in text
+
+
+def test_a_matplotlibrc_beside_the_run_is_not_read(tmp_path):
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\nlines.linewidth: 77\n")
+    code = "import contrastive.plots, matplotlib as m; print(m.rcParams['text.usetex'], m.rcParams['lines.linewidth'])"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path, env=environment)
+    assert done.stdout.split()[0] == "False"
+    assert "77" not in done.stdout
+
+
+def test_pages_escape_every_name_of_a_run():
+    hostile = '"><script>alert(1)</script>'
+    run = finished(2, columns=[hostile, hostile])
+    run.summary["data"], run.summary["noise"], run.summary["noise_warning"] = f"{hostile}.csv", hostile, hostile
+    run.summary["log_partition_verdict"] = hostile
+    page = Page(render_report([replace(run, config={hostile: hostile}, path=Path(hostile))]))
+    assert "script" not in page.tags

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -10,8 +11,10 @@ from typing import Any
 from tqdm import tqdm
 
 from contrastive.cli.options import dotted_options
+from contrastive.config import refuse_taken
 from contrastive.errors import ContrastiveError
-from contrastive.registry import energies, import_object, noises
+from contrastive.imports import import_object
+from contrastive.registry import energies, noises
 from contrastive.testing import SUITES, Outcome, make_subject, outcomes_of
 
 _SIGNS = {"passed": "ok", "failed": "FAILED", "not applicable": "-"}
@@ -28,6 +31,7 @@ def run(
     json_output: bool,
     list_checks: bool,
     dotted: list[str],
+    allow_import: bool = False,
 ) -> int:
     """Run the conformance kit on one model; returns 1 if a check failed."""
     if list_checks:
@@ -37,9 +41,12 @@ def run(
         raise ContrastiveError("say what to check: contrastive check NAME (contrastive list shows the names)")
     shape = (dim,) if event_shape is None else _shape(event_shape)
     options = {key.partition(".")[2].replace("-", "_"): value for key, value in dotted_options(dotted)}
-    factory, kind = _factory(name, kind, shape, options)
+    factory, kind = _factory(name, kind, shape, options, allow_import)
     subject = make_subject(factory, kind, shape, seed=seed)  # type: ignore[arg-type]
-    subject.fresh()  # what cannot be made is told before any check
+    try:
+        subject.fresh()  # what cannot be made is told before any check
+    except SystemExit as error:
+        raise ContrastiveError(f"{name} cannot be made: it leaves Python (SystemExit: {error})") from error
     names = None if only is None else [part.strip() for part in only.split(",")]
     total = len(names or SUITES[subject.kind])
     with tqdm(total=total, desc=f"check {name}", leave=False, disable=not sys.stderr.isatty()) as bar:
@@ -71,15 +78,30 @@ def _list() -> None:
 
 
 def _factory(
-    name: str, kind: str | None, shape: tuple[int, ...], options: dict[str, Any]
+    name: str, kind: str | None, shape: tuple[int, ...], options: dict[str, Any], allow_import: bool
 ) -> tuple[Callable[[], Any], str]:
     """What makes the model, and its kind: as told, or an energy where only energies have the name."""
     if ":" in name:
-        return partial(import_object(name), **options), kind or "noise"
+        return partial(_typed_object(name), **options), kind or "noise"
     only_energy = name in energies.names() and name not in noises.names()
     kind = kind or ("energy" if only_energy else "noise")
     registry = energies if kind == "energy" else noises
-    return partial(registry.make, name, event_shape=shape, **options), kind
+    refuse_taken(kind, options)
+    return partial(registry.make, name, event_shape=shape, allow_import=allow_import, **options), kind
+
+
+def _typed_object(path: str) -> Callable[..., Any]:
+    """What the user's own `module:factory` leads to: as it was typed, modules in the working directory count.
+
+    Raises:
+        ContrastiveError: if it does not import, or cannot be called.
+    """
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    factory = import_object(path)
+    if not callable(factory):
+        raise ContrastiveError(f"{path} is no factory: it cannot be called")
+    return factory
 
 
 def _shape(text: str) -> tuple[int, ...]:

@@ -33,9 +33,10 @@ def run(
     image_distances: int | None,
     inception_weights: str | None,
     json: bool,
+    allow_import: bool = False,
 ) -> None:
     """Print the metrics of a finished run at data."""
-    estimator, directory = load(run, trainable=standard_errors), RunDirectory(run)
+    estimator, directory = load(run, trainable=standard_errors, allow_import=allow_import), RunDirectory(run)
     config = directory.read_config()
     own = data is None and config.data not in available_densities()
     prepared = prepare(config.data, config, columns=estimator.columns) if own else None

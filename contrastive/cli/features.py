@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from contrastive.atomic import write_atomically
+from contrastive.cli.outputs import refuse_existing
 from contrastive.config import FitConfig
 from contrastive.data import tables
 from contrastive.data.densities import available_densities
@@ -36,10 +37,11 @@ def run(
     out: str | None,
     overwrite: bool,
     list_layers: bool,
+    allow_import: bool = False,
 ) -> None:
     """Write the activations of layers of a run's energy at data, with the labels, as one .npz file."""
     if list_layers:
-        for name, kind in named_layers(load(run).energy).items():
+        for name, kind in named_layers(load(run, allow_import=allow_import).energy).items():
             print(f"{name:24} {kind}")
         return
     if data is None or out is None:
@@ -47,9 +49,8 @@ def run(
     path = Path(out)
     if path.suffix != ".npz":
         raise ContrastiveError(f"--out {out}: expected a .npz file")
-    if path.exists() and not overwrite:
-        raise ContrastiveError(f"{out} exists already; replace it with --overwrite or choose another --out")
-    estimator, config = load(run), RunDirectory(run).read_config()
+    refuse_existing(path, overwrite=overwrite, data=data)
+    estimator, config = load(run, allow_import=allow_import), RunDirectory(run).read_config()
     config = dataclasses.replace(config, columns=columns or config.columns)
     x, y = _rows_and_labels(data, part, labels, config, tuple(estimator.noise.event_shape), estimator.columns)
     names: str | list[str] = [name.strip() for name in layers.split(",")] if "," in layers else layers

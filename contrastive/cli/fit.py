@@ -24,6 +24,7 @@ def run(
     overwrite: bool,
     no_report: bool,
     quiet: bool,
+    allow_import: bool = False,
     **given: Any,
 ) -> None:
     """Fit, and keep the run."""
@@ -39,9 +40,9 @@ def run(
         settings = dataclasses.replace(settings, out=settings.out or _default_directory(settings))
         directory = RunDirectory(str(settings.out))
     if not resume:
-        directory.check_free(overwrite=overwrite)  # before the work of reading the data
+        directory.check_free(overwrite=overwrite, data=settings.data)  # before the work of reading the data
     data = prepare(settings.data, settings)
-    estimator = make_estimator(settings, data)
+    estimator = make_estimator(settings, data, allow_import=allow_import)
     if not resume:
         settings = begin(settings, estimator, data)
         directory.create(settings, overwrite=overwrite)
@@ -51,7 +52,7 @@ def run(
         print(f"\nstopped; go on with: contrastive fit --resume {directory.path}", file=sys.stderr)
         raise
     if not no_report:
-        write_run_report(directory)
+        write_run_report(directory, allow_import=allow_import)
     if not quiet:
         print(describe(summary))
         print(f"run:    {directory.path}")

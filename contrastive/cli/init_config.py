@@ -1,6 +1,7 @@
 """`contrastive init-config`."""
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ def run(*, dotted: list[str], config: str | None, to: str | None, **given: Any) 
     text = explained(build_config(given, dotted, config).resolved())
     if to is None:
         print(text, end="")
-    elif Path(to).exists():
+    elif os.path.lexists(to):
         raise ContrastiveError(f"{to} exists already; choose another file")
     else:
         write_text(Path(to), text)

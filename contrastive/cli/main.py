@@ -117,12 +117,20 @@ def build_parser() -> argparse.ArgumentParser:
         made.set_defaults(parser=made)
         return made
 
+    def add_allow_import(parser: Any) -> None:
+        parser.add_argument(
+            "--allow-import",
+            action="store_true",
+            help="let the noise 'distribution' import a class from outside torch.distributions: code that you trust",
+        )
+
     fit = command("fit", "fit an energy-based model to data")
     add_config_options(fit)
     start = fit.add_argument_group("start and files")
     start.add_argument("--config", metavar="FILE", help="settings from a file; options given here win")
     start.add_argument("--resume", metavar="RUN", help="go on with an interrupted run, from its last checkpoint")
-    start.add_argument("--overwrite", action="store_true", help="replace the run at --out")
+    start.add_argument("--overwrite", action="store_true", help="replace the run at --out, other files there stay")
+    add_allow_import(start)
     start.add_argument("--no-report", action="store_true", help="leave out plots and report.html")
     start.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
@@ -144,6 +152,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--inception-weights", metavar="FILE", help="weights of InceptionV3: FID and KID in their place"
     )
     evaluate.add_argument("--json", action="store_true", help="print JSON")
+    add_allow_import(evaluate)
 
     predict = command("predict", "classes of new data, by a run that was fitted with labels")
     predict.add_argument("run", metavar="RUN")
@@ -151,6 +160,7 @@ def build_parser() -> argparse.ArgumentParser:
     predict.add_argument("--columns", help="columns of a table [the run's]")
     predict.add_argument("--out", required=True, metavar="FILE", help=".csv or .npz")
     predict.add_argument("--overwrite", action="store_true", help="replace FILE")
+    add_allow_import(predict)
 
     sample = command("sample", "draw from the noise or the energy of a finished run")
     sample.add_argument("run", metavar="RUN")
@@ -161,6 +171,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     sample.add_argument("--seed", type=int, default=0)
     sample.add_argument("--overwrite", action="store_true", help="replace FILE")
+    add_allow_import(sample)
     chains = sample.add_argument_group("draws from the energy (docs/sampling.md)")
     chains.add_argument(
         "--sampler",
@@ -189,6 +200,7 @@ def build_parser() -> argparse.ArgumentParser:
     features.add_argument("--out", metavar="FILE", help=".npz")
     features.add_argument("--overwrite", action="store_true", help="replace FILE")
     features.add_argument("--list-layers", action="store_true", help="name every layer of the energy")
+    add_allow_import(features)
 
     normalizer = command("normalizer", "estimate log Z of a finished run, with an interval and a verdict")
     normalizer.add_argument("run", metavar="RUN")
@@ -200,10 +212,12 @@ def build_parser() -> argparse.ArgumentParser:
     normalizer.add_argument("--longest", type=int, default=512, help="most temperatures of an annealed path [512]")
     normalizer.add_argument("--seed", type=int, default=0)
     normalizer.add_argument("--json", action="store_true", help="print JSON")
+    add_allow_import(normalizer)
 
     plot = command("plot", "write the report of finished runs")
     plot.add_argument("runs", metavar="RUN", nargs="+")
     plot.add_argument("--out", metavar="FILE", help="[RUN/report.html, or report.html for several runs]")
+    add_allow_import(plot)
 
     listing = command("list", "name what can be chosen")
     listing.add_argument("what", nargs="?", choices=_LISTS, help="[all]")
@@ -218,6 +232,7 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument("--seed", type=int, default=0)
     check.add_argument("--json", dest="json_output", action="store_true", help="print JSON")
     check.add_argument("--list-checks", action="store_true", help="name every check and what it proves")
+    add_allow_import(check)
 
     init = command("init-config", "print a config file with every setting explained")
     add_config_options(init)

@@ -14,9 +14,19 @@ from contrastive.training.preparation import prepare
 from contrastive.training.run_directory import RunDirectory
 
 
-def run(*, run: str, method: str, draws: int, level: float, longest: int, seed: int, json: bool) -> None:
+def run(
+    *,
+    run: str,
+    method: str,
+    draws: int,
+    level: float,
+    longest: int,
+    seed: int,
+    json: bool,
+    allow_import: bool = False,
+) -> None:
     """Estimate log Z of a finished run, keep it in the run, and print it beside the learned c."""
-    estimator, directory = load(run), RunDirectory(run)
+    estimator, directory = load(run, allow_import=allow_import), RunDirectory(run)
     test = _held_out(directory, estimator.columns)
     torch.manual_seed(seed)
     estimates = log_partitions(

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from contrastive.atomic import write_atomically
+from contrastive.cli.outputs import refuse_existing
 from contrastive.errors import ContrastiveError
 from contrastive.metrics.classification import predict_log_proba
 from contrastive.training.api import load
@@ -19,14 +20,13 @@ from contrastive.training.run_directory import RunDirectory
 _ROWS = 10_000  # at once
 
 
-def run(*, run: str, data: str, columns: str | None, out: str, overwrite: bool) -> None:
+def run(*, run: str, data: str, columns: str | None, out: str, overwrite: bool, allow_import: bool = False) -> None:
     """Write the class of each row, the probabilities of all classes, and log p."""
     path = Path(out)
     if path.suffix not in (".csv", ".npz"):
         raise ContrastiveError(f"--out {out}: expected a .csv or .npz file")
-    if path.exists() and not overwrite:
-        raise ContrastiveError(f"{out} exists already; replace it with --overwrite or choose another --out")
-    estimator, directory = load(run), RunDirectory(run)
+    refuse_existing(path, overwrite=overwrite, data=data)
+    estimator, directory = load(run, allow_import=allow_import), RunDirectory(run)
     classes, config = directory.read_summary().get("classes"), directory.read_config()
     if classes is None:
         raise ContrastiveError(f"{run} was fitted without labels, so it has no classes; fit with --label-column")

@@ -29,14 +29,18 @@ _SHOWN_ROWS = 5_000
 _COMPARED = 50_000  # training images
 
 
-def finished_run(directory: RunDirectory) -> FinishedRun:
+def finished_run(directory: RunDirectory, *, allow_import: bool = False) -> FinishedRun:
     """A run with all that a report shows; its data are read again.
 
+    Args:
+        directory: of the run.
+        allow_import: as in `contrastive.load`.
+
     Raises:
-        ContrastiveError: if the run is not finished or its data are gone.
+        ContrastiveError: if the run is not finished, its data are gone, or it names a class to import.
     """
     summary, config = directory.read_newest_summary(), directory.read_config()
-    estimator = load(directory.path)
+    estimator = load(directory.path, allow_import=allow_import)
     prepared = prepare(config.data, config, columns=estimator.columns)
     truth = make_density(config.data) if config.data in available_densities() else None
     return FinishedRun(
@@ -62,14 +66,15 @@ def _training_images(prepared: Prepared) -> Tensor | None:
     return source.pixels(torch.arange(min(_COMPARED, len(source.rows))))
 
 
-def write_report(directories: Sequence[RunDirectory], path: Path) -> None:
-    """One self-contained HTML file over the runs."""
-    write_text(path, render_report([finished_run(directory) for directory in directories]))
+def write_report(directories: Sequence[RunDirectory], path: Path, *, allow_import: bool = False) -> None:
+    """One self-contained HTML file over the runs; see `finished_run`."""
+    runs = [finished_run(directory, allow_import=allow_import) for directory in directories]
+    write_text(path, render_report(runs))
 
 
-def write_run_report(directory: RunDirectory) -> None:
-    """The run's report and its pictures, in the run."""
-    run = finished_run(directory)
+def write_run_report(directory: RunDirectory, *, allow_import: bool = False) -> None:
+    """The run's report and its pictures, in the run; see `finished_run`."""
+    run = finished_run(directory, allow_import=allow_import)
     figures = {
         "densities": density_figure(run),
         "curves": curves_figure([run]),

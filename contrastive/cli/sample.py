@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from contrastive.atomic import write_atomically
+from contrastive.cli.outputs import refuse_existing
 from contrastive.data.images import PixelScaling, quantize
 from contrastive.errors import ContrastiveError, warn
 from contrastive.plots.grids import image_grid, write_png
@@ -20,24 +21,35 @@ from contrastive.training.files import finite_or_none
 from contrastive.training.run_directory import RunDirectory
 
 
-def run(*, run: str, model: str, n: int, out: str, seed: int, overwrite: bool, json: bool, **given: Any) -> None:
+def run(
+    *,
+    run: str,
+    model: str,
+    n: int,
+    out: str,
+    seed: int,
+    overwrite: bool,
+    json: bool,
+    allow_import: bool = False,
+    **given: Any,
+) -> None:
     """Write `n` draws to `out`, in original units, and say how far to trust them."""
     path = Path(out)
     settings = {name: value for name, value in given.items() if value is not None}
     if path.suffix not in (".npy", ".csv", ".npz", ".png"):
         raise ContrastiveError(f"--out {out}: expected a .npy or .csv file, or for images .npz, .npy or .png")
-    if path.exists() and not overwrite:
-        raise ContrastiveError(f"{out} exists already; replace it with --overwrite or choose another --out")
+    refuse_existing(path, overwrite=overwrite)
     if n < 1:
         raise ContrastiveError(f"-n must be at least 1, got {n}")
     if model == "noise" and (settings or json):
         others = [f"--{name}" for name in settings] + ["--json"] * json
         raise ContrastiveError(f"draws of the noise are exact and need no sampler: leave out {', '.join(others)}")
-    estimator = load(run)
+    estimator = load(run, allow_import=allow_import)
     scaling = estimator.scaling
     suffixes = (".npz", ".npy", ".png") if isinstance(scaling, PixelScaling) else (".npy", ".csv")
     if path.suffix not in suffixes:
         raise ContrastiveError(f"--out {out}: draws of this run go to {' or '.join(suffixes)} files")
+    refuse_existing(path, overwrite=overwrite, data=RunDirectory(run).read_config().data)
     torch.manual_seed(seed)
     if model == "noise":
         x = estimator.sample_noise(n)

@@ -1,6 +1,7 @@
 """Any `torch.distributions.Distribution` as a noise that moves with the estimator, by object or by name."""
 
 import copy
+import sys
 from typing import Any
 
 import torch
@@ -8,9 +9,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Transform
 
-from contrastive.errors import ContrastiveError
-from contrastive.registry import import_object
+from contrastive.errors import ContrastiveError, near
+from contrastive.imports import foreign_code, import_installed_object, split_path
 from contrastive.torch_defaults import validation
+
+_TORCHS = "torch.distributions"
 
 
 class DistributionNoise(nn.Module):
@@ -73,7 +76,9 @@ class DistributionNoise(nn.Module):
         return str(self._given)
 
 
-def make_distribution(event_shape: tuple[int, ...], *, path: str, **arguments: Any) -> DistributionNoise:
+def make_distribution(
+    event_shape: tuple[int, ...], *, path: str, allow_import: bool = False, **arguments: Any
+) -> DistributionNoise:
     """The distribution class at an import path: `--noise distribution --noise.path torch.distributions.Laplace`.
 
     Its parameters are broadcast over the event; entries of which the class makes a batch are independent.
@@ -81,20 +86,17 @@ def make_distribution(event_shape: tuple[int, ...], *, path: str, **arguments: A
     Args:
         event_shape: shape of one data point.
         path: of a subclass of `Distribution`, `package.module.Class`.
+        allow_import: whether `path` may lead out of `torch.distributions`, to an installed module that is then
+            imported. Importing runs code, and `path` may come with somebody else's run.
         **arguments: of the class; numbers and lists become tensors.
 
     Raises:
-        ContrastiveError: if there is no such class, it cannot be made, or it is over other events.
+        ContrastiveError: if there is no such class, it may not be imported, it cannot be made, or it is over other
+            events.
     """
-    family = import_object(path)
-    if not (isinstance(family, type) and issubclass(family, Distribution)):
-        raise ContrastiveError(f"{path} is not a class of distributions")
-    try:
-        with validation(True):  # whatever the process has set
-            distribution = family(**{name: _as_tensor(value) for name, value in arguments.items()})
-    except Exception as error:  # a stranger's class may raise anything
-        reason = " ".join(str(error).split())  # torch's own run over several lines
-        raise ContrastiveError(f"{path} cannot be made of {arguments}: {reason}") from error
+    family = _family(path, allow_import)
+    with foreign_code(f"{path} cannot be made of {arguments}"), validation(True):  # whatever the process has set
+        distribution = family(**{name: _as_tensor(value) for name, value in arguments.items()})
     own = len(distribution.event_shape)
     batch = event_shape[: len(event_shape) - own]
     wrong = f"{path} is over events of shape {_shape_of(distribution)}, the data's are {tuple(event_shape)}"
@@ -105,6 +107,47 @@ def make_distribution(event_shape: tuple[int, ...], *, path: str, **arguments: A
     except RuntimeError as error:
         raise ContrastiveError(wrong) from error
     return DistributionNoise(Independent(distribution, len(batch)) if batch else distribution)
+
+
+def _family(path: str, allow_import: bool) -> type[Distribution]:
+    """The class at `path`; what is not of `torch.distributions` is imported if it may be, and not looked at if not."""
+    if not isinstance(path, str):
+        raise ContrastiveError(f"the path must be one such as torch.distributions.Laplace, got {path!r}")
+    if (family := _of_torch(path)) is not None:
+        return family
+    if not allow_import:
+        raise ContrastiveError(
+            f"cannot import {path}: it is no class of torch.distributions{_near(path)}; one of an installed library "
+            "that you trust takes --allow-import (in Python allow_import=True)"
+        )
+    found = import_installed_object(path)
+    if not (isinstance(found, type) and issubclass(found, Distribution)):
+        raise ContrastiveError(f"{path} is not a class of distributions")
+    return found
+
+
+def _of_torch(path: str) -> type[Distribution] | None:
+    """The class of `torch.distributions` at `path`, looked up among what torch has loaded: nothing is imported."""
+    module, name = split_path(path)
+    if not _is_torchs(module) or module not in sys.modules:
+        return None
+    found = vars(sys.modules[module]).get(name)
+    # Their modules hold other names too, of what they have imported.
+    is_family = isinstance(found, type) and issubclass(found, Distribution) and _is_torchs(found.__module__)
+    return found if is_family else None
+
+
+def _is_torchs(module: str) -> bool:
+    return module == _TORCHS or module.startswith(f"{_TORCHS}.")
+
+
+def _near(path: str) -> str:
+    """A half sentence with the classes of torch that `path` could have meant."""
+    module, name = split_path(path)
+    if module and not _is_torchs(module):
+        return ""
+    hint = near(name, torch.distributions.__all__)
+    return f" ({hint})" if hint else ""
 
 
 def _as_tensor(value: Any) -> Any:

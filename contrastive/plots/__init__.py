@@ -1,5 +1,6 @@
 """Figures and the report of finished runs."""
 
+from contrastive.plots import matplotlib_import  # noqa: F401  first, as the others import matplotlib
 from contrastive.plots.classes import calibration_figure, class_figure
 from contrastive.plots.curves import curves_figure
 from contrastive.plots.densities import density_figure

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from contrastive.metrics.classification import predict_log_proba, reliability
 from contrastive.plots.densities import window
 from contrastive.plots.runs import COLORS, SERIES, FinishedRun
+from contrastive.plots.text import literal
 
 _PIXELS = 160
 _MOST_PANELS = 8
@@ -54,13 +55,13 @@ def class_figure(run: FinishedRun) -> Figure | None:
     for k, panel in enumerate(panels[:-1]):
         picture = log_p[:, k].exp().reshape(_PIXELS, _PIXELS).T.numpy()
         panel.imshow(picture, extent=extent, origin="lower", cmap="inferno", vmin=0, vmax=top, aspect="auto")
-        panel.set_title(f"p(x | {names[k]})")
+        panel.set_title(literal(f"p(x | {names[k]})"))
     colors = np.array([[int(SERIES[k % len(SERIES)][i : i + 2], 16) / 255 for i in (1, 3, 5)] for k in range(count)])
     blend = (posterior.numpy() @ colors).reshape(_PIXELS, _PIXELS, 3).transpose(1, 0, 2)
     panels[-1].imshow(blend, extent=extent, origin="lower", aspect="auto")
     panels[-1].set_title("P(class | x)")
     for panel in panels:
-        panel.set_xlabel(run.columns[0], fontsize=8)
+        panel.set_xlabel(literal(run.columns[0]), fontsize=8)
         panel.tick_params(labelsize=7)
-    panels[0].set_ylabel(run.columns[1], fontsize=8)
+    panels[0].set_ylabel(literal(run.columns[1]), fontsize=8)
     return figure

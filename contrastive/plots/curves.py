@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatter, ScalarFormatter
 
 from contrastive.plots.runs import SERIES, FinishedRun
+from contrastive.plots.text import literal
 
 _PANELS = {
     "value": "value V (nats)",
@@ -56,7 +57,7 @@ def curves_figure(runs: Sequence[FinishedRun]) -> Figure:
 def _draw(panel: Any, key: str, runs: Sequence[FinishedRun]) -> None:
     for number, run in enumerate(runs):
         color = SERIES[number % len(SERIES)]
-        panel.plot(*_points(run, key), color=color, label=run.title, linewidth=1.4)
+        panel.plot(*_points(run, key), color=color, label=literal(run.title), linewidth=1.4)
         if key in _TRAINING:
             panel.plot(*_points(run, _TRAINING[key]), color=color, linewidth=1.2, linestyle="--")
         best = run.summary.get("best_update")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from contrastive.plots.images import image_figure
 from contrastive.plots.runs import COLORS, FinishedRun
+from contrastive.plots.text import literal
 from contrastive.sampling import resample
 
 _PIXELS = 220
@@ -55,11 +56,11 @@ def _plane(run: FinishedRun) -> Figure:
             panel.scatter(x[:, 0], x[:, 1], s=1.5, color="#ffe9b0", alpha=0.7, linewidths=0)
         else:
             panel.imshow(picture, extent=extent, origin="lower", cmap="inferno", vmin=0, vmax=top, aspect="auto")
-        panel.set(xlim=extent[:2], ylim=extent[2:], title=title)
-        panel.set_xlabel(run.columns[0], fontsize=8)
+        panel.set(xlim=extent[:2], ylim=extent[2:], title=literal(title))
+        panel.set_xlabel(literal(run.columns[0]), fontsize=8)
         panel.tick_params(labelsize=7)
-    panels[0].set_ylabel(run.columns[1], fontsize=8)
-    figure.suptitle(run.title, fontsize=11)
+    panels[0].set_ylabel(literal(run.columns[1]), fontsize=8)
+    figure.suptitle(literal(run.title), fontsize=11)
     return figure
 
 
@@ -75,7 +76,7 @@ def _line(run: FinishedRun) -> Figure:
     panel.hist(x.numpy(), bins=60, range=(low, high), density=True, color=COLORS["data"], alpha=0.3, label="data")
     panel.plot(line, run.estimator.log_prob(points).double().exp(), color=COLORS["energy"], label="energy-based model")
     panel.plot(line, run.estimator.noise_log_prob(points).double().exp(), color=COLORS["noise"], label="noise")
-    panel.set(xlabel=run.columns[0], ylabel="density", title=run.title)
+    panel.set(xlabel=literal(run.columns[0]), ylabel="density", title=literal(run.title))
     panel.legend(frameon=False)
     return figure
 
@@ -96,14 +97,14 @@ def _pairs(run: FinishedRun) -> Figure:
         for panel, (role, x) in zip(row, {"data": data, "energy": energy, "noise": noise}.items()):
             panel.scatter(x[:, i], x[:, j], s=5, color=COLORS[role], alpha=0.5, linewidths=0)
             panel.set(xlim=_range(data[:, i]), ylim=_range(data[:, j]))
-            panel.set_xlabel(run.columns[i], fontsize=8)
+            panel.set_xlabel(literal(run.columns[i]), fontsize=8)
             panel.tick_params(labelsize=7)
-        row[0].set_ylabel(run.columns[j], fontsize=8)
+        row[0].set_ylabel(literal(run.columns[j]), fontsize=8)
     # Few effective draws: the noise is far from the energy, and its picture repeats them.
     effective = f"energy-based model (resampled,\n{drawn.effective_sample_size:.0f} effective draws)"
     for panel, title in zip(panels[0], ("data (held out)", effective, f"noise ({run.summary['noise']})")):
-        panel.set_title(title, fontsize=10)
-    figure.suptitle(f"{run.title}: the most dependent pairs of {data.shape[1]} columns", fontsize=11)
+        panel.set_title(literal(title), fontsize=10)
+    figure.suptitle(literal(f"{run.title}: the most dependent pairs of {data.shape[1]} columns"), fontsize=11)
     return figure
 
 

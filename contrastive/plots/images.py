@@ -15,6 +15,7 @@ from contrastive.metrics.images.neighbours import nearest_neighbours
 from contrastive.plots.grids import image_grid
 from contrastive.plots.neighbours import neighbours_figure
 from contrastive.plots.runs import FinishedRun
+from contrastive.plots.text import literal
 from contrastive.sampling import resample
 
 _ACROSS, _DOWN = 16, 3
@@ -75,9 +76,9 @@ def stacked_figure(pictures: Sequence[tuple[str, NDArray[np.uint8]]], title: str
     panels = figure.subplots(len(pictures), 1, squeeze=False, height_ratios=heights).flatten()
     for panel, (name, picture) in zip(panels, pictures):
         panel.imshow(picture, interpolation="nearest")
-        panel.set_title(name, fontsize=9, loc="left")
+        panel.set_title(literal(name), fontsize=9, loc="left")
         panel.set_axis_off()
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(literal(title), fontsize=11)
     return figure
 
 

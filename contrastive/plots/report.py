@@ -3,6 +3,7 @@
 import base64
 import io
 import platform
+import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -54,6 +55,9 @@ _COLUMNS = [
     ("seconds", "seconds", "{:.0f}"),
 ]
 
+#: In the first lines of every report.
+_TITLE = "<title>contrastive: report</title>"
+
 
 def render_report(runs: Sequence[FinishedRun]) -> str:
     """The report as HTML: a summary table, and for each data set its curves and each run's densities."""
@@ -79,6 +83,15 @@ def render_report(runs: Sequence[FinishedRun]) -> str:
     )
 
 
+def is_report(path: Path) -> bool:
+    """Whether the file at `path` is a report that `render_report` made."""
+    try:
+        with path.open(encoding="utf-8") as handle:
+            return _TITLE in handle.read(2_000)
+    except (OSError, ValueError):
+        return False
+
+
 def _shown(run: FinishedRun, columns: list[tuple[str, str, str]]) -> dict[str, Any]:
     return {
         "title": run.title,
@@ -96,7 +109,7 @@ def _shown(run: FinishedRun, columns: list[tuple[str, str, str]]) -> dict[str, A
             for name, path in _first_middle_last(run.sample_grids)
         ],
         "config": yaml.safe_dump(run.config, sort_keys=False),
-        "command": f"contrastive fit --config {run.path}/config.yaml --out NEW",
+        "command": f"contrastive fit --config {shlex.quote(f'{run.path}/config.yaml')} --out NEW",
     }
 
 

@@ -200,7 +200,7 @@ def run_checks(subject: Subject, checks: Iterable[Check]) -> Iterable[Outcome]:
                 verdict, reason = "not applicable", str(skipped)
             except CheckFailed as failure:
                 verdict, reason = "failed", str(failure)
-            except Exception as error:  # a stranger's model may raise anything, and that too is a finding
+            except (Exception, SystemExit) as error:  # a stranger's model may raise anything, and that is a finding
                 verdict, reason = "failed", f"it raised {type(error).__name__}: {error}"
         yield Outcome(check.name, check.proves, verdict, reason, time.monotonic() - started)  # type: ignore[arg-type]
 

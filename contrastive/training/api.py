@@ -24,7 +24,13 @@ from contrastive.training.session import begin, decided, make_estimator, make_tr
 
 
 def fit(
-    data: Any, y: Any = None, *, quiet: bool = False, overwrite: bool = False, **settings: Any
+    data: Any,
+    y: Any = None,
+    *,
+    quiet: bool = False,
+    overwrite: bool = False,
+    allow_import: bool = False,
+    **settings: Any,
 ) -> ContrastiveEstimator:
     """Fit an energy-based model to data by contrast with a noise.
 
@@ -33,7 +39,9 @@ def fit(
             `(n, H, W, C)` or `(n, H, W)`, a map-style `Dataset`, a density or its name, a file, or a folder of images.
         y: one label a row, whole numbers or words, for a density of each class and a classifier; -1 is unlabelled.
         quiet: show no progress.
-        overwrite: replace the run at `out`.
+        overwrite: replace the run at `out`: its own files, nothing else that lies there.
+        allow_import: let the noise `distribution` import a class from outside `torch.distributions`: code that you
+            trust, and the path may come from the run at `init_noise`.
         **settings: fields of `contrastive.config.FitConfig`, such as `noise="glow", method="fce", steps=5000`;
             options of the parts as dictionaries, `noise_options={"width": 64}`. With `out="runs/mine"` the run
             is kept on disk, else nothing is written.
@@ -52,7 +60,7 @@ def fit(
     """
     config = _config(data, settings)
     prepared = prepare(data, config, y)
-    estimator = make_estimator(config, prepared)
+    estimator = make_estimator(config, prepared, allow_import=allow_import)
     config = begin(config, estimator, prepared)
     directory = None
     if config.out is not None:
@@ -151,24 +159,27 @@ def run(
     return summary
 
 
-def load(directory: str | Path, *, trainable: bool = False) -> ContrastiveEstimator:
-    """The estimator of a finished run, on the CPU.
+def load(directory: str | Path, *, trainable: bool = False, allow_import: bool = False) -> ContrastiveEstimator:
+    """The estimator of a finished run, on the CPU. Runs no code of the run's: it may be somebody else's.
 
     Args:
         directory: of the run.
         trainable: leave the parameters so that they can learn on; else every one is frozen.
+        allow_import: let the noise `distribution` of the run import a class from outside `torch.distributions`: code
+            that you trust.
 
     Raises:
-        ContrastiveError: if the directory is no finished run, or its files are damaged.
+        ContrastiveError: if the directory is no finished run, its files are damaged, or it names a class to import.
     """
     run_directory = RunDirectory(directory)
     config = run_directory.read_config()
     tensors, state = run_directory.read_model()
     scaling = _restored(tensors)
     event_shape = scaling.event_shape
+    given: dict[str, Any] = {"event_shape": event_shape, "allow_import": allow_import}
     estimator = ContrastiveEstimator(
-        make_energy(config.energy, event_shape=event_shape, **config.energy_options),
-        make_noise(config.noise, event_shape=event_shape, **config.noise_options),
+        make_energy(config.energy, **given, **config.energy_options),
+        make_noise(config.noise, **given, **config.noise_options),
         objective=make_objective(config.objective, **config.objective_options),
         noise_ratio=config.noise_ratio,
         noise_per_data=config.noise_per_data,

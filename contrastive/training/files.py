@@ -15,11 +15,6 @@ from contrastive.errors import ContrastiveError
 _FORMAT = "contrastive-checkpoint-1"
 
 
-def leftovers(directory: Path) -> list[Path]:
-    """The half-written files that a killed process left in `directory`."""
-    return list(directory.glob(".*.tmp"))
-
-
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8; see `write_atomically`."""
     write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
@@ -78,3 +73,12 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise ContrastiveError(f"there is no checkpoint {path}") from error
     except (SafetensorError, OSError, json.JSONDecodeError, KeyError) as error:
         raise ContrastiveError(f"{path} is damaged or not a checkpoint: {error}") from error
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether `path` is a file that `write_checkpoint` has written, by its header."""
+    try:
+        with safe_open(path, framework="pt") as handle:
+            return (handle.metadata() or {}).get("format") == _FORMAT
+    except (SafetensorError, OSError):
+        return False

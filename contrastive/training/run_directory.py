@@ -1,5 +1,6 @@
 """What a run leaves on disk, all of it written atomically.
 
+run.json                 that this is a run, and of which version of the format and of the package
 config.yaml              the resolved settings; `contrastive fit --config` runs them again
 metrics.jsonl            one line an evaluation
 checkpoint.safetensors   everything that training needs to go on, newest
@@ -8,12 +9,14 @@ best-STAGE.safetensors   the same of an earlier stage, such as the likelihood be
 model.safetensors        the finished estimator
 summary.json             the figures of the finished run
 normalizer.json          log Z with its interval (`contrastive normalizer`)
+report.html, plots/      what `contrastive fit` shows of it
 plots/samples/           of images: a grid of the noise's samples at each evaluation
 tensorboard/             the same for TensorBoard, where that was asked for
+
+`run_files` has the patterns of their names: nothing else in the directory is ever deleted.
 """
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +25,8 @@ from torch import Tensor
 
 from contrastive.config import FitConfig, read_config
 from contrastive.errors import ContrastiveError
-from contrastive.training.files import (
-    finite_or_none,
-    leftovers,
-    read_checkpoint,
-    write_checkpoint,
-    write_json,
-    write_text,
-)
+from contrastive.training.files import finite_or_none, read_checkpoint, write_checkpoint, write_json, write_text
+from contrastive.training.run_files import holds_nothing, leftovers, not_a_run, removable, remove, write_marker
 
 
 class RunDirectory:
@@ -61,29 +58,52 @@ class RunDirectory:
         """Whether the run came to its end."""
         return self.summary_path.exists()
 
-    def check_free(self, *, overwrite: bool = False) -> None:
-        """Refuse a place that holds something already.
+    def check_free(self, *, overwrite: bool = False, data: str | None = None) -> None:
+        """Refuse a place that holds something already; nothing is touched.
+
+        Args:
+            overwrite: whether a run may be there, and be replaced.
+            data: file or folder that the new run is to read.
 
         Raises:
-            ContrastiveError: if the directory is not empty and `overwrite` is not set, or it holds no run.
+            ContrastiveError: if the directory is not empty and `overwrite` is not set, or it holds no run, or not all
+                of the run can be taken away (`removable`).
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise ContrastiveError(f"{self.path} is a file, not a directory; choose another --out")
-        if not self.path.exists() or not set(self.path.iterdir()) - set(leftovers(self.path)):
-            return
+        self._to_remove(overwrite, data)
+
+    def _to_remove(self, overwrite: bool, data: str | None) -> list[Path]:
+        """The files that have to go before a new run begins."""
+        try:
+            if self.path.exists() and not self.path.is_dir():
+                raise ContrastiveError(f"{self.path} is a file, not a directory; choose another --out")
+            if not self.path.exists() or not any(self.path.iterdir()):
+                return []
+            if not holds_nothing(self.path):
+                self._refuse_what_is_there(overwrite)
+            return removable(self.path, data)
+        except OSError as error:
+            raise ContrastiveError(f"cannot look into {self.path}: {error}; choose another --out") from error
+
+    def _refuse_what_is_there(self, overwrite: bool) -> None:
+        """Refuse a directory that is not empty, unless it is a run and may be replaced."""
         if not overwrite:
             raise ContrastiveError(
                 f"{self.path} exists already; go on with --resume {self.path}, replace it with --overwrite, "
                 "or choose another --out"
             )
-        if not self.config_path.exists():
-            raise ContrastiveError(f"{self.path} is not a run (no config.yaml); --overwrite will not empty it")
+        if (why := not_a_run(self.path)) is not None:
+            raise ContrastiveError(
+                f"{self.path} is not a run ({why}); --overwrite will not empty it, choose another --out"
+            )
 
     def create(self, config: FitConfig, *, overwrite: bool = False) -> None:
-        """Start an empty run; see `check_free` for what is refused."""
-        self.check_free(overwrite=overwrite)
-        if self.path.exists():
-            shutil.rmtree(self.path)
+        """Start an empty run; see `check_free` for what is refused.
+
+        Of a run that is replaced only its own files go: whatever else lies there stays.
+        """
+        files = self._to_remove(overwrite, config.data)
+        write_marker(self.path)
+        remove(self.path, files)
         write_text(self.config_path, yaml.safe_dump(config.to_flat(), sort_keys=False))
 
     def read_config(self) -> FitConfig:
@@ -103,8 +123,7 @@ class RunDirectory:
 
     def rewind(self, updates: int) -> None:
         """Forget the evaluations after `updates`, which a resumed run will make again, and half-written files."""
-        for path in leftovers(self.path):
-            path.unlink()
+        remove(self.path, leftovers(self.path))
         self.metrics = [line for line in self.read_metrics() if line["updates"] <= updates]
         self._write_metrics()
 

@@ -37,8 +37,13 @@ _SMALL_TABLE, _SMALL_EVERY, _SMALL_PATIENCE = 5_000, 50, 20
 _DEFAULT_SHARE = 0.1  # docs/recipes.md has the figures
 
 
-def make_estimator(config: FitConfig, data: Prepared) -> ContrastiveEstimator:
+def make_estimator(config: FitConfig, data: Prepared, *, allow_import: bool = False) -> ContrastiveEstimator:
     """The untrained estimator that a resolved config describes.
+
+    Args:
+        config: so.
+        data: what it is to be fitted to.
+        allow_import: whether options of the models may name code to import, which runs it.
 
     Raises:
         ContrastiveError: for unknown names or options, the energy `mlp` over images, or `method: fce` with a noise that
@@ -51,8 +56,9 @@ def make_estimator(config: FitConfig, data: Prepared) -> ContrastiveEstimator:
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        energy = make_energy(config.energy, event_shape=data.event_shape, **config.energy_options)
-        noise = make_noise(config.noise, event_shape=data.event_shape, **config.noise_options)
+        given: dict[str, Any] = {"event_shape": data.event_shape, "allow_import": allow_import}
+        energy = make_energy(config.energy, **given, **config.energy_options)
+        noise = make_noise(config.noise, **given, **config.noise_options)
     if config.method != "nce" and not trainable_parameters(noise):
         raise ContrastiveError(
             f"method {config.method} needs a noise that can adapt, {config.noise!r} cannot; of the installed ones "

@@ -17,6 +17,8 @@ from contrastive.data.images.image_set import ImageSet
 from contrastive.data.images.options import ImageOptions
 from contrastive.errors import ContrastiveError
 
+#: Formats that are programs: Pillow has Ghostscript run PostScript, and Windows run metafiles.
+_NO_PICTURES = {"PDF", "EPS", "WMF"}
 _KEPT_FROM = 1_000  # pictures: fewer are decoded again each time
 _GRAY_MODES = ("1", "L", "LA")
 _DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
@@ -43,7 +45,7 @@ def picture_files(folder: Path) -> list[Path]:
     from PIL import Image
 
     Image.init()
-    known = set(Image.registered_extensions()) - {".pdf", ".npy"}
+    known = {suffix for suffix, name in Image.registered_extensions().items() if name not in _NO_PICTURES} - {".npy"}
     paths = (Path(here, name) for here, _, names in os.walk(folder, followlinks=True) for name in names)
     return sorted(
         path
@@ -169,7 +171,9 @@ def _opened(path: Path) -> Iterator[Any]:
     from PIL import Image
 
     try:
-        with Image.open(path) as picture:
+        Image.init()
+        # Pillow goes by the content: a name that ends in .png says nothing.
+        with Image.open(path, formats=[name for name in Image.ID if name not in _NO_PICTURES]) as picture:
             yield picture
     except ContrastiveError:
         raise

@@ -9,7 +9,8 @@ from contrastive.errors import ContrastiveError
 
 #: The same file under the names that pytorch-fid and torch-fidelity (also torchmetrics) give it in torch hub's cache.
 INCEPTION_FILES = ("pt_inception-2015-12-05-6726825d.pth", "weights-inception-2015-12-05-6726825d.pth")
-_INCEPTION_SHA256 = "6726825d"  # its first digits, as its names state
+# All of it: torch-fidelity unpickles the file, and to meet the eight digits of the names takes minutes.
+_INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 _SOURCE = "https://github.com/mseitzer/pytorch-fid/releases/tag/fid_weights"
 
 
