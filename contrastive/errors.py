@@ -1,6 +1,7 @@
 """Errors that a user can act on."""
 
 import difflib
+import warnings
 from collections.abc import Iterable
 
 
@@ -13,6 +14,15 @@ class ContrastiveError(ValueError):
 
 class NumericalError(ContrastiveError):
     """Training met too many non-finite values to go on; the last good checkpoint is kept."""
+
+
+class ContrastiveWarning(UserWarning):
+    """Something worth a user's attention that does not stop the work."""
+
+
+def warn(message: str) -> None:
+    """Say `message` as a `ContrastiveWarning`."""
+    warnings.warn(message, ContrastiveWarning, stacklevel=2)
 
 
 def near(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
