@@ -30,6 +30,7 @@ from contrastive.errors import ContrastiveError, warn
 
 _DATE = re.compile(r"\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}|\d{1,2}:\d{2}(:\d{2})?)\b.*")
 _WHOLE, _TRUTHS = re.compile(r"[+-]?\d+", re.ASCII), ("true", "false")
+_SPACES = re.compile("[ \u00a0\u202f']")
 _INFINITE = ("inf", "infinity")
 _MISSING_WORDS = {word.casefold() for word in MISSING if word and word.isascii()}
 
@@ -114,6 +115,7 @@ def _frame(text: Text, dialect: Dialect, label: str | None) -> Any:
             )
         except pd.errors.ParserError:
             _require_even(text, dialect)
+            _refuse_open_quote(text, dialect)
             raise
     # pandas fills short rows up, which leaves the last column without a value.
     if len(frame) and ((last := frame[fields - 1]).isna() | (last == "")).any():
@@ -138,6 +140,13 @@ def _require_even(text: Text, dialect: Dialect, sample: list[list[str]] | None =
     )
 
 
+def _refuse_open_quote(text: Text, dialect: Dialect) -> None:
+    """Refuse a last record that goes on to the end of the file because a quote is open."""
+    last = max(text.records(dialect.separator), key=lambda found: found[0])
+    if any("\n" in field or "\r" in field for field in last[1]):
+        raise ContrastiveError(f"{text.path}, line {last[0]}: a quote that opens there is not closed")
+
+
 def _why(text: Text, dialect: Dialect, record: list[str]) -> str:
     """The likely cause of a record of another length, and what to do."""
     fields = len(dialect.header)
@@ -153,6 +162,8 @@ def _why(text: Text, dialect: Dialect, record: list[str]) -> str:
             "; a name may be missing in the header, as for a column that counts the rows, or ',' is also the decimal "
             "mark: save it with '.'"
         )
+    if dialect.header[0].startswith("#"):
+        return "; remove the lines above the header"
     if len(record) > fields:
         return f"; put a value with {dialect.shown} in it in double quotes, or name the surplus in the header"
     return "; fill the row up, with nothing between separators where a value is missing, or remove the line"
@@ -249,7 +260,9 @@ def _plain(text: Text, dialect: Dialect, name: str, present: Any, notes: Notes, 
     elif not dotted and all_are(BY_DOTS):
         notes.add(f"read {name!r} with '.' between thousands")
         return cleared(".")
-    if len(dialect.header) > 1 and all_are(BY_SPACES):
+    wrong = "." if dialect.decimal == "," else "," if dotted else None
+    spaced = present.str.contains(_SPACES).any() and not (wrong and present.str.contains(wrong, regex=False).any())
+    if len(dialect.header) > 1 and spaced and all_are(BY_SPACES):  # in one column they may be separators
         notes.add(f"read {name!r} with spaces between thousands")
         return cleared(" ", "\u00a0", "\u202f", "'")
     return None

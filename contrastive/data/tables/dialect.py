@@ -29,6 +29,7 @@ MISSING: tuple[str, ...] = (
     "N/A",
 )
 MISSING += ("NA", "NULL", "NaN", "None", "n/a", "nan", "null")
+_LONGEST_NAME = 300
 _WORDS = {"inf", "+inf", "-inf", "infinity", "true", "false"}
 
 
@@ -117,6 +118,9 @@ def _numeric(records: Sequence[Sequence[str]]) -> tuple[float, int]:
 
 def _require_header(text: Text, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Refuse a first line that is a row: numbers above all columns of numbers, and words of rows above the others."""
+    if max(map(len, header)) > _LONGEST_NAME:
+        length = max(map(len, header))
+        raise ContrastiveError(f"{text.path} has no header of names: its first line has one of {length:,} characters")
     index = header[0].strip() == ""  # pandas writes an index without a name, and numbers columns without names
     names = header[1:] if index else header
     if index and [name.strip() for name in names] == [str(i) for i in range(len(names))] and names:
@@ -143,7 +147,8 @@ def _decimal(text: Text, separator: str, header: Sequence[str], rows: Sequence[S
     columns = [column for column in fields if column and all(is_number(field) for field in column)]
     comma = any(_means_comma(field) for column in columns for field in column)
     dot = any(_means_dot(field) for column in columns for field in column)
-    if separator == ";" and not comma and not dot:
+    # Where ',' may be the decimal mark, as between quotes or beside ';', "46.072" may be a whole number.
+    if not dot and (separator, comma) in ((";", False), (",", True)):
         for name, column in zip(header, ([field for field in each if field.strip() not in MISSING] for each in fields)):
             grouped = [field for field in column if "." in field]
             if grouped and all(BY_DOTS.fullmatch(field) for field in column):

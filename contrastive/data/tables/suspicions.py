@@ -111,9 +111,9 @@ def _outlier(column: NDArray[np.float64], low: float, high: float, centre: float
         return None
     distance = np.abs(column - centre)
     near = distance <= _FAR * spread
-    if np.count_nonzero(~near) > max(1, _RARE * len(column)) or not column.std() > _DOMINATES * column[near].std():
-        return None
-    return int(distance.argmax())
+    with np.errstate(over="ignore"):  # an infinite standard deviation dominates as well
+        dominate = column.std() > _DOMINATES * column[near].std()
+    return int(distance.argmax()) if dominate and np.count_nonzero(~near) <= max(1, _RARE * len(column)) else None
 
 
 def _few_values(column: NDArray[np.float64], sample: NDArray[np.float64], low: float, high: float) -> int:

@@ -76,11 +76,11 @@ class Text:
         return None
 
     def line_of(self, separator: str, row: int) -> int:
-        """The line on which a row begins, counted from 0 after the header."""
-        for count, (number, _) in enumerate(self.records(separator)):
-            if count == row + 1:
-                return number
-        return row + 2
+        """The line on which a row, counted from 0 after the header, begins; were each on one, where that fails."""
+        try:
+            return next(number for count, (number, _) in enumerate(self.records(separator)) if count == row + 1)
+        except (StopIteration, csv.Error, OSError, EOFError, UnicodeError):
+            return row + 2
 
 
 def read_text(path: Path, *, whole: bool = True) -> Text:
