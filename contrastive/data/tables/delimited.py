@@ -298,7 +298,8 @@ def _labels(path: Path, column: Any) -> NDArray[Any]:
     Raises:
         ContrastiveError: if a field goes on over lines, as where a quote is not closed.
     """
-    words = np.array([value.strip() for value in column], dtype=object)
+    codes, different = _pandas().factorize(column.fillna(""))
+    words = np.array([str(word).strip() for word in different], dtype=object)
     names = {word for word in words if word}
     if any("\n" in name or "\r" in name for name in names):
         raise ContrastiveError(f"{path}: a label goes on over several lines; is a quote not closed?")
@@ -307,17 +308,16 @@ def _labels(path: Path, column: Any) -> NDArray[Any]:
     if numbers and all(name.lower().lstrip("+-") in _INFINITE for name in names - numbers - gaps):
         if gaps:
             warn(f"{path}: labels are numbers, {', '.join(map(repr, sorted(gaps)))} among them is taken as unlabelled")
-        return _numeric_labels(words, gaps)
+        return _numeric_labels([None if word in gaps else word or None for word in words])[codes]
     for name in sorted(gaps & {"NA", "NULL", "NaN", "nan"}):
         warn(f"{path}: {name!r} is taken as a class; leave the label empty where a row is unlabelled")
     if all(name.casefold() in _TRUTHS for name in names):
         words = np.array([word.capitalize() for word in words], dtype=object)
-    return words
+    return words[codes]
 
 
-def _numeric_labels(words: NDArray[Any], gaps: set[str]) -> NDArray[Any]:
+def _numeric_labels(values: list[str | None]) -> NDArray[Any]:
     """Whole numbers exactly, and fractions, which `encode` refuses, as float64."""
-    values = [None if not word or word in gaps else word for word in words]
     if all(value is None or _WHOLE.fullmatch(value) for value in values):
         whole = [None if value is None else int(value) for value in values]
         exact = all(value is not None and abs(value) < 2**63 for value in whole)

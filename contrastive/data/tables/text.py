@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from contrastive.data.unreadable import readable
 from contrastive.errors import ContrastiveError
 
@@ -68,12 +71,28 @@ class Text:
 
     def uneven(self, separator: str, fields: int) -> tuple[int, list[str]] | None:
         """The first record of another number of fields and the line on which it begins; None where there is none."""
+        if self._is_even(separator, fields):
+            return None
         if self.quotes:
             return next((found for found in self.records(separator) if len(found[1]) != fields), None)
         for number, line in enumerate(self.lines(), 1):
             if line.count(separator) != fields - 1 and not _blank(line, separator):
                 return number, line.rstrip("\r\n").split(separator)
         return None
+
+    def _is_even(self, separator: str, fields: int) -> bool:
+        """Whether every line has so many fields, told fast from the bytes; False where they do not tell."""
+        if self.quotes or self.encoding.startswith(("utf-16", "utf-32")):
+            return False
+        rest = b""
+        with _open(self.path) as raw:
+            while chunk := raw.read(_CHUNK):
+                whole, end, rest = (rest + chunk).rpartition(b"\n")
+                line_ends, separators = (_places(whole + end, mark) for mark in ("\n", separator))
+                counts = np.diff(np.searchsorted(separators, line_ends), prepend=0)
+                if not end or np.any(counts != fields - 1):
+                    return False
+        return not rest or rest.count(separator.encode()) == fields - 1
 
     def line_of(self, separator: str, row: int) -> int:
         """The line on which a row, counted from 0 after the header, begins; were each on one, where that fails."""
@@ -152,6 +171,10 @@ class _Scan:
 def _open(path: Path) -> IO[bytes]:
     opened: IO[bytes] = _OPENERS.get(path.suffix.lower(), open)(path, "rb")
     return opened
+
+
+def _places(content: bytes, mark: str) -> NDArray[np.intp]:
+    return np.flatnonzero(np.frombuffer(content, np.uint8) == ord(mark))
 
 
 def _blank(line: str, separator: str) -> bool:
