@@ -384,6 +384,9 @@ def test_parquet_without_numbers_is_refused_by_name(tmp_path):
     ]:
         pq.write_table(frame_of(x=column), path)
         refused(path, message)
+    pq.write_table(frame_of(**{"x\ny": pa.array(["u\nv"])}), path)
+    refused(path, "not numeric: x y")
+    refused(path, "no column 'q'; known: x y", "q")
     pq.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], ["x", "x"]), path)
     refused(path, "several columns called 'x'")
     pq.write_table(frame_of(x=pa.array([], pa.float64())), path)

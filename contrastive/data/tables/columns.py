@@ -25,6 +25,11 @@ class Notes:
             warn(f"{self.path}: {'; '.join(self._notes)}")
 
 
+def one_line(text: str) -> str:
+    """`text` with spaces for line ends: names come from files."""
+    return " ".join(text.splitlines())
+
+
 def choose(
     path: Path, names: Sequence[str], wanted: list[str] | None, label: str | None, hidden: Sequence[str] = ()
 ) -> list[str]:
@@ -42,7 +47,7 @@ def choose(
     """
     for name in [*(wanted or []), *([label] if label is not None else [])]:
         if name not in names and name not in hidden:
-            raise ContrastiveError(f"{path} has no column {name!r}; {did_you_mean(name, names)}")
+            raise ContrastiveError(f"{path} has no column {name!r}; {did_you_mean(name, map(one_line, names))}")
     if wanted is not None:
         twice = next((name for name in wanted if wanted.count(name) > 1), None)
         if twice is not None:
@@ -67,8 +72,10 @@ def refuse_text(text: Sequence[str], dates: Sequence[str], example: Callable[[st
     """
     if text:
         raise ContrastiveError(
-            f"columns that are not numeric: {', '.join(text[:5])}; {example(text[0])}; leave them out (--columns), or "
+            f"columns that are not numeric: {', '.join(map(one_line, text[:5]))}; {example(text[0])}; leave them out (--columns), or "
             "name the one of the classes (--label-column)"
         )
     if dates:
-        raise ContrastiveError(f"columns that hold dates: {', '.join(dates[:5])}; {example(dates[0])}; {_DATES}")
+        raise ContrastiveError(
+            f"columns that hold dates: {', '.join(map(one_line, dates[:5]))}; {example(dates[0])}; {_DATES}"
+        )

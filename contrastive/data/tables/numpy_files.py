@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from contrastive.data.tables.columns import one_line
 from contrastive.data.tables.table import Table, from_array
 from contrastive.data.unreadable import readable
 from contrastive.errors import ContrastiveError, did_you_mean
@@ -42,10 +43,12 @@ def read_npz(path: Path, wanted: list[str] | None, label: str | None) -> Table:
     held = array_names(path)
     for each in [name for name in (label, *(wanted or [])[:1]) if name is not None]:
         if each not in held:
-            raise ContrastiveError(f"{path} has no array {each!r}; {did_you_mean(each, held)}")
+            raise ContrastiveError(f"{path} has no array {each!r}; {did_you_mean(each, map(one_line, held))}")
     names = wanted or [name for name in held if name != label]
     if wanted is None and len(names) != 1:
-        raise ContrastiveError(f"{path} holds {', '.join(names) or 'labels alone'}: pick one with --columns NAME")
+        raise ContrastiveError(
+            f"{path} holds {', '.join(map(one_line, names)) or 'labels alone'}: pick one with --columns NAME"
+        )
     table = _table(path, _member(path, names[0]))
     return table if label is None else replace(table, labels=_member(path, label))
 

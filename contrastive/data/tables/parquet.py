@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contrastive.data.tables.columns import Notes, choose, refuse_text
+from contrastive.data.tables.columns import Notes, choose, one_line, refuse_text
 from contrastive.data.tables.table import Table, say_lost_digits
 from contrastive.data.unreadable import readable
 from contrastive.errors import ContrastiveError
@@ -32,7 +32,9 @@ def read_parquet(path: Path, wanted: list[str] | None, label: str | None) -> Tab
     refuse_text(
         [name for name in names if _kind(columns[name].type) == "text"],
         [name for name in names if _kind(columns[name].type) == "dates"],
-        lambda name: next((f"for example {str(v.as_py())[:40]!r}" for v in columns[name] if v.is_valid), "all missing"),
+        lambda name: next(
+            (f"for example {one_line(str(v.as_py()))[:40]!r}" for v in columns[name] if v.is_valid), "all missing"
+        ),
     )
     if frame.num_rows == 0:
         raise ContrastiveError(f"{path} has no rows")

@@ -49,7 +49,8 @@ def from_array(array: Any) -> Table:
     names = [f"x{i}" for i in range(int(np.prod(values.shape[1:])))]
     if values.dtype.kind in "iu" and values.dtype.itemsize == 8:
         say_lost_digits(values.reshape(len(values), -1).T, names)
-    return Table(np.require(values, np.float64, "W"), names)
+    with np.errstate(invalid="ignore", over="ignore"):  # what becomes NaN or infinite, `check` refuses
+        return Table(np.require(values, np.float64, "W"), names)
 
 
 def check(table: Table) -> None:
