@@ -72,8 +72,8 @@ def refuse_text(text: Sequence[str], dates: Sequence[str], example: Callable[[st
     """
     if text:
         raise ContrastiveError(
-            f"columns that are not numeric: {', '.join(map(one_line, text[:5]))}; {example(text[0])}; leave them out (--columns), or "
-            "name the one of the classes (--label-column)"
+            f"columns that are not numeric: {', '.join(map(one_line, text[:5]))}; {example(text[0])}; leave them out "
+            "(--columns), or name the one of the classes (--label-column)"
         )
     if dates:
         raise ContrastiveError(
