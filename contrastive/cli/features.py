@@ -74,8 +74,8 @@ def _rows_and_labels(
 ) -> tuple[Tensor, NDArray[Any] | None]:
     """All rows in the order in which they lie, in original units or as uint8, and a label for each where there are."""
     if data in available_densities() or not names_images(data, config.columns):
-        table = Path(data).suffix.lower() not in (".npy", ".npz")
-        config = dataclasses.replace(config, label_column=(labels if table else None) or label_column_in(data, config))
+        own = labels if tables.has_named_columns(data) else None
+        config = dataclasses.replace(config, label_column=own or label_column_in(data, config))
         x, _ = read_rows(data, config, event_shape, columns=fitted)
         return x, _labels(data, labels, len(x))
     images = images_of(data, config)
@@ -96,7 +96,7 @@ def _labels(data: str, name: str | None, rows: int) -> NDArray[Any] | None:
         y = _array(path, name)
     elif name is None:
         return None
-    elif path.suffix.lower() not in tables.SUFFIXES or not path.is_file():
+    elif not tables.is_table(path) or not path.is_file():
         raise ContrastiveError(f"{data} is no table and no .npz file, so --labels cannot name its labels: leave it out")
     else:
         y = tables.read_table(path, name).values[:, 0]

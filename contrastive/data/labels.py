@@ -15,13 +15,14 @@ from contrastive.protocols import NoiseModel
 
 UNLABELLED = -1
 _MOST_CLASSES, _LABELLED_BATCH = 1_000, 64
+_UNLABELLED_WORDS = ("", "-1", "-1.0")  # of a column of words
 Name = str | int
 
 
 def encode(values: Any, classes: Sequence[Name] | None = None) -> tuple[Int[Tensor, " n"], list[Name]]:
     """Labels as numbers from 0 to K - 1, and the name of each class.
 
-    Unlabelled, and then -1, is: -1 (scikit-learn's convention), NaN, None, an empty word.
+    Unlabelled, and then -1, is: -1 (scikit-learn's convention), also as a word, NaN, None, an empty word.
 
     Args:
         values: shape `(n,)`: whole numbers or words.
@@ -37,6 +38,7 @@ def encode(values: Any, classes: Sequence[Name] | None = None) -> tuple[Int[Tens
     if classes is None:
         classes = sorted({name for name in names if name is not None}, key=lambda name: (isinstance(name, str), name))
         _check_classes(classes)
+    names = _as_spelt(names, classes)
     index = {name: k for k, name in enumerate(classes)}
     unknown = next((name for name in names if name is not None and name not in index), None)
     if unknown is not None:
@@ -115,6 +117,8 @@ def _names(array: NDArray[Any]) -> list[Name | None]:
         return [None if value == UNLABELLED else int(value) for value in array]
     if array.dtype.kind == "f":
         present = array[~np.isnan(array)]
+        if np.isinf(present).any():
+            raise ContrastiveError(f"labels must be whole numbers or words, got {present[np.isinf(present)][0]:g}")
         if not np.array_equal(present, np.round(present)):
             odd = present[present != np.round(present)][0]
             raise ContrastiveError(f"labels must be whole numbers or words, got {odd:g}; is it a label column?")
@@ -124,12 +128,30 @@ def _names(array: NDArray[Any]) -> list[Name | None]:
     raise ContrastiveError(f"labels must be whole numbers or words, got {array.dtype}")
 
 
+def _as_spelt(names: list[Name | None], classes: Sequence[Name]) -> list[Name | None]:
+    """Names as `classes` have them, where a whole number is a word in the one and not in the other.
+
+    Labels of new data are words where one of them is, whole numbers where all are.
+    """
+    known = set(classes)
+    spelt = {str(name): name for name in classes}
+    return [name if name is None or name in known else spelt.get(str(name), name) for name in names]
+
+
 def _name(value: Any) -> Name | None:
-    if value is None or value != value or (isinstance(value, int | np.integer) and value == UNLABELLED):
+    if (
+        value is None
+        or type(value).__name__ == "NAType"
+        or value != value
+        or (isinstance(value, int | np.integer) and value == UNLABELLED)
+    ):
         return None
     if isinstance(value, bool | np.bool_):
         return str(bool(value))
-    return int(value) if isinstance(value, int | np.integer) else str(value).strip() or None
+    if isinstance(value, int | np.integer):
+        return int(value)
+    word = str(value).strip()
+    return None if word in _UNLABELLED_WORDS else word
 
 
 def _check_classes(classes: Sequence[Name]) -> None:

@@ -10,12 +10,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from contrastive.data import tables
-from contrastive.data.columns import say_ignored
-from contrastive.data.frames import from_frame, is_frame
 from contrastive.data.images import PixelScaling, are_images, cell_centres
 from contrastive.data.images.arrays import channels_first
 from contrastive.data.scaling import Coordinates
 from contrastive.data.sources import dataset_rows
+from contrastive.data.tables.frames import from_frame, is_frame
 from contrastive.errors import ContrastiveError
 
 #: Whatever `as_points` takes.
@@ -37,7 +36,7 @@ def as_points(x: Rows, scaling: Coordinates, columns: Sequence[str] | None = Non
     """
     if isinstance(x, str | Path) or is_frame(x):
         table = from_frame(x, columns) if is_frame(x) else tables.read_table(x, columns)
-        say_ignored(table.others, "the data frame" if is_frame(x) else str(x))
+        tables.say_ignored(table.others, "the data frame" if is_frame(x) else str(x))
         x = table.values
     if isinstance(x, Dataset):
         x = dataset_rows(x, range(len(x)))  # type: ignore[arg-type]

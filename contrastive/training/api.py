@@ -9,6 +9,7 @@ from torch import Tensor
 from contrastive.config import FitConfig
 from contrastive.data.images import PixelScaling
 from contrastive.data.scaling import Coordinates, Scaling
+from contrastive.data.tables import has_named_columns
 from contrastive.errors import ContrastiveError, warn
 from contrastive.estimator import ContrastiveEstimator
 from contrastive.objectives import make_objective
@@ -201,7 +202,7 @@ def load(directory: str | Path, *, trainable: bool = False, allow_import: bool =
 def _named_columns(config: FitConfig, summary: dict[str, Any]) -> tuple[str, ...] | None:
     """Names by which the columns of new tables are found; None for a run of an array, a density or images."""
     # Runs of earlier versions do not say: of what they took, files alone had names.
-    named = summary.get("columns_are_named", Path(config.data).suffix.lower() in (".csv", ".tsv", ".parquet"))
+    named = summary.get("columns_are_named", has_named_columns(config.data))
     return tuple(summary["columns"]) if named else None
 
 

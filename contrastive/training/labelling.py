@@ -115,7 +115,7 @@ def labelled_draws(density: Any, n: int, seed: int, most: int | None = None) -> 
 
 def label_column_in(data: str, config: FitConfig) -> str | None:
     """The run's column of labels, where the file has it: new data need not."""
-    if Path(data).suffix.lower() not in tables.SUFFIXES or not Path(data).is_file():
+    if not tables.is_table(data) or not Path(data).is_file():
         return None
     arrays = list(_IMAGE_LABELS) if config.labels_per_class is not None and data.endswith(".npz") else []
     wanted = arrays if config.label_column is None else [config.label_column]

@@ -12,13 +12,12 @@ from torch.utils.data import Dataset, Subset
 
 from contrastive.config import FitConfig
 from contrastive.data import tables
-from contrastive.data.columns import say_ignored
 from contrastive.data.densities import available_densities, make_density
-from contrastive.data.frames import from_frame, is_frame
 from contrastive.data.images import ImageSet, are_images, available_sets, names_images
 from contrastive.data.labels import Name, encode
 from contrastive.data.scaling import Scaling
 from contrastive.data.sources import ArraySource, DatasetSource, DensitySource, dataset_rows
+from contrastive.data.tables.frames import from_frame, is_frame
 from contrastive.errors import ContrastiveError, did_you_mean, listed
 from contrastive.protocols import NoiseModel
 from contrastive.training.image_preparation import images_of, prepare_images, read_image_rows
@@ -140,7 +139,7 @@ def read_rows(
 
 def _read_fitted(data: str, config: FitConfig, columns: Sequence[str] | None) -> tables.Table:
     """A file's rows in the order of the run's columns."""
-    if columns is None or Path(data).suffix.lower() in (".npy", ".npz"):
+    if columns is None or not tables.has_named_columns(data):
         return tables.read_table(data, config.columns, config.label_column)
     told = tables.split_names(config.columns or "")
     if told is not None and set(told) != set(columns):
@@ -149,7 +148,7 @@ def _read_fitted(data: str, config: FitConfig, columns: Sequence[str] | None) ->
             "leave it out"
         )
     table = tables.read_table(data, columns, config.label_column)
-    say_ignored(table.others, data)
+    tables.say_ignored(table.others, data)
     return table
 
 
@@ -177,7 +176,7 @@ def holds_images(data: Any, name: str | None = None) -> bool:
 def _named(data: str, config: FitConfig, columns: Sequence[str] | None) -> NoiseModel | tables.Table:
     if data in available_densities():
         return make_density(data)
-    if Path(data).suffix.lower() in tables.SUFFIXES or Path(data).exists():
+    if tables.is_table(data) or Path(data).exists():
         return tables.read_table(data, columns, config.label_column or label_column_in(data, config))
     near = did_you_mean(data, [*available_densities(), *available_sets()])
     raise ContrastiveError(f"{data!r} is neither a density nor a set of images, a file or a folder; {near}")

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contrastive.data.columns import pick
-from contrastive.data.tables import Table
+from contrastive.data.tables.columns import pick
+from contrastive.data.tables.table import Table
 from contrastive.errors import ContrastiveError, did_you_mean, listed
 
 

@@ -1,0 +1,25 @@
+"""Arrays from files, checked before anything is fitted to them."""
+
+from contrastive.data.tables.columns import say_ignored
+from contrastive.data.tables.reading import (
+    SUFFIXES,
+    column_names,
+    has_named_columns,
+    is_table,
+    read_table,
+    split_names,
+)
+from contrastive.data.tables.table import Table, check, from_array
+
+__all__ = [
+    "SUFFIXES",
+    "Table",
+    "check",
+    "column_names",
+    "from_array",
+    "has_named_columns",
+    "is_table",
+    "read_table",
+    "say_ignored",
+    "split_names",
+]
