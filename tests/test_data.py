@@ -167,7 +167,7 @@ def test_splits_are_disjoint_and_cover():
 
 def test_fewer_rows_than_a_batch_are_refused():
     config = FitConfig(batch_size=100).resolved()
-    with pytest.raises(ContrastiveError, match="80 training rows are fewer than a batch of 100"):
+    with pytest.raises(ContrastiveError, match="70 training rows are fewer than a batch of 100"):
         prepare(torch.randn(100, 2), config)
 
 
@@ -175,3 +175,12 @@ def test_unknown_data_names_the_near_densities():
     expected = "'8gausians' is neither a density nor a set of images, a file or a folder; did you mean '8gaussians'"
     with pytest.raises(ContrastiveError, match=expected):
         prepare("8gausians", CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("rows", "share", "expected"), [(50, None, 10), (150, None, 30), (250, None, 40), (900, None, 90), (150, 0.1, 15)]
+)
+def test_a_small_table_holds_out_more_than_a_handful(rows, share, expected):
+    data = prepare(torch.randn(rows, 2), FitConfig(validation=share).resolved())
+    assert len(data.validation) == expected
+    assert len(data.test) == round(0.1 * rows)

@@ -5,7 +5,7 @@ from contrastive.metrics.classification import classification
 from contrastive.metrics.evaluation import (
     evaluate,
     evaluate_training,
-    held_out_score,
+    mean_log_density,
     noise_quality,
     noise_spread,
     noise_warning,
@@ -17,7 +17,7 @@ __all__ = [
     "classification",
     "evaluate",
     "evaluate_training",
-    "held_out_score",
+    "mean_log_density",
     "mean_log_prob",
     "noise_quality",
     "noise_spread",

@@ -16,7 +16,7 @@ from contrastive.metrics import (
     classification,
     evaluate,
     evaluate_training,
-    held_out_score,
+    mean_log_density,
     noise_warning,
     partition_figures,
 )
@@ -51,7 +51,7 @@ def make_judge(
         if started:
             metrics |= _classification(candidate, data, len(data.curve_rows))
         if config.early_stopping:
-            metrics["score"] = held_out_score(candidate, data.validation, energy=started)
+            metrics["score"] = mean_log_density(candidate, data.validation, energy=started)
             if started and labelled is not None:
                 metrics["score"] += _log_posterior(candidate, labelled)
         return metrics
