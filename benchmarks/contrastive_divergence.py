@@ -17,9 +17,9 @@ from torch import Tensor
 from contrastive.config import FitConfig
 from contrastive.protocols import EnergyModel, FittableNoise
 from contrastive.sampling.kernels import MALA
+from contrastive.training.build import make_estimator
 from contrastive.training.preparation import prepare
 from contrastive.training.run_directory import RunDirectory
-from contrastive.training.session import make_estimator
 
 _STEERING = 0.05  # of the log step size, an update
 

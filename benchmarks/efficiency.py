@@ -27,8 +27,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
 
+from contrastive.numerics.optimal_normalizer import optimal_log_normalizer
 from contrastive.objectives import Bregman, make_objective
-from contrastive.optimal_normalizer import optimal_log_normalizer
 
 MEAN, PRECISION = 0.5, 1.0
 TRUTH = torch.tensor([MEAN, PRECISION, 0.5 * math.log(2 * math.pi)], dtype=torch.float64)
@@ -167,7 +167,7 @@ def _derivatives(loss: Callable[[Tensor], Tensor], r: Tensor) -> tuple[Tensor, T
 
 
 def predicted(setting: Setting) -> Tensor:
-    """n Cov of (mean, precision, c) by quadrature: the formulae of `contrastive.asymptotics`, at the truth."""
+    """n Cov of (mean, precision, c) by quadrature: the formulae of `inference.asymptotics`, at the truth."""
     x = torch.linspace(-14, 14, 40_001, dtype=torch.float64)
     log_p, log_q = log_normal(x, MEAN, 1.0), log_normal(x, setting.loc, setting.scale)
     psi = torch.stack([PRECISION * (x - MEAN), -0.5 * (x - MEAN).square(), -torch.ones_like(x)], 1)

@@ -12,8 +12,8 @@ import torch
 from grid import Result, benchmark_parser, provenance, run_grid
 from matplotlib.figure import Figure
 
+from contrastive.api import load
 from contrastive.data.densities import make_density
-from contrastive.training.api import load
 
 _PIXELS = 200
 

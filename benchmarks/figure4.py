@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from contrastive import ContrastiveEstimator, load, make_energy
 from contrastive.data.images import PixelScaling, cell_centres
-from contrastive.training.files import write_json
+from contrastive.io.checkpoints import write_json
 
 SUPERVISED = "supervised, same network"
 ENERGIES = ("FCE", "fixed-flow NCE", "Gaussian NCE")

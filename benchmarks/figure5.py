@@ -24,11 +24,11 @@ from matplotlib.figure import Figure
 from contrastive import ContrastiveEstimator
 from contrastive.config import FitConfig
 from contrastive.data.densities import make_density
-from contrastive.training import api
+from contrastive.training.callbacks import Callback
 from contrastive.training.preparation import prepare, read_rows
-from contrastive.training.progress import Progress
+from contrastive.training.run import go_on, resolve, train
 from contrastive.training.run_directory import RunDirectory
-from contrastive.training.session import begin, make_estimator
+from contrastive.training.trainer import Trainer
 
 _FLOW: dict[str, Any] = {"noise": "glow", "noise_options": {"depth": 6, "width": 64}, "pretrain_steps": 300}
 _GAME: dict[str, Any] = {**_FLOW, "method": "fce", "energy_steps": 300, "steps": 1000}
@@ -91,30 +91,25 @@ def _fit(fields: dict[str, Any], path: Path, pictured: bool) -> None:
     directory = RunDirectory(path)
     if directory.is_finished:
         return
-    resume = directory.config_path.exists()
-    config = directory.read_config() if resume else FitConfig(**fields, out=str(path)).resolved()
-    data = prepare(config.data, config)
-    estimator = make_estimator(config, data)
-    if not resume:
-        config = begin(config, estimator, data)
-        directory.create(config)
-    progress = _Pictures(estimator, path) if pictured else Progress(quiet=True)
-    api.run(config, estimator, data, directory, progress, resume=resume)
+    callbacks = [_Pictures(path)] if pictured else []
+    if directory.config_path.exists():
+        go_on(path, callbacks=callbacks)
+    else:
+        train(resolve(FitConfig(**fields, out=str(path)), fields["data"]), fields["data"], callbacks=callbacks)
 
 
-class _Pictures(Progress):
+class _Pictures(Callback):
     """Keeps what the models look like at each evaluation, the moving ones rather than their averages."""
 
-    def __init__(self, estimator: ContrastiveEstimator, path: Path) -> None:
-        super().__init__(quiet=True)
-        self.estimator, self.path = estimator, path
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
-    def report(self, metrics: dict[str, Any]) -> None:
+    def on_evaluation(self, trainer: Trainer, metrics: dict[str, Any]) -> None:
         """One file an evaluation."""
         if metrics["stage"] != "pretrain":
-            self.estimator.eval()
-            pictures = _densities(self.estimator)
-            self.estimator.train()
+            trainer.estimator.eval()
+            pictures = _densities(trainer.estimator)
+            trainer.estimator.train()
             np.savez(self.path / f"picture-{metrics['updates']:06}.npz", **pictures)
 
 

@@ -127,26 +127,18 @@ def _refuse_other_settings(settings: dict[str, Any], path: Path) -> None:
 
 
 def _fit(settings: dict[str, Any], path: Path) -> None:
-    from contrastive.training import api
-    from contrastive.training.preparation import holds_images, prepare
-    from contrastive.training.progress import Progress
-    from contrastive.training.session import begin, make_estimator
+    from contrastive.training.run import go_on, resolve, train
 
     directory = RunDirectory(path)
     if directory.is_finished:
         return
     fields = dict(settings)
     density = fields.pop("density", None)
-    resume = directory.config_path.exists()
     source = fields["data"] if density is None else density()
-    images = holds_images(source, fields.get("columns"))
-    config = directory.read_config() if resume else FitConfig(**fields, out=str(path)).resolved(images=images)
-    data = prepare(source, config)
-    estimator = make_estimator(config, data)
-    if not resume:
-        config = begin(config, estimator, data)
-        directory.create(config)
-    api.run(config, estimator, data, directory, Progress(quiet=True), resume=resume)
+    if directory.config_path.exists():
+        go_on(path, data=source)
+    else:
+        train(resolve(FitConfig(**fields, out=str(path)), source), source)
 
 
 def read_result(label: str, path: Path) -> Result:

@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from contrastive import ContrastiveEstimator, load
 from contrastive.data.images import cell_centres
-from contrastive.training.files import write_json
+from contrastive.io.checkpoints import write_json
 
 ENERGIES = ("FCE", "fixed-flow NCE", "Gaussian NCE")
 MODELS = ("EBM of FCE", "Glow of FCE", "EBM of fixed-flow NCE", "EBM of Gaussian NCE", "Glow by likelihood")

@@ -21,12 +21,12 @@ from image_sets import load_split
 from image_tables import FCE, FLOWS, LIKELIHOOD, LONGER, chosen_scale, spread, table_parser, table_runs
 from tqdm import tqdm
 
+from contrastive import load
 from contrastive.data.images import PixelScaling, quantize
+from contrastive.io.checkpoints import write_json
 from contrastive.metrics.images import default_cache, image_distances, nearest_neighbours
 from contrastive.plots import neighbours_figure
 from contrastive.plots.grids import image_grid, write_png
-from contrastive.training import load
-from contrastive.training.files import write_json
 
 #: FID at paper scale, quoted from Gao et al. (2020), table 1.
 QUOTED = {

@@ -14,7 +14,7 @@ from typing import Any
 from grid import Result, provenance
 from image_tables import FCE, FIXED, FLOWS, GAUSSIAN, LIKELIHOOD, chosen_scale, spread, table_parser, table_runs
 
-from contrastive.training.files import write_json
+from contrastive.io.checkpoints import write_json
 
 #: Of the flow, quoted from Gao et al. (2020), table 2.
 QUOTED = {

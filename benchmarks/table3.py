@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 from contrastive import ContrastiveEstimator, load, make_energy, make_noise
 from contrastive.data.images import PixelScaling
-from contrastive.training.files import write_json
+from contrastive.io.checkpoints import write_json
 
 #: Quoted from Gao et al. (2020), table 3: whole SVHN, larger networks.
 QUOTED = {"svhn-part": {"FCE, quoted from the paper": {1000: 0.2707, 2000: 0.2412, 4000: 0.2205}}}

@@ -25,7 +25,7 @@ from sklearn.mixture import GaussianMixture
 
 import contrastive
 from contrastive.config import FitConfig
-from contrastive.training.files import write_json
+from contrastive.io.checkpoints import write_json
 from contrastive.training.preparation import prepare
 from contrastive.training.run_directory import RunDirectory
 

@@ -8,10 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from contrastive.api import ContrastiveEstimator, fit, load
     from contrastive.data.densities import available_densities, make_density
     from contrastive.energies.adapters import from_energy
     from contrastive.errors import ContrastiveError
-    from contrastive.estimator import ContrastiveEstimator
     from contrastive.protocols import AdaptiveNoise, EnergyModel, NoiseModel
     from contrastive.registry import (
         available_energies,
@@ -21,14 +21,13 @@ if TYPE_CHECKING:
         register_energy,
         register_noise,
     )
-    from contrastive.training.api import fit, load
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "fit": "contrastive.training.api",
-    "load": "contrastive.training.api",
-    "ContrastiveEstimator": "contrastive.estimator",
+    "fit": "contrastive.api",
+    "load": "contrastive.api",
+    "ContrastiveEstimator": "contrastive.api",
     "ContrastiveError": "contrastive.errors",
     "AdaptiveNoise": "contrastive.protocols",
     "EnergyModel": "contrastive.protocols",

@@ -198,7 +198,7 @@ class FitConfig:
     def resolved(self, *, images: bool = False) -> "FitConfig":
         """This config with the recipe's values where a field is None, and the noise of the run at `init_noise`.
 
-        What depends on the data or the models too is decided when the run begins (`training.session.decided`).
+        What depends on the data or the models too is decided when the run begins (`training.build.decided`).
 
         Args:
             images: whether the data are images, which decides the recipe where none is named.
@@ -236,6 +236,10 @@ class FitConfig:
                 "its options, or --init-noise"
             )
         return dataclasses.replace(self, noise=theirs.noise, noise_options=theirs.noise_options)
+
+    def at(self, out: str | None) -> "FitConfig":
+        """The same settings for a run at `out`."""
+        return dataclasses.replace(self, out=out)
 
     def to_flat(self) -> dict[str, Any]:
         """Keys as on the command line: `noise.width` for an option of the noise."""

@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
 from contrastive.errors import ContrastiveError, did_you_mean
-from contrastive.imports import foreign_code
+from contrastive.io.imports import foreign_code
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -17,7 +17,6 @@ from contrastive.data.scaling import Scaling
 from contrastive.data.sources import Batch, Labelled
 from contrastive.metrics.classification import classification, reliability
 from contrastive.objectives.supervised import labelled_loss
-from contrastive.training import fit_estimator
 from contrastive.training.players import Player
 from contrastive.training.preparation import prepare
 from contrastive.training.schedules import Alternate
@@ -289,7 +288,7 @@ def test_the_energy_goes_on_into_the_game_with_its_constants():
         adapt_noise=True,
     )
     settings = {"energy_steps": 50, "steps": 1, "batch_size": 100, "learning_rate": 0.05, "log_partition_draws": 0}
-    fit_estimator(estimator, x, y, quiet=True, **settings)
+    estimator.fit(x, y, quiet=True, **settings)
     assert abs(float(estimator.log_normalizer.detach().diff())) > 0.05
 
 
@@ -343,7 +342,7 @@ def test_what_is_reported_has_no_dropout(tmp_path):
             return self.layers(x)
 
     estimator = ContrastiveEstimator(Dropping(), make_noise("gaussian", event_shape=(2,)))
-    fit_estimator(estimator, torch.randn(300, 2), steps=5, quiet=True)
+    estimator.fit(torch.randn(300, 2), steps=5, quiet=True)
     x = torch.randn(50, 2)
     assert torch.equal(estimator.log_prob(x), estimator.log_prob(x))
 

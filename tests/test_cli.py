@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from contrastive.api import fit
 from contrastive.cli.main import build_parser, main
 from contrastive.config import read_config
-from contrastive.training.api import fit
 
 
 @pytest.fixture(scope="module")

@@ -146,8 +146,8 @@ def test_a_data_frame_may_hold_the_labels():
 
 def test_a_run_of_an_earlier_version_knows_its_columns(fitted):
     """Their summaries do not say whether columns have names: those of files had."""
+    from contrastive.api import _named_columns
     from contrastive.config import FitConfig
-    from contrastive.training.api import _named_columns
 
     summary = {"columns": ["a", "b"]}
     assert _named_columns(FitConfig(data="table.csv"), summary) == ("a", "b")

@@ -4,13 +4,12 @@ import pytest
 import torch
 from torch.distributions import Independent, Normal
 
-from contrastive import ContrastiveError, ContrastiveEstimator, fit
+from contrastive import ContrastiveError, ContrastiveEstimator, fit, load
 from contrastive.config import FitConfig
 from contrastive.noises import DefensiveMixture, Gaussian, Uniform
 from contrastive.testing import check_noise_model
-from contrastive.training import load
+from contrastive.training.build import decided
 from contrastive.training.preparation import prepare
-from contrastive.training.session import decided
 
 
 def normal(loc, scale, d=2):

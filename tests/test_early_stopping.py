@@ -14,8 +14,8 @@ from contrastive.cli.main import main
 from contrastive.config import FitConfig
 from contrastive.errors import ContrastiveWarning
 from contrastive.metrics import noise_warning
+from contrastive.training.build import decided, make_estimator
 from contrastive.training.preparation import prepare
-from contrastive.training.session import decided, make_estimator
 
 IRIS = load_iris().data
 FEW = np.random.default_rng(0).normal(size=(60, 3))
@@ -209,7 +209,7 @@ def test_a_run_killed_between_stages_goes_on_to_the_same_figures(tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     contrastive.fit(tmp_path / "few.npy", **settings, out=str(whole), quiet=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("contrastive.training.api.Progress", Killing)
+        patch.setattr("contrastive.api.Progress", Killing)
         with pytest.raises(Killed):
             contrastive.fit(tmp_path / "few.npy", **settings, out=str(cut), quiet=True)
     assert main(["fit", "--resume", str(cut), "--quiet", "--no-report"]) == 0

@@ -10,7 +10,7 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Mul
 
 from contrastive import ContrastiveError, ContrastiveEstimator, from_energy, make_energy, make_noise
 from contrastive.data.scaling import Scaling
-from contrastive.optimal_normalizer import optimal_log_normalizer
+from contrastive.numerics.optimal_normalizer import optimal_log_normalizer
 
 # Statistical tests: a gradient entry may be off by 4.5 standard errors, two-sided false-alarm rate 7e-6 an entry.
 SIGMAS = 4.5

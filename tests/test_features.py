@@ -6,11 +6,11 @@ import torch
 from torch import nn
 
 from contrastive import ContrastiveError, ContrastiveEstimator, from_energy, load, make_energy, make_noise
+from contrastive.api import fit
 from contrastive.cli.main import main
 from contrastive.data.images import PixelScaling, dequantize
 from contrastive.data.scaling import Scaling
-from contrastive.features import extract_features
-from contrastive.training.api import fit
+from contrastive.inference.features import extract_features
 
 IMAGE = (3, 32, 32)
 

@@ -5,9 +5,9 @@ import json
 import pytest
 import torch
 
-from contrastive.atomic import write_atomically
 from contrastive.errors import ContrastiveError
-from contrastive.training.files import read_checkpoint, write_checkpoint, write_json, write_text
+from contrastive.io.atomic import write_atomically
+from contrastive.io.checkpoints import read_checkpoint, write_checkpoint, write_json, write_text
 
 TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "flag": torch.tensor(True)}
 

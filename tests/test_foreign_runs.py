@@ -13,7 +13,7 @@ import yaml
 from contrastive import ContrastiveError, fit, load, make_noise
 from contrastive.cli.main import main
 from contrastive.config import FitConfig
-from contrastive.imports import without_working_directory
+from contrastive.io.imports import without_working_directory
 
 LIBRARY = """from torch.distributions import Laplace
 

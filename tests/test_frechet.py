@@ -6,10 +6,10 @@ import scipy.linalg
 import torch
 
 from contrastive.errors import ContrastiveError
+from contrastive.io.torchvision_import import import_with_torchvision
 from contrastive.metrics.images import FeatureMoments, frechet_bias, frechet_distance
 from contrastive.metrics.images.moments import RandomRows
-from contrastive.statistics import normal_threshold
-from contrastive.torchvision_import import import_with_torchvision
+from contrastive.numerics.statistics import normal_threshold
 
 FALSE_ALARM = 1e-6
 

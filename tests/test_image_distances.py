@@ -8,6 +8,7 @@ from sklearn.datasets import load_sample_image
 from torch.nn import functional
 
 from contrastive.errors import ContrastiveError
+from contrastive.io.torchvision_import import import_with_torchvision
 from contrastive.metrics.images import (
     FeatureMoments,
     cached_summary,
@@ -21,7 +22,6 @@ from contrastive.metrics.images import (
     weights,
 )
 from contrastive.metrics.images.inception import Inception
-from contrastive.torchvision_import import import_with_torchvision
 
 
 class Colours:

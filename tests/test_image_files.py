@@ -11,7 +11,7 @@ from scipy.io import savemat
 from contrastive import ContrastiveError
 from contrastive.config import FitConfig
 from contrastive.data.images import ImageOptions, folder, names_images, read_images
-from contrastive.torchvision_import import import_with_torchvision
+from contrastive.io.torchvision_import import import_with_torchvision
 from contrastive.training.preparation import prepare
 
 RANDOM = np.random.default_rng(0)

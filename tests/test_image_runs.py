@@ -17,9 +17,9 @@ from contrastive import ContrastiveError, fit, load
 from contrastive.cli.main import main
 from contrastive.config import FitConfig
 from contrastive.data.images import PixelScaling, dequantize
+from contrastive.training.build import decided, make_estimator
 from contrastive.training.preparation import prepare
 from contrastive.training.run_directory import RunDirectory
-from contrastive.training.session import decided, make_estimator
 
 MODELS = "--energy conv --energy.widths 8,8 --noise glow --noise.blocks 1 --noise.levels 2 --noise.width 8 --method fce"
 SHORT = "--pretrain-steps 4 --steps 6 --batch-size 16 --evaluate-every 3 --log-partition-draws 1000"

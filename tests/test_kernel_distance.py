@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from contrastive.errors import ContrastiveError
+from contrastive.io.torchvision_import import import_with_torchvision
 from contrastive.metrics.images import kernel_distance
 from contrastive.metrics.images.kernel import _cut, squared_mmd
-from contrastive.statistics import normal_threshold
-from contrastive.torchvision_import import import_with_torchvision
+from contrastive.numerics.statistics import normal_threshold
 
 FALSE_ALARM = 1e-6
 SHIFT = 0.5

@@ -17,7 +17,7 @@ from contrastive.normalizer.bridge import bridge_estimate, chain_diagnostics
 from contrastive.normalizer.certified import certified_interval
 from contrastive.normalizer.importance import WeightSummary, importance_estimate
 from contrastive.normalizer.result import LogPartition
-from contrastive.optimal_normalizer import optimal_log_normalizer
+from contrastive.numerics.optimal_normalizer import optimal_log_normalizer
 
 SIGMAS = 4.5
 DOUBLE = {"dtype": torch.float64}

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from contrastive import ContrastiveError, load
+from contrastive.api import fit
 from contrastive.cli.main import build_parser, main
 from contrastive.cli.reports import write_run_report
 from contrastive.metrics import mean_log_prob
-from contrastive.training.api import fit
 from contrastive.training.run_directory import RunDirectory
 
 

@@ -15,7 +15,7 @@ import contrastive
 from contrastive import ContrastiveError, ContrastiveEstimator, fit, load, make_energy, make_noise
 from contrastive.cli.main import main
 from contrastive.config import FitConfig, read_config
-from contrastive.training.files import read_checkpoint, write_checkpoint
+from contrastive.io.checkpoints import read_checkpoint, write_checkpoint
 from contrastive.training.run_directory import RunDirectory
 from contrastive.training.trainer import Trainer
 
@@ -223,7 +223,7 @@ def test_a_run_that_keeps_producing_nan_stops_with_advice_and_keeps_its_checkpoi
     monkeypatch.setattr(Trainer, "_evaluate", lambda self, stage: None)
     with pytest.raises(ContrastiveError, match=r"25 updates of the energy in a row.*lower --learning-rate"):
         fit("8gaussians", steps=400, checkpoint_every=50, out=str(out), quiet=True)
-    from contrastive.training.files import read_checkpoint
+    from contrastive.io.checkpoints import read_checkpoint
 
     assert read_checkpoint(out / "checkpoint.safetensors")[1]["position"]["step"] == 100
 

@@ -12,13 +12,13 @@ from torch import nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal, StudentT
 
 from contrastive import ContrastiveError, ContrastiveEstimator, make_density, make_energy, make_noise
+from contrastive.api import fit
 from contrastive.cli.main import main
 from contrastive.data.scaling import Scaling
 from contrastive.sampling import overlap, sample_energy
 from contrastive.sampling.diagnostics import effective_size, largest_r_hat
 from contrastive.sampling.samplers import KERNELS
 from contrastive.testing.statistics import normal_threshold
-from contrastive.training.api import fit
 
 FALSE_ALARM = 1e-6
 

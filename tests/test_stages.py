@@ -8,7 +8,6 @@ import torch
 
 from contrastive import ContrastiveEstimator, make_energy, make_noise
 from contrastive.data.sources import ArraySource, Batch
-from contrastive.training import fit_estimator
 from contrastive.training.players import Player
 from contrastive.training.schedules import Alternate
 from contrastive.training.stages import Game
@@ -117,7 +116,7 @@ def test_the_noise_is_held_after_its_share_of_the_game(share, moves):
         make_energy("mlp", event_shape=(2,)), make_noise("gaussian", event_shape=(2,)), adapt_noise=True
     )
     turns = {"schedule": "alternate", "energy_updates": 1, "noise_updates": 1, "hold_noise_after": share}
-    summary = fit_estimator(estimator, torch.randn(500, 2), steps=40, batch_size=100, quiet=True, **turns)
+    summary = estimator.fit(torch.randn(500, 2), steps=40, batch_size=100, quiet=True, **turns).summary
     assert (summary["steps_energy"], summary["steps_noise"]) == (40 - moves, moves)
 
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from contrastive.cli.options import dotted_options
 from contrastive.config import refuse_taken
 from contrastive.errors import ContrastiveError
-from contrastive.imports import import_object
+from contrastive.io.imports import import_object
 from contrastive.registry import energies, noises
 from contrastive.testing import SUITES, Outcome, make_subject, outcomes_of
 

@@ -7,16 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from contrastive import ContrastiveEstimator
+from contrastive.api import load
 from contrastive.data.densities import available_densities, make_density
 from contrastive.data.images import ImageSource, PixelScaling, quantize
 from contrastive.data.sources import ArraySource
 from contrastive.errors import ContrastiveError
-from contrastive.estimator import ContrastiveEstimator
+from contrastive.io.checkpoints import finite_or_none
 from contrastive.metrics import classification, evaluate, normalized_figures
 from contrastive.metrics.images import default_cache
 from contrastive.metrics.images import image_distances as distances_between
-from contrastive.training.api import load
-from contrastive.training.files import finite_or_none
+from contrastive.numerics.random_state import seeded
 from contrastive.training.labelling import label_column_in
 from contrastive.training.preparation import prepare, read_rows
 from contrastive.training.prepared import Prepared
@@ -86,8 +87,7 @@ def _image_distances(
         raise ContrastiveError("--image-distances is for runs of images, against the images that they were fitted to")
     if n < 2:
         raise ContrastiveError(f"--image-distances must be at least 2, got {n}")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with seeded(0):
         samples = quantize(estimator.sample_noise(n), scaling.bits)
     training = prepared.row_source.pixels(torch.arange(len(prepared.row_source.rows)))
     network = "efficientnet-lite0" if inception_weights is None else "inception"

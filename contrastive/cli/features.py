@@ -9,15 +9,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from contrastive.atomic import write_atomically
+from contrastive.api import load
 from contrastive.cli.outputs import refuse_existing
 from contrastive.config import FitConfig
 from contrastive.data import tables
 from contrastive.data.densities import available_densities
 from contrastive.data.images import names_images
 from contrastive.errors import ContrastiveError
-from contrastive.features import extract_features, named_layers
-from contrastive.training.api import load
+from contrastive.inference.features import extract_features, named_layers
+from contrastive.io.atomic import write_atomically
 from contrastive.training.image_preparation import images_of
 from contrastive.training.labelling import label_column_in
 from contrastive.training.preparation import read_rows

@@ -1,6 +1,5 @@
 """`contrastive fit`."""
 
-import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,11 +8,9 @@ from contrastive.cli.options import build_config
 from contrastive.cli.reports import write_run_report
 from contrastive.config import FitConfig
 from contrastive.errors import ContrastiveError
-from contrastive.training import api
-from contrastive.training.preparation import holds_images, prepare
 from contrastive.training.progress import Progress, describe
+from contrastive.training.run import go_on, resolve, train
 from contrastive.training.run_directory import RunDirectory
-from contrastive.training.session import begin, make_estimator
 
 
 def run(
@@ -28,29 +25,23 @@ def run(
     **given: Any,
 ) -> None:
     """Fit, and keep the run."""
+    progress: dict[str, Any] = {"progress": Progress(quiet=quiet), "allow_import": allow_import}
     if resume:
         _refuse_others(given, dotted, config, overwrite)
-        directory = RunDirectory(resume)
-        settings = directory.read_config()
-        if directory.is_finished:
-            raise ContrastiveError(f"{resume} is finished already; its figures are in {directory.summary_path}")
+        path = resume
     else:
-        settings = build_config(given, dotted, config)
-        settings = settings.resolved(images=holds_images(settings.data, settings.columns))
-        settings = dataclasses.replace(settings, out=settings.out or _default_directory(settings))
-        directory = RunDirectory(str(settings.out))
-    if not resume:
-        directory.check_free(overwrite=overwrite, data=settings.data)  # before the work of reading the data
-    data = prepare(settings.data, settings)
-    estimator = make_estimator(settings, data, allow_import=allow_import)
-    if not resume:
-        settings = begin(settings, estimator, data)
-        directory.create(settings, overwrite=overwrite)
+        asked = build_config(given, dotted, config)
+        settings = resolve(asked, asked.data)
+        path = settings.out or _default_directory(settings)
     try:
-        summary = api.run(settings, estimator, data, directory, Progress(quiet=quiet), resume=bool(resume))
+        if resume:
+            trained = go_on(path, **progress)
+        else:
+            trained = train(settings.at(path), settings.data, overwrite=overwrite, **progress)
     except KeyboardInterrupt:
-        print(f"\nstopped; go on with: contrastive fit --resume {directory.path}", file=sys.stderr)
+        print(f"\nstopped; go on with: contrastive fit --resume {path}", file=sys.stderr)
         raise
+    directory, summary = RunDirectory(path), trained.summary
     if not no_report:
         write_run_report(directory, allow_import=allow_import)
     if not quiet:

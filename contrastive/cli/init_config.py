@@ -10,7 +10,7 @@ import yaml
 from contrastive.cli.options import build_config
 from contrastive.config import FitConfig
 from contrastive.errors import ContrastiveError
-from contrastive.training.files import write_text
+from contrastive.io.checkpoints import write_text
 
 
 def run(*, dotted: list[str], config: str | None, to: str | None, **given: Any) -> None:

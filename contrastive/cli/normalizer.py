@@ -5,11 +5,11 @@ import sys
 
 import torch
 
+from contrastive.api import load
 from contrastive.errors import ContrastiveError, warn
+from contrastive.io.checkpoints import finite_or_none, write_json
 from contrastive.metrics import partition_figures
 from contrastive.normalizer import LogPartition, log_partitions
-from contrastive.training.api import load
-from contrastive.training.files import finite_or_none, write_json
 from contrastive.training.preparation import prepare
 from contrastive.training.run_directory import RunDirectory
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from contrastive.atomic import write_atomically
+from contrastive.api import load
 from contrastive.cli.outputs import refuse_existing
 from contrastive.errors import ContrastiveError
+from contrastive.io.atomic import write_atomically
 from contrastive.metrics.classification import predict_log_proba
-from contrastive.training.api import load
 from contrastive.training.labelling import label_column_in
 from contrastive.training.preparation import read_rows
 from contrastive.training.run_directory import RunDirectory

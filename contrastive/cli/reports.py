@@ -7,9 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from contrastive.atomic import write_atomically
+from contrastive.api import load
 from contrastive.data.densities import available_densities, make_density
 from contrastive.data.images import ImageSource
+from contrastive.io.atomic import write_atomically
+from contrastive.io.checkpoints import write_text
 from contrastive.plots import (
     FinishedRun,
     calibration_figure,
@@ -19,8 +21,6 @@ from contrastive.plots import (
     memory_figure,
     render_report,
 )
-from contrastive.training.api import load
-from contrastive.training.files import write_text
 from contrastive.training.preparation import prepare
 from contrastive.training.prepared import Prepared
 from contrastive.training.run_directory import RunDirectory

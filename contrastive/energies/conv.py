@@ -11,7 +11,7 @@ from torch.nn.utils import parametrizations
 
 from contrastive.energies.mlp import ACTIVATIONS
 from contrastive.errors import ContrastiveError, did_you_mean
-from contrastive.precision import at_least_float32, full_precision
+from contrastive.numerics.precision import at_least_float32, full_precision
 
 _KERNEL = 4
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from contrastive.errors import ContrastiveError, did_you_mean
-from contrastive.precision import at_least_float32, full_precision
+from contrastive.numerics.precision import at_least_float32, full_precision
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "silu": nn.SiLU,

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from contrastive.estimator import ContrastiveEstimator
+from contrastive.core.estimator import Estimator
 
 _ROWS = 10_000  # at once
 _BINS = 15
@@ -26,9 +26,7 @@ class Reliability(NamedTuple):
 
 
 @torch.no_grad()
-def classification(
-    estimator: ContrastiveEstimator, x: Float[Tensor, "n *event"], y: Int[Tensor, " n"]
-) -> dict[str, float]:
+def classification(estimator: Estimator, x: Float[Tensor, "n *event"], y: Int[Tensor, " n"]) -> dict[str, float]:
     """`test_error`, `test_log_loss` (nats) and `test_calibration_error` of the rows that have a label.
 
     Args:
@@ -49,7 +47,7 @@ def classification(
 
 
 @torch.no_grad()
-def predict_log_proba(estimator: ContrastiveEstimator, x: Float[Tensor, "n *event"]) -> Float[Tensor, "n K"]:
+def predict_log_proba(estimator: Estimator, x: Float[Tensor, "n *event"]) -> Float[Tensor, "n K"]:
     """log P(k | x) in float64 on the CPU, in parts."""
     parts = (estimator.class_logits(estimator.model_coordinates(part)).cpu().double() for part in x.split(_ROWS))
     return torch.cat([part.log_softmax(1) for part in parts])

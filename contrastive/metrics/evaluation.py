@@ -10,11 +10,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pdist
 
-from contrastive.batching import rows_at_once
-from contrastive.contrast import WORSE_THAN_GUESSING, Contrast
+from contrastive.core.contrast import WORSE_THAN_GUESSING, Contrast
+from contrastive.core.estimator import Estimator
 from contrastive.data.images import PixelScaling
-from contrastive.estimator import ContrastiveEstimator
 from contrastive.metrics.bits import bits_per_dim
+from contrastive.numerics.chunks import rows_at_once
+from contrastive.numerics.random_state import seeded
 from contrastive.protocols import NoiseModel
 
 _ROWS = 10_000  # at once
@@ -27,7 +28,7 @@ _SIGNIFICANT = 2.0  # standard errors
 
 @torch.no_grad()
 def evaluate(
-    estimator: ContrastiveEstimator,
+    estimator: Estimator,
     x: Float[Tensor, "n *event"],
     truth: NoiseModel | None = None,
     *,
@@ -75,9 +76,7 @@ def evaluate(
 
 
 @torch.no_grad()
-def evaluate_training(
-    estimator: ContrastiveEstimator, z: Float[Tensor, "n *event"], *, energy: bool = True
-) -> dict[str, float]:
+def evaluate_training(estimator: Estimator, z: Float[Tensor, "n *event"], *, energy: bool = True) -> dict[str, float]:
     """The figures that show overfitting, at rows that were trained on; see `evaluate`.
 
     Args:
@@ -99,7 +98,7 @@ def evaluate_training(
 
 
 @torch.no_grad()
-def mean_log_density(estimator: ContrastiveEstimator, x: Float[Tensor, "n *event"], *, energy: bool = True) -> float:
+def mean_log_density(estimator: Estimator, x: Float[Tensor, "n *event"], *, energy: bool = True) -> float:
     """Mean log-density at `x`, nats: of the energy with the learned c, or of the noise.
 
     Args:
@@ -110,7 +109,7 @@ def mean_log_density(estimator: ContrastiveEstimator, x: Float[Tensor, "n *event
     return float(_in_parts(estimator.log_prob if energy else estimator.noise_log_prob, x).double().mean())
 
 
-def image_bits(estimator: ContrastiveEstimator, name: str, log_prob: float) -> dict[str, float]:
+def image_bits(estimator: Estimator, name: str, log_prob: float) -> dict[str, float]:
     """`bits_per_dim_NAME` of a mean log-density where the units are pixel values; else nothing."""
     if not isinstance(estimator.scaling, PixelScaling):
         return {}
@@ -118,7 +117,7 @@ def image_bits(estimator: ContrastiveEstimator, name: str, log_prob: float) -> d
 
 
 @torch.no_grad()
-def noise_spread(estimator: ContrastiveEstimator, x: Float[Tensor, "n *event"]) -> dict[str, float]:
+def noise_spread(estimator: Estimator, x: Float[Tensor, "n *event"]) -> dict[str, float]:
     """How far apart the noise's draws lie, beside the data: a flow that collapses in the game shows it here first.
 
     Returns:
@@ -222,11 +221,9 @@ def _overfitting(metrics: dict[str, Any]) -> str:
 
 
 @contextmanager
-def _same_draws(estimator: ContrastiveEstimator) -> Iterator[None]:
+def _same_draws(estimator: Estimator) -> Iterator[None]:
     """The same noise at every evaluation, so that curves are not jagged by it; torch's random state is kept."""
-    device = estimator.log_normalizer.device
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(0)
+    with seeded(0, estimator.log_normalizer.device):
         yield
 
 

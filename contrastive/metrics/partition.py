@@ -7,16 +7,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from contrastive.batching import rows_at_once
-from contrastive.estimator import ContrastiveEstimator
+from contrastive.core.estimator import Estimator
 from contrastive.metrics.evaluation import image_bits
 from contrastive.normalizer import LogPartition
+from contrastive.numerics.chunks import rows_at_once
 
 _ROWS = 10_000  # at once
 
 
 def partition_figures(
-    estimator: ContrastiveEstimator, estimates: Sequence[LogPartition], x: Float[Tensor, "n *event"] | None = None
+    estimator: Estimator, estimates: Sequence[LogPartition], x: Float[Tensor, "n *event"] | None = None
 ) -> dict[str, Any]:
     """log Z with its interval, and held-out log-densities by it; lists for a K-class energy.
 
@@ -44,7 +44,7 @@ def partition_figures(
 
 
 def normalized_figures(
-    estimator: ContrastiveEstimator, x: Float[Tensor, "n *event"], log_normalizer: Float[Tensor, " classes"]
+    estimator: Estimator, x: Float[Tensor, "n *event"], log_normalizer: Float[Tensor, " classes"]
 ) -> dict[str, float]:
     """`test_log_prob_energy_normalized`, of `mean_log_prob`, and for images the same in bits per dimension."""
     log_p = mean_log_prob(estimator, x, log_normalizer)
@@ -53,7 +53,7 @@ def normalized_figures(
 
 @torch.no_grad()
 def mean_log_prob(
-    estimator: ContrastiveEstimator, x: Float[Tensor, "n *event"], log_normalizer: Float[Tensor, " classes"]
+    estimator: Estimator, x: Float[Tensor, "n *event"], log_normalizer: Float[Tensor, " classes"]
 ) -> float:
     """Mean log p at `x` in original units, with log Z given in the place of the learned c.
 

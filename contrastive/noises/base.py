@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from contrastive.errors import ContrastiveError
-from contrastive.precision import full_precision
+from contrastive.numerics.precision import full_precision
 
 _RANK_TOLERANCE = 1e-12
 

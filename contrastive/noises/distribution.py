@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Transform
 
 from contrastive.errors import ContrastiveError, near
-from contrastive.imports import foreign_code, import_installed_object, split_path
-from contrastive.torch_defaults import validation
+from contrastive.io.imports import foreign_code, import_installed_object, split_path
+from contrastive.numerics.torch_defaults import validation
 
 _TORCHS = "torch.distributions"
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
 from contrastive.noises.base import ParametricNoise, as_parameter, cholesky, sample_covariance
-from contrastive.precision import full_precision
+from contrastive.numerics.precision import full_precision
 
 
 class _ReparametrizedNoise(ParametricNoise):

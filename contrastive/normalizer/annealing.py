@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from contrastive.estimator import ContrastiveEstimator
+from contrastive.core.estimator import Estimator
 from contrastive.normalizer.bridge import bridge_estimate
 from contrastive.normalizer.importance import WeightSummary, importance_estimate
 from contrastive.normalizer.result import LogPartition
@@ -33,7 +33,7 @@ AGREEMENT = 0.1
 
 @torch.no_grad()
 def anneal(
-    estimator: ContrastiveEstimator,
+    estimator: Estimator,
     schedule: Schedule,
     z: Float[Tensor, "chains *event"],
     *,
@@ -65,7 +65,7 @@ def anneal(
     return torch.cat(works)
 
 
-def _moved(estimator: ContrastiveEstimator, kernel: Kernel, z: Tensor, beta: float) -> Tensor:
+def _moved(estimator: Estimator, kernel: Kernel, z: Tensor, beta: float) -> Tensor:
     target = path_density(estimator, beta)
     return kernel.step(kernel.begin(z, target), target)[0].position
 
@@ -106,7 +106,7 @@ def annealing_estimate(
 
 
 def annealed_partition(
-    estimator: ContrastiveEstimator,
+    estimator: Estimator,
     tuning: Tuning,
     samples: Float[Tensor, "chains draws *event"],
     *,

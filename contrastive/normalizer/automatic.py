@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from contrastive.core.estimator import Estimator
 from contrastive.errors import ContrastiveError, did_you_mean
-from contrastive.estimator import ContrastiveEstimator
 from contrastive.normalizer.annealing import annealed_partition
 from contrastive.normalizer.bridge import bridge_estimate
 from contrastive.normalizer.certified import bounded_tilt, certified_partition
@@ -32,7 +32,7 @@ _ALMOST_ALL = 0.99  # of the EBM's samples lie below where data count as beyond 
 
 
 def log_partitions(
-    estimator: ContrastiveEstimator,
+    estimator: Estimator,
     method: str = "auto",
     *,
     draws: int = 100_000,
@@ -91,7 +91,7 @@ class _Search:
     data: Tensor | None
     progress: bool
 
-    def run(self, estimator: ContrastiveEstimator, method: str) -> LogPartition:
+    def run(self, estimator: Estimator, method: str) -> LogPartition:
         """The estimate for an energy without classes."""
         if method == "certified":
             return certified_partition(estimator, self.draws, level=self.level)
@@ -111,7 +111,7 @@ class _Search:
             estimate = self._held_to_its_bound(estimate, estimator)
         return self._checked(estimate, estimator, torch.maximum(noise.max(), model.flatten().quantile(_ALMOST_ALL)))
 
-    def _annealed(self, estimator: ContrastiveEstimator, samples: EnergySamples) -> LogPartition:
+    def _annealed(self, estimator: Estimator, samples: EnergySamples) -> LogPartition:
         """Annealing back from the chains' samples, or, where the chains disagree, from what tempering arrived at."""
         paths = max(_CHAINS * _FEWEST_OF_A_CHAIN, self.draws // 100)
         tuning = tune(estimator, paths)
@@ -127,7 +127,7 @@ class _Search:
             estimate, f"the chains of the sampler disagree (R-hat {samples.r_hat:.2f}): modes may be missing"
         )
 
-    def _held_to_its_bound(self, estimate: LogPartition, estimator: ContrastiveEstimator) -> LogPartition:
+    def _held_to_its_bound(self, estimate: LogPartition, estimator: Estimator) -> LogPartition:
         """The certified interval beside `estimate`, where the energy has a bound."""
         if bounded_tilt(estimator.energy) is None:
             return estimate
@@ -138,7 +138,7 @@ class _Search:
             return _doubted(estimate, f"the certified interval is [{certified.low:.4f}, {certified.high:.4f}]")
         return estimate
 
-    def _checked(self, estimate: LogPartition, estimator: ContrastiveEstimator, highest: Tensor) -> LogPartition:
+    def _checked(self, estimate: LogPartition, estimator: Estimator, highest: Tensor) -> LogPartition:
         """`estimate`, doubted if data lie beyond the draws: where f - log q is above `highest`.
 
         Were the data draws of the EBM and the estimate right, that region would hold about as much of them as of the

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from contrastive.errors import ContrastiveError
 from contrastive.normalizer.result import LogPartition
-from contrastive.optimal_normalizer import optimal_log_normalizer
+from contrastive.numerics.optimal_normalizer import optimal_log_normalizer
 
 _LEAST_OVERLAP = 0.05
 _LARGEST_RHAT = 1.05

@@ -13,13 +13,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from contrastive.core.estimator import Estimator
 from contrastive.energies.tilted import Tilted
 from contrastive.errors import ContrastiveError
-from contrastive.estimator import ContrastiveEstimator
 from contrastive.normalizer.result import LogPartition
 from contrastive.normalizer.weights import OneClass, portions
+from contrastive.numerics.statistics import bernstein_radius
 from contrastive.protocols import NoiseModel
-from contrastive.statistics import bernstein_radius
 
 
 class BoundedTilt(NamedTuple):
@@ -41,7 +41,7 @@ def bounded_tilt(energy: object) -> BoundedTilt | None:
 
 
 @torch.no_grad()
-def certified_partition(estimator: ContrastiveEstimator, draws: int, *, level: float = 0.95) -> LogPartition:
+def certified_partition(estimator: Estimator, draws: int, *, level: float = 0.95) -> LogPartition:
     """The certified interval from `draws` draws of the energy's own base q0.
 
     Args:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from contrastive.errors import ContrastiveError
-from contrastive.statistics import normal_threshold
+from contrastive.numerics.statistics import normal_threshold
 
 _ROUNDING = 1e-12  # relative; equal densities leave nothing else
 

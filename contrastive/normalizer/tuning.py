@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from contrastive.estimator import ContrastiveEstimator
+from contrastive.core.estimator import Estimator
 from contrastive.normalizer.weights import log_weight, path_density
 from contrastive.protocols import InvertibleNoise, draw
 from contrastive.sampling.kernels import HMC, IndependenceMetropolis, Kernel, Latent, LogDensity, TunableKernel
@@ -71,7 +71,7 @@ class Tuning:
 
 
 @torch.no_grad()
-def tune(estimator: ContrastiveEstimator, particles: int) -> Tuning:
+def tune(estimator: Estimator, particles: int) -> Tuning:
     """Carry draws of the noise to the EBM by tempering, reweighting, resampling and moving; note what is met.
 
     Each increment of beta is the largest that leaves 70 % of the particles effective. Step sizes go after their target
@@ -105,7 +105,7 @@ def tune(estimator: ContrastiveEstimator, particles: int) -> Tuning:
     return Tuning(kernels, passed, spread, torch.stack(log_sizes).double(), z)
 
 
-def annealing_kernels(estimator: ContrastiveEstimator, z: Float[Tensor, "n *event"]) -> tuple[Kernel, ...]:
+def annealing_kernels(estimator: Estimator, z: Float[Tensor, "n *event"]) -> tuple[Kernel, ...]:
     """The transitions that take turns along the path, each reversible.
 
     HMC, and where the noise is a flow HMC in its latent space too; for discrete events independence Metropolis, which

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from contrastive.estimator import ContrastiveEstimator
+from contrastive.core.estimator import Estimator
 from contrastive.protocols import EnergyModel, draw
 from contrastive.sampling.kernels import LogDensity
 
@@ -26,16 +26,16 @@ class OneClass(nn.Module):
         return self.energy(z)[:, self.index]
 
 
-def one_class(estimator: ContrastiveEstimator, index: int) -> ContrastiveEstimator:
+def one_class(estimator: Estimator, index: int) -> Estimator:
     """An estimator of p(x | class `index`) that shares energy and noise with `estimator`."""
-    single = ContrastiveEstimator(OneClass(estimator.energy, index), estimator.noise, scaling=estimator.scaling)
+    single = Estimator(OneClass(estimator.energy, index), estimator.noise, scaling=estimator.scaling)
     with torch.no_grad():
         single.log_normalizer.data = estimator.log_normalizer[index].detach().clone()
     return single.train(estimator.training)
 
 
 @torch.no_grad()
-def log_weight(estimator: ContrastiveEstimator, z: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
+def log_weight(estimator: Estimator, z: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
     """f(z) - log q(z) at points in model coordinates; -inf where both densities are zero."""
     parts = []
     for part in z.split(portions(len(z), estimator.noise.event_shape)):
@@ -44,7 +44,7 @@ def log_weight(estimator: ContrastiveEstimator, z: Float[Tensor, "n *event"]) ->
 
 
 @torch.no_grad()
-def noise_log_weights(estimator: ContrastiveEstimator, draws: int, *, progress: bool = False) -> Float[Tensor, " m"]:
+def noise_log_weights(estimator: Estimator, draws: int, *, progress: bool = False) -> Float[Tensor, " m"]:
     """f - log q at fresh draws of the noise."""
     parts = []
     with tqdm(total=draws, desc="noise", unit="draw", disable=not progress, leave=False) as bar:
@@ -61,7 +61,7 @@ def portions(count: int, event_shape: torch.Size) -> list[int]:
     return [min(rows, count - start) for start in range(0, count, rows)]
 
 
-def path_density(estimator: ContrastiveEstimator, beta: float) -> LogDensity:
+def path_density(estimator: Estimator, beta: float) -> LogDensity:
     """(1 - beta) log q + beta f, differentiable in z."""
 
     def log_density(z: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ With rho = e^r = p / (nu q) and a convex f, the loss
     mean_data[-f'(rho)] + nu mean_noise[rho f'(rho) - f(rho)]
 
 is smallest where rho is the true ratio, c included. How f bends decides where the estimate looks: w(r) = rho f''(rho)
-is the weight of a point (`contrastive.asymptotics`).
+is the weight of a point (`contrastive.inference.asymptotics`).
 
 References: Gutmann & Hirayama (2011), "Bregman divergence as general framework to estimate unnormalized statistical
 models"; Uehara, Matsuda & Komaki (2018), "Analysis of noise contrastive estimation from the perspective of asymptotic

@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, softplus
 
 from contrastive.errors import ContrastiveError
+from contrastive.numerics.optimal_normalizer import optimal_log_normalizer
 from contrastive.objectives.bregman import LOGISTIC
 from contrastive.objectives.protocol import Losses
-from contrastive.optimal_normalizer import optimal_log_normalizer
 from contrastive.protocols import BridgedEnergy, EnergyModel
 
 

@@ -8,6 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from contrastive.numerics.random_state import seeded
 from contrastive.plots.images import image_figure
 from contrastive.plots.runs import COLORS, FinishedRun
 from contrastive.plots.text import literal
@@ -85,8 +86,7 @@ def _line(run: FinishedRun) -> Figure:
 def _pairs(run: FinishedRun) -> Figure:
     data = run.data.reshape(len(run.data), -1).double()
     n = min(_DRAWS, max(len(data), 500))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with seeded(0):
         noise = run.estimator.sample_noise(n).reshape(n, -1)
         drawn = resample(run.estimator, n)
         energy = drawn.x.reshape(n, -1)

@@ -8,10 +8,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
+from contrastive.core.estimator import Estimator
 from contrastive.data.images import PixelScaling, quantize
 from contrastive.errors import ContrastiveError
-from contrastive.estimator import ContrastiveEstimator
 from contrastive.metrics.images.neighbours import nearest_neighbours
+from contrastive.numerics.random_state import seeded
 from contrastive.plots.grids import image_grid
 from contrastive.plots.neighbours import neighbours_figure
 from contrastive.plots.runs import FinishedRun
@@ -34,8 +35,7 @@ def image_figure(run: FinishedRun) -> Figure:
     """
     estimator, n = run.estimator, _ACROSS * _DOWN
     bits = pixel_scaling(estimator).bits
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_SEED)
+    with seeded(_SEED):
         bands = [("data (held out)", quantize(run.data[:n], bits))]
         bands.append((f"noise ({run.summary['noise']})", quantize(estimator.sample_noise(n), bits)))
         if (cool := _cool_samples(estimator, n)) is not None:
@@ -60,8 +60,7 @@ def memory_figure(run: FinishedRun) -> Figure:
     """
     if run.training_images is None:
         raise ContrastiveError(f"the training images of {run.path} are not at hand")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_SEED)
+    with seeded(_SEED):
         samples = quantize(run.estimator.sample_noise(_JUDGED), pixel_scaling(run.estimator).bits)
     found = nearest_neighbours(samples, run.training_images, min(_NEAREST, len(run.training_images)))
     title = "noise sample | nearest of the training images, nearest first"
@@ -82,7 +81,7 @@ def stacked_figure(pictures: Sequence[tuple[str, NDArray[np.uint8]]], title: str
     return figure
 
 
-def pixel_scaling(estimator: ContrastiveEstimator) -> PixelScaling:
+def pixel_scaling(estimator: Estimator) -> PixelScaling:
     """The scaling of an estimator of images.
 
     Raises:
@@ -93,6 +92,6 @@ def pixel_scaling(estimator: ContrastiveEstimator) -> PixelScaling:
     return estimator.scaling
 
 
-def _cool_samples(estimator: ContrastiveEstimator, n: int) -> Tensor | None:
+def _cool_samples(estimator: Estimator, n: int) -> Tensor | None:
     sample = getattr(estimator.noise, "sample_at_temperature", None)
     return None if sample is None else estimator.scaling.inverse(sample(torch.Size([n]), _COOL))

@@ -8,9 +8,9 @@ from typing import Any
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from contrastive.core.estimator import Estimator
 from contrastive.data.densities.base import Density
 from contrastive.data.images import PixelScaling
-from contrastive.estimator import ContrastiveEstimator
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class FinishedRun:
     """
 
     path: Path
-    estimator: ContrastiveEstimator
+    estimator: Estimator
     summary: dict[str, Any]
     metrics: list[dict[str, Any]]
     config: dict[str, Any]

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from contrastive.batching import rows_at_once
+from contrastive.core.estimator import Estimator
 from contrastive.errors import ContrastiveError
-from contrastive.estimator import ContrastiveEstimator
+from contrastive.numerics.chunks import rows_at_once
 from contrastive.protocols import NoiseModel, draw
 from contrastive.sampling.kernels import LogDensity
 from contrastive.sampling.targets import energy_target
@@ -31,7 +31,7 @@ class Resampled:
     proposals: int
 
 
-def resample(estimator: ContrastiveEstimator, n: int, *, oversampling: int = 50) -> Resampled:
+def resample(estimator: Estimator, n: int, *, oversampling: int = 50) -> Resampled:
     """Draw from p by picking noise draws with probability proportional to w = p / q.
 
     The draws follow p exactly only as `oversampling` grows, and repeat themselves where the effective sample size is

@@ -4,9 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from contrastive.batching import rows_at_once
+from contrastive.core.estimator import Estimator
 from contrastive.errors import ContrastiveError
-from contrastive.estimator import ContrastiveEstimator
+from contrastive.numerics.chunks import rows_at_once
 from contrastive.protocols import NoiseModel, draw
 from contrastive.sampling.adaptation import local_kernels
 from contrastive.sampling.chains import Chains, run_chains
@@ -26,7 +26,7 @@ _ROWS = 20_000  # scored at once
 
 
 def sample_energy(
-    estimator: ContrastiveEstimator,
+    estimator: Estimator,
     n: int,
     *,
     sampler: str = "auto",
@@ -65,9 +65,9 @@ def sample_energy(
             energy is finite at no draw of the noise.
 
     Example:
-        >>> from contrastive import ContrastiveEstimator, make_energy, make_noise
+        >>> from contrastive import Estimator, make_energy, make_noise
         >>> noise = make_noise("gaussian", event_shape=(2,), loc=0.0)
-        >>> estimator = ContrastiveEstimator(make_energy("gaussian", event_shape=(2,)), noise)
+        >>> estimator = Estimator(make_energy("gaussian", event_shape=(2,)), noise)
         >>> samples = sample_energy(estimator, 100, warmup=20)
         >>> samples.sampler, samples.x.shape, samples.z.shape
         ('mixed', torch.Size([100, 2]), torch.Size([20, 200, 2]))
@@ -89,7 +89,7 @@ def sample_energy(
 
 
 @torch.no_grad()
-def _judged(estimator: ContrastiveEstimator, target: LogDensity, n: int, name: str, run: Chains) -> EnergySamples:
+def _judged(estimator: Estimator, target: LogDensity, n: int, name: str, run: Chains) -> EnergySamples:
     log_weight = run.log_density - _noise_log_prob(estimator.noise, run.z)
     quantities = monitored(run.z, run.log_density, log_weight)
     everything = run.z.transpose(0, 1).flatten(0, 1)  # neighbours are of different chains
@@ -111,7 +111,7 @@ def _judged(estimator: ContrastiveEstimator, target: LogDensity, n: int, name: s
 
 
 @torch.no_grad()
-def _resampled(estimator: ContrastiveEstimator, target: LogDensity, n: int) -> EnergySamples:
+def _resampled(estimator: Estimator, target: LogDensity, n: int) -> EnergySamples:
     """One "chain" of draws that have no order: no moves, and no R-hat."""
     z, size = pick(target, estimator.noise, n, proposals=_OVERSAMPLING * n)
     log_density = target(z)[None]

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 from torch.distributions.constraints import Constraint, real
 
+from contrastive.core.estimator import Estimator
 from contrastive.errors import ContrastiveError
-from contrastive.estimator import ContrastiveEstimator
 from contrastive.sampling.kernels import LogDensity
 
 
-def energy_target(estimator: ContrastiveEstimator, label: int | None = None) -> LogDensity:
+def energy_target(estimator: Estimator, label: int | None = None) -> LogDensity:
     """log p up to a constant: of one class, or of the mixture of all.
 
     Where the noise lives on a part of space (`uniform`), so does the target: contrast says nothing of f elsewhere.
@@ -20,7 +20,7 @@ def energy_target(estimator: ContrastiveEstimator, label: int | None = None) -> 
         ContrastiveError: if `label` is no class of the energy.
     """
     if label is None:
-        density: LogDensity = estimator._model_log_prob
+        density: LogDensity = estimator.model_log_prob
     else:
         classes = estimator.num_classes or 0
         if not 0 <= label < classes:
@@ -28,7 +28,7 @@ def energy_target(estimator: ContrastiveEstimator, label: int | None = None) -> 
             raise ContrastiveError(f"cannot sample class {label}: the energy {has}; leave out label for all of p")
 
         def density(z: Tensor) -> Tensor:
-            return estimator._f(z)[:, label]
+            return estimator.model_energy(z)[:, label]
 
     support = _bounded_support(estimator.noise)
     if support is None:

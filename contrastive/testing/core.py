@@ -15,6 +15,7 @@ from torch.distributions import Distribution
 
 from contrastive.errors import ContrastiveError
 from contrastive.noises import DistributionNoise, Gaussian
+from contrastive.numerics.random_state import seeded
 from contrastive.protocols import FittableNoise, InitializableNoise, NoiseAwareEnergy
 from contrastive.registry import energies, noises
 
@@ -192,8 +193,7 @@ def run_checks(subject: Subject, checks: Iterable[Check]) -> Iterable[Outcome]:
     for check in checks:
         started = time.monotonic()
         verdict, reason = "passed", ""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(subject.seed)
+        with seeded(subject.seed):
             try:
                 check.run(subject)
             except NotApplicable as skipped:

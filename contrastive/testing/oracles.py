@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal, StudentT
 
-from contrastive.estimator import ContrastiveEstimator
+from contrastive import ContrastiveEstimator
 from contrastive.protocols import NoiseModel
 
 

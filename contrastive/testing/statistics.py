@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from contrastive.statistics import bernstein_radius, dkw_radius, normal_threshold
+from contrastive.numerics.statistics import bernstein_radius, dkw_radius, normal_threshold
 
 __all__ = ["bernstein_radius", "dkw_radius", "features", "normal_threshold"]
 

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from contrastive.core.estimator import Estimator
 from contrastive.errors import ContrastiveError
-from contrastive.estimator import ContrastiveEstimator
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:
@@ -15,8 +15,8 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
-def check_precision(estimator: ContrastiveEstimator, precision: str) -> None:
-    """Refuse to round a model whose log-density would be rounded with it; see `contrastive.precision`.
+def check_precision(estimator: Estimator, precision: str) -> None:
+    """Refuse to round a model whose log-density would be rounded with it; see `contrastive.numerics.precision`.
 
     Raises:
         ContrastiveError: naming the model.
@@ -31,7 +31,7 @@ def check_precision(estimator: ContrastiveEstimator, precision: str) -> None:
             )
 
 
-def compile_models(estimator: ContrastiveEstimator) -> None:
+def compile_models(estimator: Estimator) -> None:
     """Compile the energy, and a noise that has a `compile` of its own (`glow`).
 
     Parameters and their names stay as they are, so checkpoints and moving averages know nothing of it.

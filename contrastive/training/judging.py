@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from contrastive.config import FitConfig
+from contrastive.core.estimator import Estimator
 from contrastive.data.labels import LabelledSource
 from contrastive.data.sources import Labelled
 from contrastive.errors import ContrastiveError
-from contrastive.estimator import ContrastiveEstimator
 from contrastive.metrics import (
     classification,
     evaluate,
@@ -21,9 +21,9 @@ from contrastive.metrics import (
     partition_figures,
 )
 from contrastive.normalizer import log_partitions
+from contrastive.numerics.random_state import seeded
 from contrastive.objectives.protocol import learns_normalizer
 from contrastive.protocols import FittableNoise, trainable_parameters
-from contrastive.training.portions import seeded
 from contrastive.training.prepared import Prepared
 from contrastive.training.trainer import Trainer
 
@@ -31,9 +31,7 @@ _TRAINING_ROWS = 500
 _NO_DENSITY = "the energy learned from the labels alone: it is a classifier, and its log p means nothing"
 
 
-def make_judge(
-    config: FitConfig, estimator: ContrastiveEstimator, data: Prepared
-) -> Callable[[ContrastiveEstimator, str], dict[str, Any]]:
+def make_judge(config: FitConfig, estimator: Estimator, data: Prepared) -> Callable[[Estimator, str], dict[str, Any]]:
     """What gives the figures of an estimator in a stage of the run, with `score` where early stopping asks for it.
 
     The score is the held-out log p(x); where classes are learned, plus the mean log P(y | x) at labelled rows: both are
@@ -42,7 +40,7 @@ def make_judge(
     gaussian = _gaussian_log_prob(estimator, data, data.curve_rows)
     labelled = _labelled_rows(data) if config.early_stopping else None
 
-    def judge(candidate: ContrastiveEstimator, stage: str) -> dict[str, Any]:
+    def judge(candidate: Estimator, stage: str) -> dict[str, Any]:
         started = stage in ("energy", "contrast")
         if started:
             settle(candidate, data)
@@ -59,7 +57,7 @@ def make_judge(
     return judge
 
 
-def _training_figures(estimator: ContrastiveEstimator, data: Prepared, *, energy: bool) -> dict[str, float]:
+def _training_figures(estimator: Estimator, data: Prepared, *, energy: bool) -> dict[str, float]:
     """Those of rows that repeat, as many as are held out for the curves: fresh draws cannot be overfitted."""
     if not data.repeats:
         return {}
@@ -75,19 +73,17 @@ def _labelled_rows(data: Prepared) -> Labelled | None:
 
 
 @torch.no_grad()
-def _log_posterior(estimator: ContrastiveEstimator, labelled: Labelled) -> float:
+def _log_posterior(estimator: Estimator, labelled: Labelled) -> float:
     """Mean log P(y | x), nats."""
     log_posterior = estimator.class_logits(labelled.z).log_softmax(-1)
     return float(log_posterior.gather(1, labelled.y.unsqueeze(1)).double().mean())
 
 
-def settle(estimator: ContrastiveEstimator, data: Prepared) -> None:
+def settle(estimator: Estimator, data: Prepared) -> None:
     """Where the objective leaves c open, set it to NCE's optimum for f as it is. Leaves the random state as it was."""
     if learns_normalizer(estimator.objective):
         return
-    device = estimator.log_normalizer.device
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(0)
+    with seeded(0, estimator.log_normalizer.device):
         estimator.balance(data.first_rows)
 
 
@@ -128,7 +124,7 @@ def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, 
     }
 
 
-def _classification(estimator: ContrastiveEstimator, data: Prepared, rows: int) -> dict[str, float]:
+def _classification(estimator: Estimator, data: Prepared, rows: int) -> dict[str, float]:
     if data.classes is None or data.test_labels is None:
         return {}
     return classification(estimator, data.test[:rows], data.test_labels[:rows])
@@ -141,16 +137,14 @@ def _label_figures(data: Prepared) -> dict[str, Any]:
     return figures if data.test_labels is None else {**figures, "test_labels": int((data.test_labels >= 0).sum())}
 
 
-def _partition(config: FitConfig, estimator: ContrastiveEstimator, data: Prepared) -> dict[str, Any]:
+def _partition(config: FitConfig, estimator: Estimator, data: Prepared) -> dict[str, Any]:
     """log Z with its interval beside the learned c, by importance sampling: the method that takes but a moment.
 
     `contrastive normalizer` goes on where that is doubtful. A model that gives no estimate still gets its summary.
     """
     if not config.log_partition_draws:
         return {}
-    device = estimator.log_normalizer.device
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(config.seed)
+    with seeded(config.seed, estimator.log_normalizer.device):
         try:
             settings: dict[str, Any] = {"draws": config.log_partition_draws, "data": data.curve_rows}
             return partition_figures(estimator, log_partitions(estimator, "importance", **settings), data.test)
@@ -158,7 +152,7 @@ def _partition(config: FitConfig, estimator: ContrastiveEstimator, data: Prepare
             return {"log_partition_verdict": f"doubtful because {error}"}
 
 
-def _gaussian_log_prob(estimator: ContrastiveEstimator, data: Prepared, x: Tensor) -> dict[str, float]:
+def _gaussian_log_prob(estimator: Estimator, data: Prepared, x: Tensor) -> dict[str, float]:
     """Mean log-density of a Gaussian of the data at `x`, original units: what a learned noise has to beat."""
     noise = estimator.noise
     if isinstance(noise, FittableNoise) or not trainable_parameters(noise) or getattr(noise, "is_discrete", False):

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from contrastive.class_prior import parse_class_prior
 from contrastive.config import FitConfig
+from contrastive.core.class_prior import parse_class_prior
 from contrastive.data import tables
 from contrastive.data.densities.base import LabelledDensity
 from contrastive.data.images import ImageSet, ImageSource
@@ -17,8 +17,9 @@ from contrastive.data.labels import LabelledSource, Name, encode, hold_out_unlab
 from contrastive.data.sources import ArraySource, DatasetSource, DensitySource, Source
 from contrastive.energies.tilted import default_correction
 from contrastive.errors import ContrastiveError
+from contrastive.numerics.random_state import seeded
 from contrastive.registry import energies
-from contrastive.training.portions import Portions, seeded
+from contrastive.training.portions import Portions
 from contrastive.training.prepared import Prepared
 
 _LABEL_SEED, _DRAWS_A_LABEL = 1_000_005, 20

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from contrastive.config import FitConfig
-from contrastive.estimator import ContrastiveEstimator
+from contrastive.core.estimator import Estimator
 from contrastive.objectives.protocol import learns_normalizer
 from contrastive.protocols import trainable_parameters
 from contrastive.training.players import Player
@@ -14,9 +14,7 @@ from contrastive.training.stages import Game, MaximumLikelihood, Stage
 from contrastive.training.terms import EnergyTerm
 
 
-def plan_stages(
-    config: FitConfig, estimator: ContrastiveEstimator, averaged: ContrastiveEstimator, terms: list[EnergyTerm]
-) -> list[Stage]:
+def plan_stages(config: FitConfig, estimator: Estimator, averaged: Estimator, terms: list[EnergyTerm]) -> list[Stage]:
     """The stages of a run: likelihood alone, the energy against a noise that is held, then the game."""
     assert config.steps is not None
     noise_parameters = trainable_parameters(estimator.noise)

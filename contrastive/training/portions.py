@@ -1,7 +1,5 @@
 """Rows for training, for validation and for the test; and the random numbers that held-out rows are made with."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -63,11 +61,3 @@ def choose_batch_size(n: int, config: FitConfig, default: int = 1000) -> int:
     if batch_size > n:
         raise ContrastiveError(f"{n} training rows are fewer than a batch of {batch_size}: --batch-size {n} or less")
     return batch_size
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Torch's global random numbers from `seed` on; afterwards they go on as before."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield

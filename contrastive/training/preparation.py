@@ -19,6 +19,7 @@ from contrastive.data.scaling import Scaling
 from contrastive.data.sources import ArraySource, DatasetSource, DensitySource, dataset_rows
 from contrastive.data.tables.frames import from_frame, is_frame
 from contrastive.errors import ContrastiveError, did_you_mean, listed
+from contrastive.numerics.random_state import seeded
 from contrastive.protocols import NoiseModel
 from contrastive.training.image_preparation import images_of, prepare_images, read_image_rows
 from contrastive.training.labelling import (
@@ -37,7 +38,6 @@ from contrastive.training.portions import (
     TEST_SEED,
     VALIDATION_SEED,
     choose_batch_size,
-    seeded,
     split_rows,
     validation_rows,
 )

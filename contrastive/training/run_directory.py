@@ -25,7 +25,7 @@ from torch import Tensor
 
 from contrastive.config import FitConfig, read_config
 from contrastive.errors import ContrastiveError
-from contrastive.training.files import finite_or_none, read_checkpoint, write_checkpoint, write_json, write_text
+from contrastive.io.checkpoints import finite_or_none, read_checkpoint, write_checkpoint, write_json, write_text
 from contrastive.training.run_files import holds_nothing, leftovers, not_a_run, removable, remove, write_marker
 
 

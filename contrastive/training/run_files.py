@@ -15,7 +15,7 @@ from typing import Any
 from contrastive import __version__
 from contrastive.config import FitConfig, read_flat
 from contrastive.errors import ContrastiveError
-from contrastive.training.files import is_checkpoint, write_json
+from contrastive.io.checkpoints import is_checkpoint, write_json
 
 MARKER = "run.json"
 FORMAT = "contrastive-run-1"

@@ -7,15 +7,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from contrastive.atomic import write_atomically
 from contrastive.data.images import PixelScaling, quantize
 from contrastive.errors import ContrastiveError
-from contrastive.estimator import ContrastiveEstimator
+from contrastive.io.atomic import write_atomically
+from contrastive.numerics.random_state import seeded
+from contrastive.training.callbacks import Callback
+from contrastive.training.trainer import Trainer
 
 _IMAGES, _SEED = 64, 64_64
 
 
-class SampleGrids:
+class SampleGrids(Callback):
     """Writes a grid of 64 noise samples, NNNNNN.png for the number of updates.
 
     The random numbers are the same each time, so each place in the grid is one latent of a flow, and a row of grids
@@ -33,7 +35,7 @@ class SampleGrids:
         self.newest: NDArray[np.uint8] | None = None
 
     @torch.no_grad()
-    def __call__(self, estimator: ContrastiveEstimator, metrics: dict[str, Any]) -> None:
+    def on_evaluation(self, trainer: Trainer, metrics: dict[str, Any]) -> None:
         """Draw and write, after an evaluation whose `updates` name the file.
 
         Raises:
@@ -41,11 +43,10 @@ class SampleGrids:
         """
         from contrastive.plots.grids import image_grid, write_png
 
+        estimator = trainer.averaged
         if not isinstance(estimator.scaling, PixelScaling):
             raise ContrastiveError("sample grids are for images")
-        device = estimator.log_normalizer.device
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(_SEED)
+        with seeded(_SEED, estimator.log_normalizer.device):
             samples = quantize(estimator.sample_noise(_IMAGES), estimator.scaling.bits)
         self.newest = picture = image_grid(samples)
         write_atomically(self.folder / f"{metrics['updates']:06d}.png", lambda part: write_png(part, picture))

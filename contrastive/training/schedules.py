@@ -3,7 +3,7 @@
 import math
 from typing import Literal, Protocol, TypeAlias
 
-from contrastive.contrast import Contrast
+from contrastive.core.contrast import Contrast
 from contrastive.errors import ContrastiveError
 
 Player = Literal["energy", "noise"]

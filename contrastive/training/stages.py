@@ -6,9 +6,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from contrastive.contrast import WORSE_THAN_GUESSING, Contrast
+from contrastive.core.contrast import WORSE_THAN_GUESSING, Contrast
+from contrastive.core.estimator import Estimator
 from contrastive.data.sources import Batch, Source
-from contrastive.estimator import ContrastiveEstimator
 from contrastive.training.execution import autocast
 from contrastive.training.players import Player
 from contrastive.training.schedules import Player as Side
@@ -53,7 +53,7 @@ class MaximumLikelihood:
 
     def __init__(
         self,
-        estimator: ContrastiveEstimator,
+        estimator: Estimator,
         noise: Player,
         steps: int,
         *,
@@ -111,7 +111,7 @@ class Game:
             a noise that no longer moves.
         non_saturating: the noise minimises what its draws would cost as data, E_q[-log sigmoid(r)] for NCE, in place of
             V, whose gradient in q is gone where the energy tells every draw (Goodfellow et al. 2014, section 3).
-        path_only: of the noise's gradient, see `ContrastiveEstimator.contrast_through_noise`.
+        path_only: of the noise's gradient, see `Estimator.contrast_through_noise`.
         restart_energy_every: updates after which an energy that is built on the noise begins again from it, in the
             first half of the game; 0 is never.
         accumulate: parts of a batch, whose gradients are summed.
@@ -124,12 +124,12 @@ class Game:
 
     def __init__(
         self,
-        estimator: ContrastiveEstimator,
+        estimator: Estimator,
         players: dict[str, Player],
         schedule: Schedule,
         steps: int,
         *,
-        averaged: ContrastiveEstimator | None = None,
+        averaged: Estimator | None = None,
         likelihood_weight: float = 0.0,
         hold_noise_after: float = 1.0,
         non_saturating: bool = False,

@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from contrastive.errors import ContrastiveError
-from contrastive.estimator import ContrastiveEstimator
+from contrastive.training.callbacks import Callback
 from contrastive.training.sample_grids import SampleGrids
+from contrastive.training.trainer import Trainer
 
 
-class TensorBoard:
+class TensorBoard(Callback):
     """Writes every number of an evaluation, and the newest grid of samples, over updates.
 
     Args:
@@ -20,7 +21,7 @@ class TensorBoard:
         self.folder, self.grids = folder, grids
         self.writer: Any = None
 
-    def __call__(self, estimator: ContrastiveEstimator, metrics: dict[str, Any]) -> None:
+    def on_evaluation(self, trainer: Trainer, metrics: dict[str, Any]) -> None:
         """Write one evaluation.
 
         Raises:

@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from contrastive.config import FitConfig
+from contrastive.core.estimator import Estimator
 from contrastive.data.sources import Batch
 from contrastive.errors import ContrastiveError
-from contrastive.estimator import ContrastiveEstimator
 from contrastive.objectives.gradient_penalty import gradient_penalty
 from contrastive.objectives.supervised import labelled_loss
 from contrastive.objectives.virtual_adversarial import virtual_adversarial_loss
@@ -22,7 +22,7 @@ _STEP = 0.05  # of virtual adversarial training, in standard deviations a coordi
 class EnergyTerm(Protocol):
     """Something that an update of the energy minimises too."""
 
-    def __call__(self, estimator: ContrastiveEstimator, batch: Batch) -> Float[Tensor, ""]:
+    def __call__(self, estimator: Estimator, batch: Batch) -> Float[Tensor, ""]:
         """Its loss, differentiable in (f, c)."""
         ...
 
@@ -37,7 +37,7 @@ class LabelledTerm:
     def __init__(self, weight: float) -> None:
         self.weight = weight
 
-    def __call__(self, estimator: ContrastiveEstimator, batch: Batch) -> Float[Tensor, ""]:
+    def __call__(self, estimator: Estimator, batch: Batch) -> Float[Tensor, ""]:
         """The weighted mean of -log P(y | x)."""
         z, y = (batch.z, batch.y) if batch.labelled is None else batch.labelled
         if y is None:
@@ -59,7 +59,7 @@ class VirtualAdversarialTerm:
     def __init__(self, weight: float, epsilon: float, power_iterations: int) -> None:
         self.weight, self.epsilon, self.power_iterations = weight, epsilon, power_iterations
 
-    def __call__(self, estimator: ContrastiveEstimator, batch: Batch) -> Float[Tensor, ""]:
+    def __call__(self, estimator: Estimator, batch: Batch) -> Float[Tensor, ""]:
         """The weighted mean of KL(P(. | z) || P(. | z + r))."""
         with dropout_off(estimator.energy):
             loss = virtual_adversarial_loss(
@@ -78,12 +78,12 @@ class GradientPenaltyTerm:
     def __init__(self, weight: float) -> None:
         self.weight = weight
 
-    def __call__(self, estimator: ContrastiveEstimator, batch: Batch) -> Float[Tensor, ""]:
+    def __call__(self, estimator: Estimator, batch: Batch) -> Float[Tensor, ""]:
         """gamma / 2 times the mean of |dr/dz|^2."""
         return self.weight * gradient_penalty(estimator.model_log_ratio, batch.z)
 
 
-def make_terms(config: FitConfig, estimator: ContrastiveEstimator, *, labelled: bool) -> list[EnergyTerm]:
+def make_terms(config: FitConfig, estimator: Estimator, *, labelled: bool) -> list[EnergyTerm]:
     """The terms that a config asks for.
 
     Args:
@@ -110,7 +110,7 @@ def make_terms(config: FitConfig, estimator: ContrastiveEstimator, *, labelled: 
     return terms
 
 
-def total(terms: Sequence[EnergyTerm], loss: Tensor, estimator: ContrastiveEstimator, batch: Batch) -> Tensor:
+def total(terms: Sequence[EnergyTerm], loss: Tensor, estimator: Estimator, batch: Batch) -> Tensor:
     """`loss` and the terms' losses."""
     for term in terms:
         loss = loss + term(estimator, batch)

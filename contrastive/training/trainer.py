@@ -10,10 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from contrastive.core.estimator import Estimator
 from contrastive.data.sources import Batch, Source
 from contrastive.errors import ContrastiveError, NumericalError
-from contrastive.estimator import ContrastiveEstimator
-from contrastive.training.files import read_checkpoint, write_checkpoint
+from contrastive.io.checkpoints import read_checkpoint, write_checkpoint
+from contrastive.numerics.random_state import seeded
+from contrastive.training.callbacks import Callback
 from contrastive.training.interrupt import Interrupt
 from contrastive.training.progress import Progress
 from contrastive.training.run_directory import RunDirectory
@@ -55,16 +57,16 @@ class Trainer:
             best state. 0 is never.
         directory: where the run is kept; None keeps nothing.
         progress: what the user sees.
-        observers: called, in order, with the averaged estimator and the line of metrics at every evaluation.
+        callbacks: called in order; see `Callback`.
     """
 
     def __init__(
         self,
-        estimator: ContrastiveEstimator,
-        averaged: ContrastiveEstimator,
+        estimator: Estimator,
+        averaged: Estimator,
         source: Source,
         stages: list[Stage],
-        evaluate: Callable[[ContrastiveEstimator, str], dict[str, Any]],
+        evaluate: Callable[[Estimator, str], dict[str, Any]],
         *,
         batch_size: int,
         seed: int = 0,
@@ -73,14 +75,14 @@ class Trainer:
         early_stopping: int = 0,
         directory: RunDirectory | None = None,
         progress: Progress | None = None,
-        observers: Sequence[Callable[[ContrastiveEstimator, dict[str, Any]], None]] = (),
+        callbacks: Sequence[Callback] = (),
     ) -> None:
         self.estimator, self.averaged, self.source, self.stages = estimator, averaged, source, stages
         self.evaluate, self.batch_size, self.seed = evaluate, batch_size, seed
         self.evaluate_every, self.checkpoint_every = evaluate_every, checkpoint_every
         self.early_stopping, self.directory = early_stopping, directory
         self.progress = progress or Progress(quiet=True)
-        self.observers = tuple(observers)
+        self.callbacks = tuple(callbacks)
         self.position = Position()
         self.best: dict[str, Tensor] | None = None
         self._rng: dict[str, Tensor] = {}
@@ -92,9 +94,7 @@ class Trainer:
             NumericalError: after too many non-finite gradients in a row.
             KeyboardInterrupt: on Ctrl-C, after the update under way is done and saved.
         """
-        device = self.estimator.log_normalizer.device
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), Interrupt() as interrupt:
-            torch.manual_seed(self.seed)
+        with seeded(self.seed, self.estimator.log_normalizer.device), Interrupt() as interrupt:
             self._restore_rng()
             self.estimator.train()
             stream = self.source.batches(self.batch_size, self.seed, self.position.batches)
@@ -126,6 +126,8 @@ class Trainer:
             at.moves[mover] += stage is self.stages[-1]
             at.seconds = time.monotonic() - started
             self._check(stage, mover)
+            for callback in self.callbacks:
+                callback.on_update(self, mover)
             if at.step % self.evaluate_every == 0 or at.step == stage.steps:
                 self._evaluate(stage)
             if at.step % self.checkpoint_every == 0 and at.step < stage.steps:
@@ -171,8 +173,8 @@ class Trainer:
         self.progress.report(line)
         if self.directory is not None:
             self.directory.record(line)
-        for observe in self.observers:
-            observe(self.averaged, line)
+        for callback in self.callbacks:
+            callback.on_evaluation(self, line)
         if self.early_stopping:
             self._remember_best(metrics["score"])
 

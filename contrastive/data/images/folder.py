@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from contrastive.atomic import write_atomically
 from contrastive.data.images.image_set import ImageSet
 from contrastive.data.images.options import ImageOptions
 from contrastive.errors import ContrastiveError
+from contrastive.io.atomic import write_atomically
 
 #: Formats that are programs: Pillow has Ghostscript run PostScript, and Windows run metafiles.
 _NO_PICTURES = {"PDF", "EPS", "WMF"}

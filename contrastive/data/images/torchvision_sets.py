@@ -15,7 +15,7 @@ from contrastive.data.images.image_set import ImageSet
 from contrastive.data.images.options import ImageOptions
 from contrastive.data.images.resizing import adapted
 from contrastive.errors import ContrastiveError
-from contrastive.torchvision_import import import_with_torchvision
+from contrastive.io.torchvision_import import import_with_torchvision
 
 _PATIENCE = 20.0  # seconds without a byte
 _CELEBA_SQUARE = 148  # pixels around the face, as the field cuts them

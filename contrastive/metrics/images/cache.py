@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from contrastive.atomic import write_atomically
+from contrastive.io.atomic import write_atomically
 from contrastive.metrics.images.features import FeatureNetwork
 from contrastive.metrics.images.moments import FeatureMoments
 from contrastive.metrics.images.summary import FeatureSummary, subset, summarize

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from contrastive.io.torchvision_import import import_with_torchvision
 from contrastive.metrics.images.weights import extra_is_missing, inception_weights
-from contrastive.torchvision_import import import_with_torchvision
 
 _ROWS = 32  # at once: 299 x 299 each
 

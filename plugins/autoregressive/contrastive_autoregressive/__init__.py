@@ -1,6 +1,6 @@
 """Autoregressive densities as noises for `contrastive`: `--noise made` for vectors, `--noise pixelcnn` for images."""
 
-from contrastive.torch_defaults import distributions_as_they_were
+from contrastive.numerics.torch_defaults import distributions_as_they_were
 
 with distributions_as_they_were():
     import zuko  # noqa: F401  the first import, which is the one that changes torch

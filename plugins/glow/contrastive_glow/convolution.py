@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from contrastive.precision import full_precision
+from contrastive.numerics.precision import full_precision
 from contrastive_glow.layers import Linear, Mapped
 
 

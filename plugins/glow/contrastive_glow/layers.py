@@ -12,7 +12,7 @@ from jaxtyping import Float
 from normflows.flows import InvertibleAffine
 from torch import Tensor, nn
 
-from contrastive.precision import full_precision
+from contrastive.numerics.precision import full_precision
 
 Mapped = tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]
 

@@ -1,6 +1,6 @@
 """zuko's flows as noises for `contrastive`: `maf`, `iaf`, `nsf`, and `zuko/FLOW` for each flow over R^d."""
 
-from contrastive.torch_defaults import distributions_as_they_were
+from contrastive.numerics.torch_defaults import distributions_as_they_were
 
 with distributions_as_they_were():
     import zuko  # noqa: F401  the first import, which is the one that changes torch

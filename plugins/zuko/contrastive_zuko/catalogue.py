@@ -8,7 +8,7 @@ from zuko import flows
 from zuko.nn import MLP, MaskedMLP
 
 from contrastive.errors import ContrastiveError
-from contrastive.torch_defaults import validation
+from contrastive.numerics.torch_defaults import validation
 from contrastive_zuko.noise import ZukoFlow, ZukoNoise
 from contrastive_zuko.options import checked, options_of
 

@@ -11,7 +11,7 @@ from zuko.lazy import LazyComposedTransform, LazyDistribution
 from zuko.transforms import SoftclipTransform
 
 from contrastive.errors import ContrastiveError
-from contrastive.torch_defaults import validation
+from contrastive.numerics.torch_defaults import validation
 from contrastive_zuko.inverse import ExactlyInverted
 
 _LEAST_SCALE = 1e-6

@@ -5,9 +5,8 @@ import torch
 from contrastive_zuko import ZukoFlow
 from zuko.flows import NSF
 
-from contrastive import fit, load, make_energy
+from contrastive import ContrastiveEstimator, fit, load, make_energy
 from contrastive.cli.main import main
-from contrastive.estimator import ContrastiveEstimator
 from contrastive.training.trainer import Trainer
 
 FCE = {"noise": "nsf", "noise_options": {"width": 16, "bins": 4}, "method": "fce"}

@@ -12,12 +12,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from contrastive.batching import rows_at_once
+from contrastive.core.estimator import Estimator
 from contrastive.data.images import PixelScaling, cell_centres
 from contrastive.data.points import Rows
 from contrastive.data.scaling import Coordinates
 from contrastive.errors import ContrastiveError, did_you_mean
-from contrastive.estimator import ContrastiveEstimator
+from contrastive.numerics.chunks import rows_at_once
 from contrastive.protocols import EnergyModel, LayeredEnergy
 
 _ROWS = 500  # at once
@@ -42,7 +42,7 @@ class Features:
 
 
 def extract_features(
-    estimator: ContrastiveEstimator,
+    estimator: Estimator,
     x: Rows,
     layers: str | Sequence[str] = "top",
     *,
@@ -77,9 +77,9 @@ def extract_features(
         ContrastiveError: for a layer that the energy does not have, or whose output is no tensor with a row a point.
 
     Example:
-        >>> from contrastive import ContrastiveEstimator, make_energy, make_noise
+        >>> from contrastive import Estimator, make_energy, make_noise
         >>> energy = make_energy("mlp", event_shape=(2,), widths=(8, 16))
-        >>> estimator = ContrastiveEstimator(energy, make_noise("gaussian", event_shape=(2,)))
+        >>> estimator = Estimator(energy, make_noise("gaussian", event_shape=(2,)))
         >>> extract_features(estimator, torch.zeros(5, 2)).values.shape
         torch.Size([5, 16])
     """

@@ -14,27 +14,27 @@ a plain density is NCE, a flow fitted first and held is fixed-flow NCE, a flow t
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor, nn
+from jaxtyping import Float
+from torch import Tensor
 from torch.distributions import Distribution
 
-from contrastive.batching import rows_at_once
-from contrastive.class_prior import log_class_prior
-from contrastive.contrast import Contrast, Value
-from contrastive.data.points import Rows, as_points
+from contrastive.core.contrast import Contrast, Value
+from contrastive.core.model import EnergyBasedModel, without_graph
+from contrastive.core.score_function import score_function_mean
+from contrastive.data.points import Rows
 from contrastive.data.scaling import Coordinates, Scaling
-from contrastive.errors import ContrastiveError, warn
+from contrastive.errors import ContrastiveError
 from contrastive.noises.defensive import DefensiveMixture
 from contrastive.noises.distribution import DistributionNoise
+from contrastive.numerics.chunks import rows_at_once
+from contrastive.numerics.optimal_normalizer import optimal_log_normalizer
 from contrastive.objectives import Objective, make_objective
 from contrastive.objectives.protocol import BalancingObjective, SamplingObjective, allows_adaptive_noise
-from contrastive.optimal_normalizer import optimal_log_normalizer
 from contrastive.protocols import (
     AdaptiveNoise,
     EnergyModel,
@@ -45,44 +45,21 @@ from contrastive.protocols import (
     log_prob_of_point,
     trainable_parameters,
 )
-from contrastive.score_function import score_function_mean
-
-if TYPE_CHECKING:
-    from contrastive.asymptotics import StandardErrors
-    from contrastive.normalizer import LogPartition
 
 
-def _without_graph(method: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Let a method take rows of any kind, and answer with a graph only where they ask for one (`requires_grad`)."""
+class Estimator(EnergyBasedModel):
+    """An energy-based model learned by discriminating data from samples of a noise distribution.
 
-    @wraps(method)
-    def answer(self: "ContrastiveEstimator", x: Any) -> Tensor:
-        x = self.points(x)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and x.requires_grad):
-            return method(self, x)
-
-    return answer
-
-
-class ContrastiveEstimator(nn.Module):
-    """An energy-based model p(x) = exp(f(x) - c), learned by telling data from noise.
-
-    With a K-class energy, f and c have K entries and the density is the mixture
-    log p(x) = logsumexp_k(f_k(x) - c_k + log pi_k), pi the class prior (Gao et al. 2020, section 3.4). Its classes are
-    also a classifier: P(k | x) is the softmax of f_k(x) - c_k + log pi_k.
-
-    `log_prob`, `unnormalized_log_prob`, `log_ratio`, `value`, `sample` and `sample_noise` speak the data's ORIGINAL
-    units and count the log-determinant of `scaling`. They take rows as `fit` does: a tensor, an array, nested lists, a
-    data frame, whose columns are found by name, or a file; their answers are tensors without a graph, unless the rows
-    require a gradient. `contrast` and `contrast_through_noise`, the two lines that a
-    training loop needs, take data in model coordinates, `scaling(x)`; without a scaling they are the same.
+    `noise_log_prob`, `log_ratio`, `value` and `sample_noise` speak the data's original units, as those of
+    `EnergyBasedModel` do. `contrast` and `contrast_through_noise`, the two lines that a training loop needs, take data
+    in model coordinates, `scaling(x)`; without a scaling they are the same.
 
     Args:
-        energy: gives f(x), shape `(batch,)` or `(batch, K)`; its `num_classes` (if any) is K.
+        energy: gives f(x), shape `(batch,)` or `(batch, K)`, high = likely; its `num_classes` (if any) is K.
         noise: a `NoiseModel`; a `torch.distributions.Distribution` is one as it stands.
         objective: name of an objective, or one itself.
         noise_ratio: nu > 0, the weight of the noise in the loss.
-        noise_per_data: kappa > 0, noise draws a data point; nu unless told.
+        noise_per_data: kappa > 0, noise samples per data point; nu unless told.
         adapt_noise: the noise learns too (FCE); it must have trainable parameters.
         scaling: from original units to model coordinates; the identity unless told.
         defence: a wide noise that shares the energy's draws with `noise` while it learns (`DefensiveMixture`): a flow
@@ -92,17 +69,7 @@ class ContrastiveEstimator(nn.Module):
 
     Raises:
         ContrastiveError: if the noise is not one, cannot adapt where it should, or a number is out of range.
-
-    Example:
-        >>> from torch.distributions import Independent, Normal
-        >>> noise = Independent(Normal(torch.zeros(2), 2 * torch.ones(2)), 1)
-        >>> estimator = ContrastiveEstimator(torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.Flatten(0)), noise)
-        >>> estimator.contrast(torch.randn(100, 2)).loss.backward()
-        >>> estimator.log_prob(torch.zeros(5, 2)).shape
-        torch.Size([5])
     """
-
-    log_class_prior: Tensor | None
 
     def __init__(
         self,
@@ -118,7 +85,6 @@ class ContrastiveEstimator(nn.Module):
         defensive_share: float = 0.1,
         class_prior: Sequence[float] | None = None,
     ) -> None:
-        super().__init__()
         if isinstance(noise, Distribution):
             noise = DistributionNoise(noise)
         if not isinstance(noise, NoiseModel):
@@ -134,7 +100,8 @@ class ContrastiveEstimator(nn.Module):
         for name, number in {"noise_ratio": noise_ratio, "noise_per_data": noise_per_data}.items():
             if not 0 < number < math.inf:
                 raise ContrastiveError(f"{name} must be a positive number, got {number}")
-        self.energy, self.noise = energy, noise
+        super().__init__(energy, scaling or Scaling.identity(tuple(noise.event_shape)), class_prior=class_prior)
+        self.noise = noise
         self.objective = make_objective(objective) if isinstance(objective, str) else objective
         if check := getattr(self.objective, "check", None):
             check(energy)
@@ -145,67 +112,19 @@ class ContrastiveEstimator(nn.Module):
             )
         self.noise_ratio, self.noise_per_data = float(noise_ratio), float(noise_per_data)
         self.adapt_noise = adapt_noise
-        self.num_classes: int | None = getattr(energy, "num_classes", None)
-        self.log_normalizer = nn.Parameter(torch.zeros(() if self.num_classes is None else (self.num_classes,)))
-        # Not in the state: it is a setting, and checkpoints without classes have none.
-        self.register_buffer("log_class_prior", log_class_prior(class_prior, self.num_classes), persistent=False)
-        self.scaling: Coordinates = scaling or Scaling.identity(tuple(noise.event_shape))
         self.defence, self.defensive_share = defence, defensive_share
-        #: Names of the columns that were fitted, by which those of a data frame are found; None where they have none.
-        self.columns: tuple[str, ...] | None = None
+        #: Figures of the last fit, as in summary.json; None before.
+        self.summary: dict[str, Any] | None = None
         self.introduce_noise()
 
     # The model, in original units ------------------------------------------------------------------------------
 
-    @_without_graph
-    def log_prob(self, x: Rows) -> Float[Tensor, " batch"]:
-        """log p(x) = f(x) - c in nats, with the learned c: a parameter, not a proven log Z.
-
-        Where the objective does not learn c (`ranking`, `mc-mle`, `conditional`) training ends by setting it to NCE's
-        optimum.
-
-        Raises:
-            ContrastiveError: if `x` is not a batch of events.
-        """
-        return self._model_log_prob(self.model_coordinates(x)) + self._log_det(x)
-
-    @_without_graph
-    def class_log_prob(self, x: Rows) -> Float[Tensor, "batch K"]:
-        """log p(x | class k) = f_k(x) - c_k for a K-class energy."""
-        self._require_classes("class_log_prob")
-        return self.unnormalized_log_prob(x) - self.log_normalizer
-
-    @_without_graph
-    def predict_proba(self, x: Rows) -> Float[Tensor, "batch K"]:
-        """P(class k | x), given that x is data and no noise: the softmax of f_k(x) - c_k + log pi_k.
-
-        Raises:
-            ContrastiveError: for an energy without classes.
-        """
-        self._require_classes("predict_proba")
-        return self.class_logits(self.model_coordinates(x)).softmax(-1)
-
-    def predict(self, x: Rows) -> Int[Tensor, " batch"]:
-        """The most probable class of each point, from 0 to K - 1.
-
-        Raises:
-            ContrastiveError: for an energy without classes.
-        """
-        return self.predict_proba(x).argmax(-1)
-
-    @_without_graph
-    def unnormalized_log_prob(self, x: Rows) -> Float[Tensor, "batch *classes"]:
-        """f(x), c not subtracted: shape `(batch,)`, or `(batch, K)`."""
-        log_det = self._log_det(x)
-        f = self._f(self.model_coordinates(x))
-        return f + (log_det if self.num_classes is None else log_det.unsqueeze(-1))
-
-    @_without_graph
+    @without_graph
     def noise_log_prob(self, x: Rows) -> Float[Tensor, " batch"]:
         """log q(x) of the noise."""
-        return self.noise.log_prob(self.model_coordinates(x)) + self._log_det(x)
+        return self.noise.log_prob(self.model_coordinates(x)) + self.log_det(x)
 
-    @_without_graph
+    @without_graph
     def log_ratio(self, x: Rows) -> Float[Tensor, " batch"]:
         """r(x) = log p(x) - log q(x) - log nu; the log-determinant of the scaling cancels."""
         return self.model_log_ratio(self.model_coordinates(x))
@@ -216,18 +135,6 @@ class ContrastiveEstimator(nn.Module):
         contrast = self.contrast(self.model_coordinates(x))
         return Value(float(contrast.value), -float(contrast.data_loss), -float(contrast.noise_loss))
 
-    def model_coordinates(self, x: Rows) -> Float[Tensor, "n *event"]:
-        """`x` in the coordinates of energy and noise, in the model's dtype and on its device."""
-        return self.scaling(self.points(x), self.log_normalizer.dtype)
-
-    def points(self, x: Rows) -> Float[Tensor, "n *event"]:
-        """Rows in original units as a tensor on the model's device: an array, lists, a data frame, a file, ...
-
-        Raises:
-            ContrastiveError: if `x` is no batch of events, or lacks a column; see `contrastive.data.points`.
-        """
-        return as_points(x, self.scaling, self.columns).to(self.log_normalizer.device)
-
     @torch.no_grad()
     def sample_noise(self, n: int) -> Float[Tensor, "n *event"]:
         """`n` draws from the noise."""
@@ -235,88 +142,20 @@ class ContrastiveEstimator(nn.Module):
         counts = [min(rows, n - start) for start in range(0, n, rows)]
         return torch.cat([self.scaling.inverse(self.noise.sample(torch.Size([count]))) for count in counts])
 
-    def sample(self, n: int, **settings: Any) -> Float[Tensor, "n *event"]:
-        """`n` draws from p; settings and diagnostics are those of `contrastive.sampling.sample_energy`."""
-        from contrastive.sampling import sample_energy
-
-        samples = sample_energy(self, n, **settings)
-        if samples.warnings:
-            warn(samples.advice)
-        return samples.x
-
-    def features(self, x: Rows, layers: str | Sequence[str] = "top", **settings: Any) -> Float[Tensor, "n features"]:
-        """Activations of chosen layers of the energy at `x`, float32, on the CPU, for a classifier to learn from.
-
-        Args:
-            x: rows in original units, as `fit` takes them.
-            layers: "top" (the last hidden layer), "dcgan" (the last three, pooled to 4 x 4), or names of modules.
-            **settings: `pool` and `batch_size`; see `contrastive.features.extract_features`.
-
-        Raises:
-            ContrastiveError: for a layer that the energy does not have; the message names those it has.
-        """
-        from contrastive.features import extract_features
-
-        return extract_features(self, x, layers, **settings).values
-
-    def fit(self, x: Any, y: Any = None, **settings: Any) -> "ContrastiveEstimator":
-        """Fit to an array, tensor, map-style `Dataset` or density; see `contrastive.training.fit_estimator`.
-
-        Args:
-            x: the data.
-            y: for an energy with classes, one label a row; -1 is unlabelled.
-            **settings: of the training.
-        """
-        from contrastive.training import fit_estimator
-
-        fit_estimator(self, x, y, **settings)
-        return self
-
-    def log_partition(self, method: str = "auto", **settings: Any) -> "LogPartition":
-        """log Z of the energy with an interval and a verdict: how far to trust the learned c.
-
-        Args:
-            method: "auto", "importance", "bridge", "annealing" or "certified".
-            **settings: `draws`, `level`, `data` and more: see `contrastive.normalizer.log_partitions`.
-
-        Raises:
-            ContrastiveError: for an energy with classes, which has one log Z each: `class_log_partitions`.
-        """
-        if self.num_classes is not None:
-            raise ContrastiveError(
-                f"this energy has {self.num_classes} classes, each with its own log Z; call class_log_partitions()"
-            )
-        from contrastive.normalizer import log_partitions
-
-        return log_partitions(self, method, **settings)[0]
-
-    def class_log_partitions(self, method: str = "auto", **settings: Any) -> "list[LogPartition]":
-        """log Z of each class of a K-class energy; see `log_partition`."""
-        if self.num_classes is None:
-            raise ContrastiveError("this energy has no classes; call log_partition()")
-        from contrastive.normalizer import log_partitions
-
-        return log_partitions(self, method, **settings)
-
-    def standard_errors(self, x: Rows, **settings: Any) -> "StandardErrors":
-        """Standard errors of a parametric energy's parameters and of c; see `contrastive.asymptotics`."""
-        from contrastive.asymptotics import standard_errors
-
-        return standard_errors(self, self.points(x), **settings)
-
     # The game, in model coordinates ----------------------------------------------------------------------------
 
-    def class_logits(self, z: Float[Tensor, "n *event"]) -> Float[Tensor, "n K"]:
-        """Logits of the posterior P(k | z): f_k - c_k + log pi_k, less what all classes of a row have in common."""
-        self._require_classes("class_logits")
-        assert self.log_class_prior is not None
-        # log q0 of a tilted energy is that: thousands of nats, and a pass through q for nothing.
-        f = self._checked_f(self.energy.tilt(z), z) if isinstance(self.energy, FollowingEnergy) else self._f(z)
-        return f - self.log_normalizer + self.log_class_prior
+    def model_log_ratio(
+        self, z: Float[Tensor, "n *event"], log_q: Float[Tensor, " n"] | None = None
+    ) -> Float[Tensor, " n"]:
+        """r(z) = log p(z) - log q(z) - log nu in model coordinates, where it is what it is in the data's.
 
-    def model_log_ratio(self, z: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
-        """r(z) = log p(z) - log q(z) - log nu in model coordinates, where it is what it is in the data's."""
-        return self._r(z, None if self._energy_follows(self.noise) else self.noise.log_prob(z))
+        Args:
+            z: points in model coordinates.
+            log_q: log q(z) where it is known already.
+        """
+        if log_q is None and not self._energy_follows(self.noise):
+            log_q = self.noise.log_prob(z)
+        return self._r(z, log_q)
 
     def contrast(self, z: Rows, log_q: Float[Tensor, " n"] | None = None) -> Contrast:
         """Data against noise with the noise held: differentiable in (f, c) alone.
@@ -449,38 +288,11 @@ class ContrastiveEstimator(nn.Module):
         """The log-ratio; `log_q` is None where the energy follows the noise, whose log-density then cancels."""
         if log_q is None:
             assert isinstance(self.energy, FollowingEnergy)
-            return self._mixture(self._checked_f(self.energy.tilt(z), z)) - math.log(self.noise_ratio)
-        return self._model_log_prob(z) - log_q - math.log(self.noise_ratio)
+            return self.mixture(self._checked(self.energy.tilt(z), z)) - math.log(self.noise_ratio)
+        return self.model_log_prob(z) - log_q - math.log(self.noise_ratio)
 
     def _energy_follows(self, noise: NoiseModel) -> bool:
         return isinstance(self.energy, FollowingEnergy) and self.energy.follows(noise)
-
-    def _model_log_prob(self, z: Tensor) -> Tensor:
-        return self._mixture(self._f(z))
-
-    def _mixture(self, f: Tensor) -> Tensor:
-        if self.log_class_prior is None:
-            return f - self.log_normalizer
-        return torch.logsumexp(f - self.log_normalizer + self.log_class_prior, dim=-1)
-
-    def _require_classes(self, what: str) -> None:
-        if self.num_classes is None:
-            raise ContrastiveError(f"this energy has no classes; {what} needs f of shape (batch, K)")
-
-    def _f(self, z: Tensor) -> Tensor:
-        return self._checked_f(self.energy(z), z)
-
-    def _checked_f(self, f: Tensor, z: Tensor) -> Tensor:
-        expected = (len(z),) if self.num_classes is None else (len(z), self.num_classes)
-        if f.shape != expected:
-            raise ContrastiveError(
-                f"the energy gave f of shape {tuple(f.shape)} for {len(z)} points, expected {expected}; "
-                "an energy of K classes says so by an attribute num_classes"
-            )
-        return f if f.dtype == torch.float64 else f.float()  # f - log q needs float32 even under autocast
-
-    def _log_det(self, x: Tensor) -> Tensor:
-        return self.scaling.log_det(x).to(self.log_normalizer.dtype)
 
     def _as_batch(self, z: Rows) -> Tensor:
         """A batch of any kind, in the dtype of the models' parameters where they have some."""

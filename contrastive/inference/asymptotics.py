@@ -25,11 +25,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
+from contrastive.core.estimator import Estimator
 from contrastive.errors import ContrastiveError
-from contrastive.estimator import ContrastiveEstimator
+from contrastive.numerics.statistics import normal_threshold
 from contrastive.objectives import Bregman, Ranking
 from contrastive.protocols import draw, trainable_parameters
-from contrastive.statistics import normal_threshold
 
 _MOST_PARAMETERS = 2_000
 _CONDITION = 1e12
@@ -95,7 +95,7 @@ class StandardErrors:
 
 
 def standard_errors(
-    estimator: ContrastiveEstimator,
+    estimator: Estimator,
     x: Float[Tensor, "n *event"],
     *,
     noise_per_data: float = math.inf,
@@ -131,8 +131,8 @@ def standard_errors(
     names = tuple(name for name, kept in zip(names, used.tolist()) if kept)
     psi_noise = _scores(estimator, z_noise)[0][:, used]
     with torch.no_grad():
-        r = estimator._r(z, log_q).double()
-        r_noise = estimator._r(z_noise, log_q_noise).double()
+        r = estimator.model_log_ratio(z, log_q).double()
+        r_noise = estimator.model_log_ratio(z_noise, log_q_noise).double()
     if isinstance(objective, Ranking):
         covariance, cramer_rao = _ranking(estimator, psi, r, psi_noise, r_noise)
         classes = estimator.log_normalizer.numel()
@@ -143,7 +143,7 @@ def standard_errors(
 
 
 def _bregman(
-    estimator: ContrastiveEstimator,
+    estimator: Estimator,
     objective: Bregman,
     psi: Tensor,
     r: Tensor,
@@ -167,9 +167,7 @@ def _bregman(
     return inverse @ scatter @ inverse, cramer_rao
 
 
-def _ranking(
-    estimator: ContrastiveEstimator, psi: Tensor, r: Tensor, psi_noise: Tensor, r_noise: Tensor
-) -> tuple[Tensor, Tensor]:
+def _ranking(estimator: Estimator, psi: Tensor, r: Tensor, psi_noise: Tensor, r_noise: Tensor) -> tuple[Tensor, Tensor]:
     """The information identity: n Cov is the inverse of the mean covariance of psi over who might be the data point."""
     classes = estimator.log_normalizer.numel()
     psi, psi_noise = psi[:, :-classes], psi_noise[:, :-classes]
@@ -199,7 +197,7 @@ def _inverse(matrix: Tensor) -> Tensor:
     return torch.linalg.inv(scaled) / scale[:, None] / scale
 
 
-def _scores(estimator: ContrastiveEstimator, z: Tensor) -> tuple[Tensor, tuple[str, ...], Tensor]:
+def _scores(estimator: Estimator, z: Tensor) -> tuple[Tensor, tuple[str, ...], Tensor]:
     """psi at every row, float64, with the names and values of its columns: those of theta, then c."""
     energy, c = estimator.energy, estimator.log_normalizer.detach()
     if not isinstance(energy, torch.nn.Module) or not trainable_parameters(energy):

@@ -1,6 +1,7 @@
 """From a config to a trainer: the models are made and the noise is fitted."""
 
 import copy
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -8,9 +9,10 @@ from typing import Any
 import torch
 
 from contrastive.config import IMAGES_ON_LOG_Q, IMAGES_PLAIN, FitConfig
+from contrastive.core.estimator import Estimator
 from contrastive.energies.built_on_noise import BuiltOnNoise
 from contrastive.errors import ContrastiveError
-from contrastive.estimator import ContrastiveEstimator
+from contrastive.numerics.random_state import seeded
 from contrastive.objectives import make_objective
 from contrastive.protocols import (
     AdaptiveNoise,
@@ -20,6 +22,7 @@ from contrastive.protocols import (
     trainable_parameters,
 )
 from contrastive.registry import available_noises, make_energy, make_noise
+from contrastive.training.callbacks import Callback
 from contrastive.training.execution import check_precision, compile_models
 from contrastive.training.judging import make_judge
 from contrastive.training.labelling import class_prior_of, with_classes
@@ -37,12 +40,15 @@ _SMALL_TABLE, _SMALL_EVERY, _SMALL_PATIENCE = 5_000, 50, 20
 _DEFAULT_SHARE = 0.1  # docs/recipes.md has the figures
 
 
-def make_estimator(config: FitConfig, data: Prepared, *, allow_import: bool = False) -> ContrastiveEstimator:
+def make_estimator(
+    config: FitConfig, data: Prepared, kind: type[Estimator] = Estimator, *, allow_import: bool = False
+) -> Estimator:
     """The untrained estimator that a resolved config describes.
 
     Args:
-        config: so.
+        config: resolved.
         data: what it is to be fitted to.
+        kind: its class.
         allow_import: whether options of the models may name code to import, which runs it.
 
     Raises:
@@ -54,8 +60,7 @@ def make_estimator(config: FitConfig, data: Prepared, *, allow_import: bool = Fa
         raise ContrastiveError(
             "the energy 'mlp' does not see which pixels are neighbours: for images take --energy tilted, or conv"
         )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
+    with seeded(config.seed):
         given: dict[str, Any] = {"event_shape": data.event_shape, "allow_import": allow_import}
         energy = make_energy(config.energy, **given, **config.energy_options)
         noise = make_noise(config.noise, **given, **config.noise_options)
@@ -75,7 +80,7 @@ def make_estimator(config: FitConfig, data: Prepared, *, allow_import: bool = Fa
         raise ContrastiveError(
             "restart_energy_every is for method fce with an energy that is built on the noise, such as 'tilted'"
         )
-    estimator = ContrastiveEstimator(
+    estimator = kind(
         energy,
         noise,
         objective=make_objective(config.objective, **config.objective_options),
@@ -91,10 +96,11 @@ def make_estimator(config: FitConfig, data: Prepared, *, allow_import: bool = Fa
 
 def make_trainer(
     config: FitConfig,
-    estimator: ContrastiveEstimator,
+    estimator: Estimator,
     data: Prepared,
     directory: RunDirectory | None = None,
     progress: Progress | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Trainer:
     """The trainer of an estimator, its noise fitted or initialised on `data`."""
     estimator.scaling = data.scaling.to(estimator.log_normalizer.device)
@@ -118,11 +124,11 @@ def make_trainer(
         early_stopping=config.early_stopping or 0,
         directory=directory,
         progress=progress,
-        observers=_observers(config, data, directory),
+        callbacks=[*_writers(config, data, directory), *callbacks],
     )
 
 
-def _observers(config: FitConfig, data: Prepared, directory: RunDirectory | None) -> list[Any]:
+def _writers(config: FitConfig, data: Prepared, directory: RunDirectory | None) -> list[Callback]:
     """What is drawn at each evaluation, of a run that is kept.
 
     Raises:
@@ -133,11 +139,11 @@ def _observers(config: FitConfig, data: Prepared, directory: RunDirectory | None
             raise ContrastiveError("tensorboard needs a run that is kept: give out='runs/NAME'")
         return []
     grids = SampleGrids(directory.samples_path) if data.are_images else None
-    observers: list[Any] = [] if grids is None else [grids]
-    return [*observers, TensorBoard(directory.tensorboard_path, grids)] if config.tensorboard else observers
+    writers: list[Callback] = [] if grids is None else [grids]
+    return [*writers, TensorBoard(directory.tensorboard_path, grids)] if config.tensorboard else writers
 
 
-def decided(config: FitConfig, estimator: ContrastiveEstimator, data: Prepared) -> FitConfig:
+def decided(config: FitConfig, estimator: Estimator, data: Prepared) -> FitConfig:
     """`config` with what depends on the data and the models decided.
 
     That is when to evaluate and stop, `pretrain_steps`, `defensive_share`, and two settings of the recipe of images.
@@ -152,7 +158,7 @@ def decided(config: FitConfig, estimator: ContrastiveEstimator, data: Prepared) 
     return _paced(config, data)
 
 
-def _with_models(config: FitConfig, estimator: ContrastiveEstimator) -> FitConfig:
+def _with_models(config: FitConfig, estimator: Estimator) -> FitConfig:
     noise = estimator.noise
     trainable = bool(trainable_parameters(noise))
     if config.pretrain_steps and not trainable:
@@ -205,7 +211,7 @@ def _left_to_energy(config: FitConfig, energy: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if getattr(config, name) is None}
 
 
-def begin(config: FitConfig, estimator: ContrastiveEstimator, data: Prepared) -> FitConfig:
+def begin(config: FitConfig, estimator: Estimator, data: Prepared) -> FitConfig:
     """Before a new run writes anything: take over the noise of `init_noise`, and decide what depends on the noise.
 
     Raises:
@@ -218,7 +224,7 @@ def begin(config: FitConfig, estimator: ContrastiveEstimator, data: Prepared) ->
     return decided(with_classes(config, data), estimator, data)
 
 
-def _take_noise(run: str, estimator: ContrastiveEstimator, data: Prepared) -> None:
+def _take_noise(run: str, estimator: Estimator, data: Prepared) -> None:
     """Give the estimator's noise the parameters of a finished run's.
 
     Raises:
@@ -236,19 +242,18 @@ def _take_noise(run: str, estimator: ContrastiveEstimator, data: Prepared) -> No
     estimator.noise.load_state_dict(own)
 
 
-def _introduce(estimator: ContrastiveEstimator, data: Prepared, seed: int) -> None:
+def _introduce(estimator: Estimator, data: Prepared, seed: int) -> None:
     """Show the data to a noise that wants to see them first."""
     noise = estimator.noise
     if isinstance(noise, FittableNoise) and not noise.is_fitted:
         noise.fit(data.fitting)
     if isinstance(noise, InitializableNoise) and not noise.is_initialized:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             noise.initialize(data.first_rows)
     estimator.introduce_noise()
 
 
-def _defend(estimator: ContrastiveEstimator, data: Prepared, share: float) -> None:
+def _defend(estimator: Estimator, data: Prepared, share: float) -> None:
     if estimator.defence is not None or not share:
         return
     try:

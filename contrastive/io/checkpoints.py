@@ -9,8 +9,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from contrastive.atomic import write_atomically
 from contrastive.errors import ContrastiveError
+from contrastive.io.atomic import write_atomically
 
 _FORMAT = "contrastive-checkpoint-1"
 

@@ -1,0 +1,254 @@
+"""The public face: `fit`, `load`, and the estimator that users hold."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from contrastive.config import FitConfig
+from contrastive.core.estimator import Estimator
+from contrastive.data.images import PixelScaling
+from contrastive.data.points import Rows
+from contrastive.data.scaling import Coordinates, Scaling
+from contrastive.data.tables import has_named_columns
+from contrastive.errors import ContrastiveError, warn
+from contrastive.inference.asymptotics import StandardErrors, standard_errors
+from contrastive.inference.features import extract_features
+from contrastive.normalizer import LogPartition, log_partitions
+from contrastive.objectives import make_objective
+from contrastive.registry import make_energy, make_noise
+from contrastive.sampling import sample_energy
+from contrastive.training.callbacks import Callback
+from contrastive.training.labelling import class_prior_of
+from contrastive.training.prepared import held_gaussian
+from contrastive.training.progress import Progress
+from contrastive.training.run import resolve, train
+from contrastive.training.run_directory import RunDirectory
+
+#: What an estimator that is there already has of its own.
+_OWN = {"energy", "noise", "energy_options", "noise_options", "init_noise", "class_prior", "method"}
+_OWN |= {"objective", "objective_options", "noise_ratio", "noise_per_data"}
+
+
+class ContrastiveEstimator(Estimator):
+    """An energy-based model p(x) = exp(f(x) - c) learned by noise contrastive estimation, and all that uses it.
+
+    The core, with its arguments, is `contrastive.core.estimator.Estimator`; what is added here is only gathered from
+    the packages that use it.
+
+    Example:
+        >>> import torch
+        >>> from torch.distributions import Independent, Normal
+        >>> noise = Independent(Normal(torch.zeros(2), 2 * torch.ones(2)), 1)
+        >>> estimator = ContrastiveEstimator(torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.Flatten(0)), noise)
+        >>> estimator.contrast(torch.randn(100, 2)).loss.backward()
+        >>> estimator.log_prob(torch.zeros(5, 2)).shape
+        torch.Size([5])
+    """
+
+    def sample(self, n: int, **settings: Any) -> Float[Tensor, "n *event"]:
+        """`n` draws from p; settings and diagnostics are those of `contrastive.sampling.sample_energy`."""
+        samples = sample_energy(self, n, **settings)
+        if samples.warnings:
+            warn(samples.advice)
+        return samples.x
+
+    def features(self, x: Rows, layers: str | Sequence[str] = "top", **settings: Any) -> Float[Tensor, "n features"]:
+        """Activations of chosen layers of the energy at `x`, float32, on the CPU, for a classifier to learn from.
+
+        Args:
+            x: rows in original units, as `fit` takes them.
+            layers: "top" (the last hidden layer), "dcgan" (the last three, pooled to 4 x 4), or names of modules.
+            **settings: `pool` and `batch_size`; see `contrastive.inference.features.extract_features`.
+
+        Raises:
+            ContrastiveError: for a layer that the energy does not have; the message names those it has.
+        """
+        return extract_features(self, x, layers, **settings).values
+
+    def fit(
+        self,
+        x: Any,
+        y: Any = None,
+        *,
+        quiet: bool = False,
+        callbacks: Sequence[Callback] = (),
+        **settings: Any,
+    ) -> "ContrastiveEstimator":
+        """Train in place; the models, the objective and the noise ratio are the estimator's own.
+
+        Args:
+            x: data, as in `contrastive.fit`; the scaling is set from it.
+            y: for an energy with classes, one label a row; -1 is unlabelled.
+            quiet: show no progress.
+            callbacks: see `contrastive.training.callbacks`.
+            **settings: of the training, as in `contrastive.fit` (`steps`, `batch_size`, `recipe`, ...).
+
+        Raises:
+            ContrastiveError: if `settings` name a model or what would have no effect, or the data do not fit the
+                noise's event shape.
+        """
+        _refuse_own(settings)
+        models = {
+            "energy": type(self.energy).__name__,
+            "noise": type(self.noise).__name__,
+            "method": "fce" if self.adapt_noise else "nce",
+            "noise_ratio": self.noise_ratio,
+            "device": str(self.log_normalizer.device),
+        }
+        config = _config(x, {**models, **settings})
+        train(config, x, y, estimator=self, progress=Progress(quiet=quiet), callbacks=callbacks)
+        return self
+
+    def log_partition(self, method: str = "auto", **settings: Any) -> LogPartition:
+        """log Z of the energy with an interval and a verdict: how far to trust the learned c.
+
+        Args:
+            method: "auto", "importance", "bridge", "annealing" or "certified".
+            **settings: `draws`, `level`, `data` and more: see `contrastive.normalizer.log_partitions`.
+
+        Raises:
+            ContrastiveError: for an energy with classes, which has one log Z each: `class_log_partitions`.
+        """
+        if self.num_classes is not None:
+            raise ContrastiveError(
+                f"this energy has {self.num_classes} classes, each with its own log Z; call class_log_partitions()"
+            )
+        return log_partitions(self, method, **settings)[0]
+
+    def class_log_partitions(self, method: str = "auto", **settings: Any) -> list[LogPartition]:
+        """log Z of each class of a K-class energy; see `log_partition`."""
+        if self.num_classes is None:
+            raise ContrastiveError("this energy has no classes; call log_partition()")
+        return log_partitions(self, method, **settings)
+
+    def standard_errors(self, x: Rows, **settings: Any) -> StandardErrors:
+        """Standard errors of a parametric energy's parameters and of c; see `contrastive.inference.asymptotics`."""
+        return standard_errors(self, self.points(x), **settings)
+
+
+def fit(
+    data: Any,
+    y: Any = None,
+    *,
+    quiet: bool = False,
+    overwrite: bool = False,
+    allow_import: bool = False,
+    **settings: Any,
+) -> ContrastiveEstimator:
+    """Fit an energy-based model to data by contrast with a noise.
+
+    Args:
+        data: array or tensor `(n, d)`, nested lists, a data frame of pandas or polars, uint8 images `(n, C, H, W)`,
+            `(n, H, W, C)` or `(n, H, W)`, a map-style `Dataset`, a density or its name, a file, or a folder of images.
+        y: one label a row, whole numbers or words, for a density of each class and a classifier; -1 is unlabelled.
+        quiet: show no progress.
+        overwrite: replace the run at `out`: its own files, nothing else that lies there.
+        allow_import: let the noise `distribution` import a class from outside `torch.distributions`: code that you
+            trust, and the path may come from the run at `init_noise`.
+        **settings: fields of `contrastive.config.FitConfig`, such as `noise="glow", method="fce", steps=5000`;
+            options of the parts as dictionaries, `noise_options={"width": 64}`. With `out="runs/mine"` the run
+            is kept on disk, else nothing is written.
+
+    Returns:
+        The fitted estimator; its methods speak the data's own units.
+
+    Raises:
+        ContrastiveError: if the data or the settings cannot work.
+
+    Example:
+        >>> import torch
+        >>> estimator = fit("8gaussians", steps=20, quiet=True)
+        >>> estimator.log_prob(torch.zeros(3, 2)).shape
+        torch.Size([3])
+    """
+    config = _config(data, settings)
+    trained = train(
+        config,
+        data,
+        y,
+        kind=ContrastiveEstimator,
+        overwrite=overwrite,
+        progress=Progress(quiet=quiet),
+        callbacks=callbacks,
+        allow_import=allow_import,
+    )
+    assert isinstance(trained.estimator, ContrastiveEstimator)
+    return trained.estimator
+
+
+def _config(data: Any, settings: dict[str, Any]) -> FitConfig:
+    """Keywords by the same check as a config file, with the recipe that the data ask for."""
+    unknown = set(settings) - {field.name for field in dataclasses.fields(FitConfig)}
+    if unknown:
+        FitConfig.from_flat(dict.fromkeys(unknown))  # raises, with the near names
+    name = str(data) if isinstance(data, str | Path) else type(data).__name__
+    return resolve(FitConfig(**{"data": name, **settings}), data)
+
+
+def _refuse_own(settings: dict[str, Any]) -> None:
+    """Refuse settings that an estimator's own `fit` would ignore."""
+    if own := _OWN & set(settings):
+        raise ContrastiveError(f"the estimator has its own {', '.join(sorted(own))}: leave it out of fit()")
+    if unkept := {"out", "tensorboard"} & set(settings):
+        raise ContrastiveError(
+            f"estimator.fit keeps no run, so {', '.join(sorted(unkept))} would have no effect: leave it out, or take "
+            "contrastive.fit"
+        )
+
+
+def load(directory: str | Path, *, trainable: bool = False, allow_import: bool = False) -> ContrastiveEstimator:
+    """The estimator of a finished run, on the CPU. Runs no code of the run's: it may be somebody else's.
+
+    Args:
+        directory: of the run.
+        trainable: leave the parameters so that they can learn on; else every one is frozen.
+        allow_import: let the noise `distribution` of the run import a class from outside `torch.distributions`: code
+            that you trust.
+
+    Raises:
+        ContrastiveError: if the directory is no finished run, its files are damaged, or it names a class to import.
+    """
+    run_directory = RunDirectory(directory)
+    config = run_directory.read_config()
+    tensors, state = run_directory.read_model()
+    scaling = _restored(tensors)
+    event_shape = scaling.event_shape
+    given: dict[str, Any] = {"event_shape": event_shape, "allow_import": allow_import}
+    estimator = ContrastiveEstimator(
+        make_energy(config.energy, **given, **config.energy_options),
+        make_noise(config.noise, **given, **config.noise_options),
+        objective=make_objective(config.objective, **config.objective_options),
+        noise_ratio=config.noise_ratio,
+        noise_per_data=config.noise_per_data,
+        adapt_noise=config.method == "fce",
+        scaling=scaling,
+        defence=held_gaussian(event_shape) if config.defensive_share else None,
+        defensive_share=config.defensive_share or 0.0,
+        class_prior=class_prior_of(config),
+    )
+    try:
+        estimator.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise ContrastiveError(f"{directory} does not fit its own config.yaml: {reason}") from error
+    estimator.summary = state["summary"]
+    estimator.columns = _named_columns(config, state["summary"])
+    return (estimator if trainable else estimator.requires_grad_(False)).eval()
+
+
+def _named_columns(config: FitConfig, summary: dict[str, Any]) -> tuple[str, ...] | None:
+    """Names by which the columns of new tables are found; None for a run of an array, a density or images."""
+    # Runs of earlier versions do not say: of what they took, files alone had names.
+    named = summary.get("columns_are_named", has_named_columns(config.data))
+    return tuple(summary["columns"]) if named else None
+
+
+def _restored(tensors: dict[str, Tensor]) -> Coordinates:
+    """The coordinates that a run's tensors tell of."""
+    if "scaling.layout" in tensors:
+        return PixelScaling.restored(tensors["scaling.layout"], tensors["scaling.alpha"])
+    return Scaling(tensors["scaling.shift"], tensors["scaling.scale"])

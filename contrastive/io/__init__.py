@@ -1,0 +1,1 @@
+"""Files and imports: written whole or not at all, read without running anything."""

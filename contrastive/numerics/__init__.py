@@ -1,0 +1,1 @@
+"""Numerical helpers that know nothing of models: precision, chunks, thresholds, the optimal log normaliser."""

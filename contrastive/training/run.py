@@ -1,0 +1,126 @@
+"""The one way through a fit, behind `contrastive.fit`, `estimator.fit`, the command line and the benchmarks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contrastive.config import FitConfig
+from contrastive.core.estimator import Estimator
+from contrastive.errors import ContrastiveError, warn
+from contrastive.training.build import begin, decided, make_estimator, make_trainer
+from contrastive.training.callbacks import Callback
+from contrastive.training.execution import check_precision
+from contrastive.training.judging import settle, summarize
+from contrastive.training.preparation import holds_images, prepare
+from contrastive.training.prepared import Prepared
+from contrastive.training.progress import Progress
+from contrastive.training.run_directory import RunDirectory
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A fit that came to its end.
+
+    Attributes:
+        estimator: with its averaged or best weights.
+        summary: its figures, as in summary.json.
+        config: all settings, decided.
+        directory: where the run is kept; None where it is not.
+    """
+
+    estimator: Estimator
+    summary: dict[str, Any]
+    config: FitConfig
+    directory: RunDirectory | None
+
+
+def resolve(config: FitConfig, data: Any) -> FitConfig:
+    """Fill in the recipe that the data ask for, and the noise of the run at `init_noise`."""
+    return config.resolved(images=holds_images(data, config.columns))
+
+
+def train(
+    config: FitConfig,
+    data: Any,
+    y: Any = None,
+    *,
+    kind: type[Estimator] = Estimator,
+    estimator: Estimator | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    callbacks: Sequence[Callback] = (),
+    allow_import: bool = False,
+) -> Trained:
+    """Prepare the data, build the models, train, and keep what the run directory should hold.
+
+    Args:
+        config: resolved. A run is kept on disk where it names `out`.
+        data: as in `contrastive.fit`.
+        y: labels, likewise.
+        kind: class of the estimator to build.
+        estimator: one to train in place, with its own models; else one is built.
+        resume: go on from the last checkpoint of the run at `out`, whose settings are `config`.
+        overwrite: replace the run at `out`.
+        progress: what the user sees; nothing unless told.
+        callbacks: see `Callback`.
+        allow_import: as in `contrastive.fit`.
+
+    Raises:
+        ContrastiveError: if the data or the settings cannot work, or the place is taken.
+    """
+    directory = None if config.out is None else RunDirectory(config.out)
+    if directory is not None and not resume:
+        directory.check_free(overwrite=overwrite, data=config.data)  # before the work of reading the data
+    prepared = prepare(data, config, y)
+    if estimator is None:
+        estimator = make_estimator(config, prepared, kind, allow_import=allow_import)
+        config = config if resume else begin(config, estimator, prepared)
+    else:
+        _check_fits(estimator, prepared, config)
+        config = decided(config, estimator, prepared)
+    if directory is not None and not resume:
+        directory.create(config, overwrite=overwrite)
+    trainer = make_trainer(config, estimator, prepared, directory, progress, callbacks)
+    if resume:
+        trainer.load()
+    trainer.run()
+    if config.method == "mle":
+        estimator.introduce_noise()
+    settle(estimator, prepared)
+    summary = summarize(config, trainer, prepared)
+    estimator.summary = summary
+    if summary["noise_warning"]:
+        warn(summary["noise_warning"])
+    if directory is not None:
+        directory.write_model(estimator.state_dict(), {"config": config.to_flat(), "summary": summary})
+        directory.write_summary(summary)
+    return Trained(estimator, summary, config, directory)
+
+
+def go_on(path: str | Path, **settings: Any) -> Trained:
+    """Train an interrupted run to its end, from its last checkpoint; settings are those of `train`.
+
+    Raises:
+        ContrastiveError: if `path` is no run, or one that is finished.
+    """
+    directory = RunDirectory(path)
+    config = directory.read_config()
+    if directory.is_finished:
+        raise ContrastiveError(f"{path} is finished already; its figures are in {directory.summary_path}")
+    # Where it is now: it may have been moved, or its config may name a relative path.
+    return train(config.at(str(path)), settings.pop("data", config.data), resume=True, **settings)
+
+
+def _check_fits(estimator: Estimator, data: Prepared, config: FitConfig) -> None:
+    """Refuse data or a precision that a given estimator cannot take."""
+    check_precision(estimator, config.precision)
+    if data.event_shape != tuple(estimator.noise.event_shape):
+        raise ContrastiveError(
+            f"data of shape {data.event_shape} a point, but the noise is over {tuple(estimator.noise.event_shape)}"
+        )
+    if data.classes is not None and len(data.classes) != estimator.num_classes:
+        raise ContrastiveError(
+            f"the labels name {len(data.classes)} classes, but num_classes of the energy is {estimator.num_classes}"
+        )
