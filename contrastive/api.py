@@ -137,6 +137,7 @@ def fit(
     quiet: bool = False,
     overwrite: bool = False,
     allow_import: bool = False,
+    callbacks: Sequence[Callback] = (),
     **settings: Any,
 ) -> ContrastiveEstimator:
     """Fit an energy-based model to data by contrast with a noise.
@@ -149,6 +150,7 @@ def fit(
         overwrite: replace the run at `out`: its own files, nothing else that lies there.
         allow_import: let the noise `distribution` import a class from outside `torch.distributions`: code that you
             trust, and the path may come from the run at `init_noise`.
+        callbacks: called after updates and evaluations, for logging of your own: see `contrastive.training.callbacks`.
         **settings: fields of `contrastive.config.FitConfig`, such as `noise="glow", method="fce", steps=5000`;
             options of the parts as dictionaries, `noise_options={"width": 64}`. With `out="runs/mine"` the run
             is kept on disk, else nothing is written.

@@ -332,8 +332,8 @@ def test_images_have_a_recipe_of_their_own_unless_one_is_named(finished):
 )
 def test_the_recipe_of_images_minds_whether_f_has_log_q_in_it(energy, penalty, noise_rate, options):
     config = FitConfig(energy=energy, noise="glow", method="fce").resolved(images=True)
-    estimator = make_estimator(config, prepare(blobs(40, side=16), config))
-    found = decided(config, estimator, data)
+    data = prepare(blobs(40, side=16), config)
+    found = decided(config, make_estimator(config, data), data)
     assert (found.gradient_penalty, found.noise_learning_rate) == (penalty, noise_rate)
     assert found.energy_options == options
 

@@ -204,7 +204,7 @@ def _overfitting(metrics: dict[str, Any]) -> str:
     log_q = {part: metrics[f"{part}_log_prob_noise"] for part in ("train", "test")}
     if "train_log_prob_energy" in metrics:
         gained = metrics["train_log_prob_energy"] - log_q["train"]
-        lost = metrics["test_gain"] < -_SIGNIFICANT * metrics["test_gain_error"]
+        lost = metrics["test_gain"] < -max(_NO_GAIN, _SIGNIFICANT * metrics["test_gain_error"])
         misleads = metrics["twice_jsd"] < WORSE_THAN_GUESSING
         if metrics["train_twice_jsd"] > WORSE_THAN_GUESSING and (misleads or (lost and gained > 0)):
             return (
