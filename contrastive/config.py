@@ -135,7 +135,7 @@ class FitConfig:
 
     early_stopping: int | None = option(
         None,
-        "stop after this many evaluations without a better held-out log-density, and end with the best state; 0: never "
+        "stop after this many evaluations without gain on held-out rows, and end with the best state; 0: never "
         "[rows that repeat: 20 for a small table, else a quarter of the steps; fresh draws, fce over images: 0]",
     )
     evaluate_every: int | None = option(

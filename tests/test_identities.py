@@ -64,7 +64,7 @@ def test_noise_that_is_the_maximum_likelihood_fit_gives_that_fit_back(nu):
     nodes, weights = np.polynomial.hermite_e.hermegauss(40)
     z = mean + sd * torch.as_tensor(nodes)[:, None]
     weights = torch.as_tensor(weights / weights.sum())
-    data, noise = estimator.objective(estimator.log_ratio(x), estimator.log_ratio(z), nu)
+    data, noise = estimator.objective(estimator.model_log_ratio(x), estimator.model_log_ratio(z), nu)
     loss = data.mean() + (weights * noise).sum()
     gradients = torch.autograd.grad(loss, [estimator.energy.theta, estimator.log_normalizer])
     assert max(float(g.abs().max()) for g in gradients) < 1e-12

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import pdist
+from torch.nn.functional import logsigmoid, pdist
 
 from contrastive.core.contrast import WORSE_THAN_GUESSING, Contrast
 from contrastive.core.estimator import Estimator
@@ -23,6 +23,7 @@ _TOLD_APART, _FAR = 0.95, 0.75
 _NO_GAIN = 0.1  # nats
 _COLLAPSED = 0.5  # of what lies between two points of the data
 _SPREAD_ROWS, _FEWEST_SPREAD = 100, 20
+_REFERENCE_DRAWS = 4_000
 _SIGNIFICANT = 2.0  # standard errors
 
 
@@ -98,15 +99,43 @@ def evaluate_training(estimator: Estimator, z: Float[Tensor, "n *event"], *, ene
 
 
 @torch.no_grad()
-def mean_log_density(estimator: Estimator, x: Float[Tensor, "n *event"], *, energy: bool = True) -> float:
-    """Mean log-density at `x`, nats: of the energy with the learned c, or of the noise.
+def log_densities(estimator: Estimator, x: Float[Tensor, "n *event"], *, energy: bool = True) -> Float[Tensor, " n"]:
+    """Log-densities at `x`, nats, float64: of the energy with the learned c, or of the noise.
 
     Args:
         estimator: what is judged.
         x: data in original units.
         energy: False judges the noise.
     """
-    return float(_in_parts(estimator.log_prob if energy else estimator.noise_log_prob, x).double().mean())
+    return _in_parts(estimator.log_prob if energy else estimator.noise_log_prob, x).double()
+
+
+@torch.no_grad()
+def held_out_values(estimator: Estimator, x: Float[Tensor, "n *event"], reference: NoiseModel) -> Float[Tensor, " n"]:
+    """V of NCE against a reference noise, nats, by rows: log sigmoid(r(x)) + nu E_ref[log sigmoid(-r)], float64.
+
+    Their mean is the value of Gutmann & Hyvarinen (2010), eq. 8, whose maximum over unnormalised densities is the
+    normalised density of the data. The draws of the reference are the same each time.
+
+    Args:
+        estimator: what is judged.
+        x: held-out data in original units.
+        reference: in model coordinates; the estimator's own noise, or another.
+    """
+    log_nu = math.log(estimator.noise_ratio)
+
+    def log_ratio(z: Tensor) -> Tensor:
+        parts = z.split(rows_at_once(tuple(z.shape[1:]), _ROWS))
+        if reference is estimator.noise:
+            return torch.cat([estimator.model_log_ratio(part) for part in parts]).double()
+        own = [estimator.model_log_prob(part) - reference.log_prob(part) for part in parts]
+        return torch.cat(own).double() - log_nu
+
+    count = rows_at_once(tuple(x.shape[1:]), _REFERENCE_DRAWS)
+    with _same_draws(estimator):
+        draws = reference.sample(torch.Size([count]))
+    of_noise = estimator.noise_ratio * logsigmoid(-log_ratio(draws.to(estimator.log_normalizer.dtype))).mean()
+    return (logsigmoid(log_ratio(estimator.model_coordinates(x))) + of_noise).cpu()
 
 
 def image_bits(estimator: Estimator, name: str, log_prob: float) -> dict[str, float]:

@@ -184,7 +184,7 @@ def _stopping(summary: dict[str, Any]) -> str:
     if best is None:
         return ""
     end = " It stopped early, without gain on the rows held out for that." if summary["stopped_early"] else ""
-    return f"{end} The state of update {best:,} was the best by held-out log-density, and is the one reported."
+    return f"{end} The state of update {best:,} was the best on held-out rows, and is the one reported."
 
 
 def _cell(value: Any, form: str) -> str:

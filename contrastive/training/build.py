@@ -24,7 +24,7 @@ from contrastive.protocols import (
 from contrastive.registry import available_noises, make_energy, make_noise
 from contrastive.training.callbacks import Callback
 from contrastive.training.execution import check_precision, compile_models
-from contrastive.training.judging import make_judge
+from contrastive.training.judging import make_judge, make_scorer
 from contrastive.training.labelling import class_prior_of, with_classes
 from contrastive.training.plan import plan_stages
 from contrastive.training.prepared import Prepared
@@ -117,6 +117,7 @@ def make_trainer(
         data.source,
         plan_stages(config, estimator, averaged, make_terms(config, estimator, labelled=data.classes is not None)),
         judge,
+        make_scorer(data) if config.early_stopping else None,
         batch_size=data.batch_size,
         seed=config.seed,
         evaluate_every=config.evaluate_every or 1,

@@ -95,7 +95,7 @@ def read_image_rows(images: ImageSet, config: FitConfig) -> tuple[Tensor, Tensor
 
 def _split(images: ImageSet, config: FitConfig) -> Portions:
     n = len(images)
-    validation = validation_rows(n, config, _VALIDATION_IMAGES)
+    validation = min(validation_rows(n, config, fewest=0), _VALIDATION_IMAGES)  # an image has many numbers
     test = 0 if images.test is not None else min(HELD_OUT_ROWS, round(config.test * n))
     if (images.test is None and not test) or (config.early_stopping and not validation) or validation + test >= n:
         raise ContrastiveError(

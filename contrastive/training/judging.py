@@ -16,14 +16,15 @@ from contrastive.metrics import (
     classification,
     evaluate,
     evaluate_training,
-    mean_log_density,
+    held_out_values,
+    log_densities,
     noise_warning,
     partition_figures,
 )
 from contrastive.normalizer import log_partitions
 from contrastive.numerics.random_state import seeded
 from contrastive.objectives.protocol import learns_normalizer
-from contrastive.protocols import FittableNoise, trainable_parameters
+from contrastive.protocols import FittableNoise, NoiseModel, trainable_parameters
 from contrastive.training.prepared import Prepared
 from contrastive.training.trainer import Trainer
 
@@ -32,29 +33,54 @@ _NO_DENSITY = "the energy learned from the labels alone: it is a classifier, and
 
 
 def make_judge(config: FitConfig, estimator: Estimator, data: Prepared) -> Callable[[Estimator, str], dict[str, Any]]:
-    """What gives the figures of an estimator in a stage of the run, with `score` where early stopping asks for it.
-
-    The score is the held-out log p(x); where classes are learned, plus the mean log P(y | x) at labelled rows: both are
-    reported. Labels are too few to hold out, so these rows are trained on.
-    """
+    """What gives the figures of an estimator in a stage of the run."""
     gaussian = _gaussian_log_prob(estimator, data, data.curve_rows)
-    labelled = _labelled_rows(data) if config.early_stopping else None
 
     def judge(candidate: Estimator, stage: str) -> dict[str, Any]:
-        started = stage in ("energy", "contrast")
+        started = has_energy(stage)
         if started:
             settle(candidate, data)
         metrics = evaluate(candidate, data.curve_rows, data.truth, energy=started) | gaussian
         metrics |= _training_figures(candidate, data, energy=started)
         if started:
             metrics |= _classification(candidate, data, len(data.curve_rows))
-        if config.early_stopping:
-            metrics["score"] = mean_log_density(candidate, data.validation, energy=started)
-            if started and labelled is not None:
-                metrics["score"] += _log_posterior(candidate, labelled)
         return metrics
 
     return judge
+
+
+def make_scorer(data: Prepared) -> Callable[[Estimator, str], Tensor]:
+    """What gives the score of an estimator at each held-out row: early stopping goes by its mean.
+
+    While the noise is fitted alone that is log q(x). Where the energy learns it is the row's part in the value V of NCE
+    against a noise that stands still: log p(x) alone would reward a c that is too low, V is highest where p is the
+    data's density, normalised. Where the noise moves a Gaussian of the data stands in for it. Where classes are learned
+    the mean log P(y | x) at labelled rows is added; labels are too few to hold out, so those rows are trained on.
+    """
+    labelled = _labelled_rows(data)
+
+    def score(candidate: Estimator, stage: str) -> Tensor:
+        if not has_energy(stage):
+            return log_densities(candidate, data.validation, energy=False)
+        values = held_out_values(candidate, data.validation, _reference(candidate, data))
+        return values if labelled is None else values + _log_posterior(candidate, labelled)
+
+    return score
+
+
+def _reference(estimator: Estimator, data: Prepared) -> NoiseModel:
+    """A noise that stands still, for values that can be compared from one update to the next."""
+    if not estimator.adapt_noise or getattr(estimator.noise, "is_discrete", False):
+        return estimator.noise
+    try:
+        return data.gaussian.to(estimator.log_normalizer.device)
+    except ContrastiveError:  # too few rows for one
+        return estimator.noise
+
+
+def has_energy(stage: str) -> bool:
+    """Whether the energy learns in a stage of this name."""
+    return stage in ("energy", "contrast")
 
 
 def _training_figures(estimator: Estimator, data: Prepared, *, energy: bool) -> dict[str, float]:

@@ -36,19 +36,17 @@ def split_rows(n: int, *, validation: int, test: int, seed: int) -> Portions:
     return Portions(*order.split([validation, test, n - validation - test]))
 
 
-def validation_rows(n: int, config: FitConfig, most: int | None = None) -> int:
+def validation_rows(n: int, config: FitConfig, fewest: int = _FEWEST_VALIDATION) -> int:
     """How many of `n` rows early stopping goes by: a tenth unless told, more where that would be a handful.
 
     Args:
         n: rows in all.
         config: of the run.
-        most: bound on the rows.
+        fewest: rows that a tenth is raised to, as far as a fifth goes.
     """
-    if config.validation is None:
-        rows = round(min(max(n * _VALIDATION, _FEWEST_VALIDATION), n * _MOST_VALIDATION))
-    else:
-        rows = round(n * config.validation)
-    return rows if most is None else min(rows, most)
+    if config.validation is not None:
+        return round(n * config.validation)
+    return round(min(max(n * _VALIDATION, fewest), n * _MOST_VALIDATION))
 
 
 def choose_batch_size(n: int, config: FitConfig, default: int = 1000) -> int:

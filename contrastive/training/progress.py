@@ -67,8 +67,8 @@ class Progress:
         if not self.quiet:
             end = "stopped early" if stopped_early else "ended"
             print(
-                f"{stage}: {end} at update {updates:,}; the state of update {best:,}, the best by held-out "
-                "log-density, is kept",
+                f"{stage}: {end} at update {updates:,}; the state of update {best:,}, the best on held-out rows, "
+                "is kept",
                 file=sys.stderr,
             )
 

@@ -1,6 +1,7 @@
 """The loop: batches in, updates out; evaluates, saves, stops. All state is in `state()`."""
 
 import copy
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -48,13 +49,14 @@ class Trainer:
         averaged: its twin, which holds the moving averages; evaluated, and what the run ends with.
         source: the stream of batches.
         stages: what to do with them.
-        evaluate: gives the metrics of an estimator in a stage; `score` in them decides early stopping.
+        evaluate: gives the metrics of an estimator in a stage.
+        score: gives the score of an estimator in a stage at each held-out row, for early stopping.
         batch_size: data points an update.
         seed: of the stream and of everything else random.
         evaluate_every: updates between evaluations.
         checkpoint_every: updates between checkpoints.
-        early_stopping: evaluations without a better `score` after which a stage stops; each stage then ends with its
-            best state. 0 is never.
+        early_stopping: evaluations without a better mean score after which a stage stops; each stage then ends with
+            its best state, or with its last where that is as good but for chance. 0 is never.
         directory: where the run is kept; None keeps nothing.
         progress: what the user sees.
         callbacks: called in order; see `Callback`.
@@ -67,6 +69,7 @@ class Trainer:
         source: Source,
         stages: list[Stage],
         evaluate: Callable[[Estimator, str], dict[str, Any]],
+        score: Callable[[Estimator, str], Tensor] | None = None,
         *,
         batch_size: int,
         seed: int = 0,
@@ -78,7 +81,7 @@ class Trainer:
         callbacks: Sequence[Callback] = (),
     ) -> None:
         self.estimator, self.averaged, self.source, self.stages = estimator, averaged, source, stages
-        self.evaluate, self.batch_size, self.seed = evaluate, batch_size, seed
+        self.evaluate, self.score, self.batch_size, self.seed = evaluate, score, batch_size, seed
         self.evaluate_every, self.checkpoint_every = evaluate_every, checkpoint_every
         self.early_stopping, self.directory = early_stopping, directory
         self.progress = progress or Progress(quiet=True)
@@ -86,6 +89,7 @@ class Trainer:
         self.position = Position()
         self.best: dict[str, Tensor] | None = None
         self._rng: dict[str, Tensor] = {}
+        self._scores = torch.empty(0)
 
     def run(self) -> Position:
         """Go on from the present position to the end; the estimator then holds the averaged (or best) weights.
@@ -136,9 +140,7 @@ class Trainer:
             if interrupt.asked:
                 self.save()
                 raise KeyboardInterrupt
-        if self.best is not None:
-            self.averaged.load_state_dict(self.best)
-            self.estimator.load_state_dict(self.best)
+        self._restore_best(stage)
         stage.finish()
         if self.early_stopping:
             self.progress.ended(stage.name, at.updates, at.best_updates, stopped_early=at.stopped_early)
@@ -159,6 +161,9 @@ class Trainer:
     def _evaluate(self, stage: Stage) -> None:
         at = self.position
         metrics = self.evaluate(self.averaged, stage.name)
+        if self.early_stopping and self.score is not None:
+            self._scores = self.score(self.averaged, stage.name)
+            metrics["score"] = float(self._scores.mean())
         skipped = sum(player.skipped for player in stage.players.values())
         line = {
             "stage": stage.name,
@@ -175,7 +180,7 @@ class Trainer:
             self.directory.record(line)
         for callback in self.callbacks:
             callback.on_evaluation(self, line)
-        if self.early_stopping:
+        if "score" in metrics:
             self._remember_best(metrics["score"])
 
     def _remember_best(self, score: float) -> None:
@@ -188,6 +193,23 @@ class Trainer:
         else:
             at.evaluations_since_best += 1
             at.stopped_early = at.evaluations_since_best >= self.early_stopping
+
+    def _restore_best(self, stage: Stage) -> None:
+        """Go back to the best state, unless the last is within a standard error of it.
+
+        A run that overfits ends far below its best; one that converges ends with the smallest learning rate, and of
+        states as good the last is then the most exact.
+        """
+        if self.best is None or self.score is None:
+            return
+        last = {name: tensor.clone() for name, tensor in self.averaged.state_dict().items()}
+        self.averaged.load_state_dict(self.best)
+        gain = self.score(self.averaged, stage.name) - self._scores
+        if len(gain) > 1 and not float(gain.mean()) > float(gain.std()) / math.sqrt(len(gain)):
+            self.averaged.load_state_dict(last)
+            self.position.best_updates = self.position.updates
+        else:
+            self.estimator.load_state_dict(self.best)
 
     def _best_path(self, stage: int) -> Path:
         """Each stage has a file of its own: a run killed early in one goes on from late in the one before."""
