@@ -24,11 +24,10 @@ from matplotlib.figure import Figure
 from contrastive import ContrastiveEstimator
 from contrastive.config import FitConfig
 from contrastive.data.densities import make_density
-from contrastive.training.callbacks import Callback
+from contrastive.training.callbacks import Callback, Running
 from contrastive.training.preparation import prepare, read_rows
 from contrastive.training.run import go_on, resolve, train
 from contrastive.training.run_directory import RunDirectory
-from contrastive.training.trainer import Trainer
 
 _FLOW: dict[str, Any] = {"noise": "glow", "noise_options": {"depth": 6, "width": 64}, "pretrain_steps": 300}
 _GAME: dict[str, Any] = {**_FLOW, "method": "fce", "energy_steps": 300, "steps": 1000}
@@ -104,7 +103,7 @@ class _Pictures(Callback):
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def on_evaluation(self, trainer: Trainer, metrics: dict[str, Any]) -> None:
+    def on_evaluation(self, trainer: Running, metrics: dict[str, Any]) -> None:
         """One file an evaluation."""
         if metrics["stage"] != "pretrain":
             trainer.estimator.eval()

@@ -1,9 +1,17 @@
 """What a caller may do while a run goes on: log, plot, stop."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from contrastive.training.trainer import Trainer
+from contrastive.core.estimator import Estimator
+from contrastive.training.position import Position
+
+
+class Running(Protocol):
+    """What a callback sees of the trainer."""
+
+    estimator: Estimator
+    averaged: Estimator
+    position: Position
 
 
 class Callback:
@@ -21,8 +29,8 @@ class Callback:
         50 True
     """
 
-    def on_update(self, trainer: "Trainer", mover: str) -> None:
+    def on_update(self, trainer: Running, mover: str) -> None:
         """After each update, before it is evaluated or saved; `mover` is "energy" or "noise"."""
 
-    def on_evaluation(self, trainer: "Trainer", metrics: dict[str, Any]) -> None:
+    def on_evaluation(self, trainer: Running, metrics: dict[str, Any]) -> None:
         """After each evaluation, with its line of metrics.jsonl."""

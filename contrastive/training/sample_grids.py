@@ -11,8 +11,7 @@ from contrastive.data.images import PixelScaling, quantize
 from contrastive.errors import ContrastiveError
 from contrastive.io.atomic import write_atomically
 from contrastive.numerics.random_state import seeded
-from contrastive.training.callbacks import Callback
-from contrastive.training.trainer import Trainer
+from contrastive.training.callbacks import Callback, Running
 
 _IMAGES, _SEED = 64, 64_64
 
@@ -35,7 +34,7 @@ class SampleGrids(Callback):
         self.newest: NDArray[np.uint8] | None = None
 
     @torch.no_grad()
-    def on_evaluation(self, trainer: Trainer, metrics: dict[str, Any]) -> None:
+    def on_evaluation(self, trainer: Running, metrics: dict[str, Any]) -> None:
         """Draw and write, after an evaluation whose `updates` name the file.
 
         Raises:

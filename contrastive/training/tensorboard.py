@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from contrastive.errors import ContrastiveError
-from contrastive.training.callbacks import Callback
+from contrastive.training.callbacks import Callback, Running
 from contrastive.training.sample_grids import SampleGrids
-from contrastive.training.trainer import Trainer
 
 
 class TensorBoard(Callback):
@@ -21,7 +20,7 @@ class TensorBoard(Callback):
         self.folder, self.grids = folder, grids
         self.writer: Any = None
 
-    def on_evaluation(self, trainer: Trainer, metrics: dict[str, Any]) -> None:
+    def on_evaluation(self, trainer: Running, metrics: dict[str, Any]) -> None:
         """Write one evaluation.
 
         Raises:

@@ -4,7 +4,6 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +17,12 @@ from contrastive.io.checkpoints import read_checkpoint, write_checkpoint
 from contrastive.numerics.random_state import seeded
 from contrastive.training.callbacks import Callback
 from contrastive.training.interrupt import Interrupt
+from contrastive.training.position import Position
 from contrastive.training.progress import Progress
 from contrastive.training.run_directory import RunDirectory
 from contrastive.training.stages import Stage
 
 _SKIPS_IN_A_ROW = 25
-
-
-@dataclass
-class Position:
-    """Where a run is."""
-
-    stage: int = 0
-    step: int = 0  # within the stage
-    updates: int = 0  # in all stages
-    batches: int = 0  # drawn from the stream
-    seconds: float = 0.0
-    best_score: float = -float("inf")  # within the stage, as the three below
-    best_updates: int = 0  # where it was reached
-    evaluations_since_best: int = 0
-    stopped_early: bool = False
-    moves: dict[str, int] = field(default_factory=lambda: {"energy": 0, "noise": 0})
 
 
 class Trainer:
