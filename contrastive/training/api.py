@@ -13,6 +13,7 @@ from contrastive.errors import ContrastiveError
 from contrastive.estimator import ContrastiveEstimator
 from contrastive.objectives import make_objective
 from contrastive.registry import make_energy, make_noise
+from contrastive.training.execution import eagerly
 from contrastive.training.judging import settle, summarize
 from contrastive.training.labelling import class_prior_of
 from contrastive.training.preparation import holds_images, prepare
@@ -124,8 +125,9 @@ def run(
     trainer.run()
     if config.method == "mle":
         estimator.introduce_noise()
-    settle(estimator, prepared)
-    summary = summarize(config, trainer, prepared)
+    with eagerly():
+        settle(estimator, prepared)
+        summary = summarize(config, trainer, prepared)
     if directory is not None:
         directory.write_model(estimator.state_dict(), {"config": config.to_flat(), "summary": summary})
         directory.write_summary(summary)

@@ -1,6 +1,7 @@
 """How the models run: in which precision, compiled or not. What they compute stays the same."""
 
-from contextlib import AbstractContextManager
+import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -41,3 +42,9 @@ def compile_models(estimator: ContrastiveEstimator) -> None:
     noise = estimator.noise
     if isinstance(noise, nn.Module) and type(noise).compile is not nn.Module.compile:
         noise.compile()
+
+
+def eagerly() -> AbstractContextManager[Any]:
+    """A context in which what is compiled runs uncompiled: for calls too few to be worth compiling for their shapes."""
+    # Without a compiler in the process there is nothing to hold back, and its import takes seconds.
+    return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
