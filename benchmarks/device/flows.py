@@ -1,0 +1,204 @@
+"""The fits behind `paper.py`: settings of each row, their pace, and fits that end when their time is up."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from image_sets import load_split
+from image_tables import AHEAD, FCE, LIKELIHOOD, LONGER
+from numpy.typing import NDArray
+
+from contrastive.config import FitConfig
+from contrastive.estimator import ContrastiveEstimator
+from contrastive.training import api
+from contrastive.training.files import read_checkpoint
+from contrastive.training.preparation import prepare
+from contrastive.training.prepared import Prepared
+from contrastive.training.progress import Progress
+from contrastive.training.run_directory import RunDirectory
+from contrastive.training.session import begin, make_estimator, make_trainer
+
+#: Table 7 of Gao et al. (2020) for SVHN. With the paper's ReLU draws burst into white in the game (docs/images.md).
+PAPER_GLOW = {"preset": "svhn", "activation": "tanh"}
+#: Adam's rate for 512 channels: at 1e-3 the first updates, without a warm-up, lose 4 bits; at 5e-4 none.
+RATE = 5e-4
+#: The game's rates of the noise, scaled by the same factor of 4 from those that were found for 32 channels.
+GAMES: dict[str, dict[str, Any]] = {
+    "cifar10": {"noise_learning_rate": RATE},
+    "svhn-part": {**AHEAD, "noise_learning_rate": RATE},
+    "shapes": {},
+}
+#: Of the time: CIFAR-10 is the harder set.
+SHARES = {"cifar10": 0.6, "svhn-part": 0.4, "shapes": 1.0}
+MIRRORED = {"cifar10"}
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large everything is.
+
+    Attributes:
+        glow: options of the flow.
+        widths: of the energy's convolutions.
+        batch_size: images an update.
+        samples: images of each flow that are measured, against as many training images.
+        images: read at most.
+        timed: updates that a pace is measured over, after as many to warm up.
+        fields: more fields of `FitConfig`, of every row.
+        game: of FCE, prevailing over that of the set.
+    """
+
+    glow: dict[str, Any]
+    widths: tuple[int, ...]
+    batch_size: int
+    samples: int
+    images: int
+    timed: int
+    fields: dict[str, Any] = field(default_factory=dict)
+    game: dict[str, Any] = field(default_factory=dict)
+
+
+def read_pixels(data: str, root: Path, most: int) -> NDArray[np.uint8]:
+    """Images of a set in random order, uint8: `DATA-part.npz` with an array x where it is there, else as `load_split`.
+
+    Of the SVHN part all 8,885; a tenth of what is returned is held out by the fit.
+    """
+    part = root / f"{data.removesuffix('-part')}-part.npz"
+    if part.exists():
+        with np.load(part) as arrays:
+            pixels = arrays["x"]
+        return pixels[np.random.default_rng(0).permutation(len(pixels))[:most]]
+    split = load_split(data, root)
+    return (np.concatenate([split.x, split.x_test]) if data == "svhn-part" else split.x)[:most]
+
+
+def row_fields(data: str, label: str, size: Size, device: str, mode: dict[str, Any]) -> dict[str, Any]:
+    """Fields of `FitConfig` of a row, without its updates."""
+    common: dict[str, Any] = {
+        "data": data,
+        "device": device,
+        "batch_size": size.batch_size,
+        "validation": 0.0,
+        "flip": data in MIRRORED,
+        "log_partition_draws": 0,
+        "noise": "glow",
+        "noise_options": size.glow,
+        **mode,
+        **size.fields,
+    }
+    if label in (LIKELIHOOD, LONGER):
+        return {**common, "method": "mle", "recipe": "default", "pretrain_learning_rate": RATE}
+    convolutions = {"correction": "conv", "widths": list(size.widths), "detail": 16.0}
+    game = {**GAMES[data], **size.game}
+    return {**common, "method": "fce", "recipe": "images", "energy": "tilted", "energy_options": convolutions, **game}
+
+
+def prepared(fields: dict[str, Any], pixels: NDArray[np.uint8]) -> Prepared:
+    """The images ready to train on; the same for every row of a set."""
+    return prepare(pixels, FitConfig(**fields).resolved(images=True))
+
+
+def fit(
+    path: Path, fields: dict[str, Any], data: Prepared, *, channels_last: bool, most_seconds: float
+) -> tuple[dict[str, Any], bool]:
+    """Fit into a run directory, going on with a begun run; its summary, and whether it came to its end in time.
+
+    A fit that did not ends as its moving averages are. `--resume` of the command line goes on with it.
+    """
+    directory = RunDirectory(path)
+    if directory.is_finished:
+        return directory.read_summary(), True
+    resume = directory.checkpoint_path.exists()
+    config = directory.read_config() if resume else FitConfig(**fields, out=str(path)).resolved(images=True)
+    estimator = _estimator(config, data, channels_last)
+    if not resume:
+        config = begin(config, estimator, data)
+        directory.create(config, overwrite=True)
+    try:
+        with limited(most_seconds):
+            return api.run(config, estimator, data, directory, Progress(lines=True), resume=resume), True
+    except KeyboardInterrupt:
+        if not directory.checkpoint_path.exists():
+            raise
+    tensors, state = read_checkpoint(directory.checkpoint_path)
+    averaged = {k.removeprefix("averaged."): v for k, v in tensors.items() if k.startswith("averaged.")}
+    directory.write_model(averaged, {"config": config.to_flat()})
+    lines = directory.read_metrics()
+    return {**(lines[-1] if lines else {}), "steps": state["position"]["step"], **state["position"]}, False
+
+
+def pace(
+    fields: dict[str, Any], data: Prepared, *, channels_last: bool, updates: int, most_seconds: float = 120.0
+) -> dict[str, Any]:
+    """Seconds an update, after as many to warm up, what the warming up took, and the peak of memory.
+
+    Raises:
+        KeyboardInterrupt: where that takes more than `most_seconds`.
+    """
+    steps = 2 * updates + 1  # the last one's time holds an evaluation
+    config = FitConfig(**{**fields, "steps": steps, "evaluate_every": steps, "checkpoint_every": steps})
+    config = config.resolved(images=True)
+    estimator = _estimator(config, data, channels_last)
+    config = begin(config, estimator, data)
+    clock = _Clock()
+    trainer = make_trainer(config, estimator, data, None, clock)
+    cuda = torch.device(config.device).type == "cuda"
+    if cuda:
+        torch.cuda.reset_peak_memory_stats()
+    with limited(most_seconds):
+        trainer.run()
+    times = clock.times
+    seconds = (times[2 * updates] - times[updates]) / updates
+    return {
+        "seconds_an_update": seconds,
+        "images_a_second": data.batch_size / seconds,
+        "seconds_to_warm_up": times[updates] - times[0],
+        "peak_gigabytes": torch.cuda.max_memory_allocated() / 1e9 if cuda else None,
+    }
+
+
+@contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Ctrl-C after `seconds`: a trainer then saves, and stops between two updates."""
+
+    def ring(number: int, frame: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.1))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+class _Clock(Progress):
+    """When each update was done; an update ends by looking at its gradient's norm, so the device is done too."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        self.times: list[float] = []
+
+    def start(self, stage: str, total: int, done: int) -> None:
+        """The first time is that of the start."""
+        super().start(stage, total, done)
+        self.times = [time.perf_counter()]
+
+    def update(self, done: int, mover: str) -> None:
+        """One more update was made."""
+        self.times.append(time.perf_counter())
+
+
+def _estimator(config: FitConfig, data: Prepared, channels_last: bool) -> ContrastiveEstimator:
+    estimator = make_estimator(config, data)
+    return estimator.to(memory_format=torch.channels_last) if channels_last else estimator
+
+
+__all__ = ["FCE", "LIKELIHOOD", "LONGER", "Size", "fit", "limited", "pace", "prepared", "read_pixels", "row_fields"]
