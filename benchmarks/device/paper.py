@@ -55,6 +55,7 @@ SIZES = {
         images=400,
         timed=2,
         fields={"test_rows": 20},
+        game={"energy_steps": 2},
     ),
 }
 #: Of a set's time for training.
@@ -142,22 +143,23 @@ def main() -> None:
     )
     best = (table or {}).get("best", {"precision": "float32", "channels_last": False, "compile": False})
     mode = {"precision": best["precision"], "compile": best["compile"]}
+    modes = {LIKELIHOOD: mode, LONGER: mode, FCE: dict(mode)}
 
     def game_pace() -> dict[str, Any]:
-        fields = row_fields(first, FCE, size, device, mode)
+        fields = {**row_fields(first, FCE, size, device, modes[FCE]), "energy_steps": 0}
         return pace(fields, data, channels_last=best["channels_last"], updates=size.timed)
 
     game = report.phase("pace of FCE", game_pace)
     if game is None and mode["compile"]:
-        mode["compile"] = False
+        modes[FCE]["compile"] = False
         game = report.phase("pace of FCE, uncompiled", game_pace)
-    report.content["mode"] = {**best, **mode}
+    report.content["modes"] = {**modes, "channels_last": best["channels_last"]}
     shares = sum(SHARES[name] for name in sets)
     left = report.left()
     paces = {LIKELIHOOD: (table or {}).get("pace"), FCE: (game or {}).get("seconds_an_update")}
     for name in sets:
         budget = report.left() if name == sets[-1] else left * SHARES[name] / shares
-        rows = Rows(name, pixels[name], size, device, mode, best["channels_last"], paces)
+        rows = Rows(name, pixels[name], size, device, modes, best["channels_last"], paces)
         with report.noting(name):
             one_set(report, arguments, rows, time.monotonic() + budget)
     print(summary(report.content))
@@ -173,7 +175,7 @@ class Rows:
         pixels: its images.
         size: how large everything is.
         device: where it runs.
-        mode: precision, compiled or not.
+        modes: precision, and whether compiled, of each row.
         channels_last: the memory format of the weights.
         paces: seconds an update of a row, where they are known.
     """
@@ -182,13 +184,13 @@ class Rows:
     pixels: NDArray[np.uint8]
     size: Size
     device: str
-    mode: dict[str, Any]
+    modes: dict[str, dict[str, Any]]
     channels_last: bool
     paces: dict[str, float | None]
 
     def fields(self, label: str) -> dict[str, Any]:
         """Fields of `FitConfig`, without updates."""
-        return row_fields(self.data, label, self.size, self.device, self.mode)
+        return row_fields(self.data, label, self.size, self.device, self.modes[label])
 
     def steps(self, label: str, seconds: float) -> int:
         """Updates that fit into `seconds`, evaluations included."""
@@ -219,7 +221,8 @@ def one_set(report: Report, arguments: argparse.Namespace, rows: Rows, ends: flo
             fields = {**rows.fields(label), "steps": steps}
             fields |= {"evaluate_every": max(1, steps // 6), "checkpoint_every": max(1, steps // 3)}
             fields |= {} if start is None else {"init_noise": str(start)}
-            most = max(5.0, min(1.3 * seconds[label], ends - time.monotonic() - _MEASURING))
+            # Compiling once more, in a command that goes on, takes a while beside the updates.
+            most = max(5.0, min(1.3 * seconds[label] + 20, ends - time.monotonic() - _MEASURING))
             for stale in (f"{name}: {_SHORT[label]}", f"{name}: weights of {_SHORT[label]}"):
                 report.content["phases"].pop(stale, None)
             return fitted(path, fields, data, channels_last=rows.channels_last, most_seconds=most)
