@@ -3,13 +3,14 @@
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from graphs import captured
 from image_sets import load_split
 from image_tables import AHEAD, FCE, LIKELIHOOD, LONGER
 from numpy.typing import NDArray
@@ -36,6 +37,25 @@ GAMES: dict[str, dict[str, Any]] = {"cifar10": GAME, "svhn-part": {**AHEAD, **GA
 #: Of the time: CIFAR-10 is the harder set.
 SHARES = {"cifar10": 0.6, "svhn-part": 0.4, "shapes": 1.0}
 MIRRORED = {"cifar10"}
+
+
+@dataclass(frozen=True)
+class Mode:
+    """How an update runs.
+
+    Attributes:
+        precision: of the networks, "float32" or "bf16".
+        tf32: whether convolutions in float32 may be rounded to TF32.
+        channels_last: memory format of weights and images; None takes the one that was faster.
+        compile: whether the models go through `torch.compile`.
+        graphs: whether the flow's passes are CUDA graphs.
+    """
+
+    precision: str = "float32"
+    tf32: bool = True
+    channels_last: bool | None = False
+    compile: bool = False
+    graphs: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,7 +97,7 @@ def read_pixels(data: str, root: Path, most: int) -> NDArray[np.uint8]:
     return (np.concatenate([split.x, split.x_test]) if data == "svhn-part" else split.x)[:most]
 
 
-def row_fields(data: str, label: str, size: Size, device: str, mode: dict[str, Any]) -> dict[str, Any]:
+def row_fields(data: str, label: str, size: Size, device: str, mode: Mode) -> dict[str, Any]:
     """Fields of `FitConfig` of a row, without its updates."""
     common: dict[str, Any] = {
         "data": data,
@@ -88,7 +108,8 @@ def row_fields(data: str, label: str, size: Size, device: str, mode: dict[str, A
         "log_partition_draws": 0,
         "noise": "glow",
         "noise_options": size.glow,
-        **mode,
+        "precision": mode.precision,
+        "compile": mode.compile,
         **size.fields,
     }
     if label in (LIKELIHOOD, LONGER):
@@ -104,7 +125,7 @@ def prepared(fields: dict[str, Any], pixels: NDArray[np.uint8]) -> Prepared:
 
 
 def fit(
-    path: Path, fields: dict[str, Any], data: Prepared, *, channels_last: bool, most_seconds: float
+    path: Path, fields: dict[str, Any], data: Prepared, *, mode: Mode, most_seconds: float
 ) -> tuple[dict[str, Any], bool]:
     """Fit into a run directory, going on with a begun run; its summary, and whether it came to its end in time.
 
@@ -115,13 +136,18 @@ def fit(
         return directory.read_summary(), True
     resume = directory.checkpoint_path.exists()
     config = directory.read_config() if resume else FitConfig(**fields, out=str(path)).resolved(images=True)
-    estimator = _estimator(config, data, channels_last)
+    estimator = _estimator(config, data, mode)
     if not resume:
         config = begin(config, estimator, data)
         directory.create(config, overwrite=True)
+    trainer = make_trainer(config, estimator, data, directory, Progress(lines=True))
+    if resume:
+        trainer.load()
     try:
         with limited(most_seconds):
-            return api.run(config, estimator, data, directory, Progress(lines=True), resume=resume), True
+            with _graphs(config, estimator, data, mode):
+                trainer.run()
+            return api.conclude(config, trainer, data, directory), True
     except KeyboardInterrupt:
         if not directory.checkpoint_path.exists():
             raise
@@ -133,7 +159,7 @@ def fit(
 
 
 def pace(
-    fields: dict[str, Any], data: Prepared, *, channels_last: bool, updates: int, most_seconds: float = 120.0
+    fields: dict[str, Any], data: Prepared, *, mode: Mode, updates: int, most_seconds: float = 120.0
 ) -> dict[str, Any]:
     """Seconds an update, after as many to warm up, what the warming up took, and the peak of memory.
 
@@ -143,14 +169,14 @@ def pace(
     steps = 2 * updates + 1  # the last one's time holds an evaluation
     config = FitConfig(**{**fields, "steps": steps, "evaluate_every": steps, "checkpoint_every": steps})
     config = config.resolved(images=True)
-    estimator = _estimator(config, data, channels_last)
+    estimator = _estimator(config, data, mode)
     config = begin(config, estimator, data)
     clock = _Clock()
     trainer = make_trainer(config, estimator, data, None, clock)
     cuda = torch.device(config.device).type == "cuda"
     if cuda:
         torch.cuda.reset_peak_memory_stats()
-    with limited(most_seconds):
+    with limited(most_seconds), _graphs(config, estimator, data, mode):
         trainer.run()
     times = clock.times
     seconds = (times[2 * updates] - times[updates]) / updates
@@ -195,9 +221,31 @@ class _Clock(Progress):
         self.times.append(time.perf_counter())
 
 
-def _estimator(config: FitConfig, data: Prepared, channels_last: bool) -> ContrastiveEstimator:
+def _estimator(config: FitConfig, data: Prepared, mode: Mode) -> ContrastiveEstimator:
     estimator = make_estimator(config, data)
-    return estimator.to(memory_format=torch.channels_last) if channels_last else estimator
+    return estimator.to(memory_format=torch.channels_last) if mode.channels_last else estimator
 
 
-__all__ = ["FCE", "LIKELIHOOD", "LONGER", "Size", "fit", "limited", "pace", "prepared", "read_pixels", "row_fields"]
+def _graphs(
+    config: FitConfig, estimator: ContrastiveEstimator, data: Prepared, mode: Mode
+) -> AbstractContextManager[None]:
+    if not mode.graphs:
+        return nullcontext()
+    return captured(estimator.noise, data.batch_size, config.precision, draws=config.method == "fce")
+
+
+__all__ = [
+    "FCE",
+    "LIKELIHOOD",
+    "LONGER",
+    "PAPER_GLOW",
+    "SHARES",
+    "Mode",
+    "Size",
+    "fit",
+    "limited",
+    "pace",
+    "prepared",
+    "read_pixels",
+    "row_fields",
+]

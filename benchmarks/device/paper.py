@@ -18,17 +18,17 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import weights
-from flows import FCE, LIKELIHOOD, LONGER, PAPER_GLOW, SHARES, Size, fit, pace, prepared, read_pixels, row_fields
+from flows import FCE, LIKELIHOOD, LONGER, PAPER_GLOW, SHARES, Mode, Size, fit, pace, prepared, read_pixels, row_fields
 from grid import provenance
 from numpy.typing import NDArray
-from throughput import precision_gaps, throughput_table
+from throughput import MODES, precision_gaps, throughput_table
 
 from contrastive.data.images import PixelScaling, quantize
 from contrastive.estimator import ContrastiveEstimator
@@ -59,9 +59,9 @@ SIZES = {
     ),
 }
 #: Of a set's time for training.
-LIKELIHOOD_SHARE = 0.4
+LIKELIHOOD_SHARE = 1 / 3
 _SHOWN, _AT_ONCE, _SEED = 64, 250, 0
-_MEASURING = 15.0  # seconds a row: loading, sampling, measuring, keeping the weights
+_MEASURING = 8.0  # seconds a row: loading, sampling, measuring, keeping the weights
 _OF_UPDATES = 0.93  # of a row's seconds; the rest are evaluations
 _SHORT = {LIKELIHOOD: "likelihood", LONGER: "longer", FCE: "fce"}
 #: Options that say where something lies, and have no place in a file of results.
@@ -122,6 +122,7 @@ def main() -> None:
     """Measure the pace, fit, sample, measure, keep; one phase after the other."""
     arguments = parse()
     size = SIZES["quick" if arguments.quick else "paper"]
+    size = replace(size, batch_size=arguments.batch_size or size.batch_size)
     sets = ["shapes"] if arguments.quick else arguments.data
     device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cudnn.benchmark = True
@@ -130,36 +131,35 @@ def main() -> None:
     report.content |= about(arguments, size, device)
     pixels = {data: read_pixels(data, arguments.data_root, min(size.images, arguments.images)) for data in sets}
     first = sets[0]
-    data = prepared(row_fields(first, LIKELIHOOD, size, device, {}), pixels[first])
+    data = prepared(row_fields(first, LIKELIHOOD, size, device, Mode()), pixels[first])
     table = report.phase(
         "throughput",
         lambda: throughput_table(
             lambda mode: row_fields(first, LIKELIHOOD, size, device, mode),
             data,
+            [name for name in arguments.modes if not (MODES[name].graphs and device == "cpu")],
             updates=size.timed,
-            compiled=not arguments.quick and not arguments.no_compile,
             left=report.left,
         ),
     )
-    best = (table or {}).get("best", {"precision": "float32", "channels_last": False, "compile": False})
-    mode = {"precision": best["precision"], "compile": best["compile"]}
-    modes = {LIKELIHOOD: mode, LONGER: mode, FCE: dict(mode)}
+    best = Mode(**table["best"]) if table else Mode()
+    modes = {LIKELIHOOD: best, LONGER: best, FCE: best}
 
     def game_pace() -> dict[str, Any]:
         fields = {**row_fields(first, FCE, size, device, modes[FCE]), "energy_steps": 0}
-        return pace(fields, data, channels_last=best["channels_last"], updates=size.timed)
+        return pace(fields, data, mode=modes[FCE], updates=size.timed)
 
     game = report.phase("pace of FCE", game_pace)
-    if game is None and mode["compile"]:
-        modes[FCE]["compile"] = False
+    if game is None and (best.compile or best.graphs):
+        modes[FCE] = replace(best, compile=False, graphs=False)
         game = report.phase("pace of FCE, uncompiled", game_pace)
-    report.content["modes"] = {**modes, "channels_last": best["channels_last"]}
+    report.content["modes"] = {label: vars(mode) for label, mode in modes.items()}
     shares = sum(SHARES[name] for name in sets)
     left = report.left()
     paces = {LIKELIHOOD: (table or {}).get("pace"), FCE: (game or {}).get("seconds_an_update")}
     for name in sets:
         budget = report.left() if name == sets[-1] else left * SHARES[name] / shares
-        rows = Rows(name, pixels[name], size, device, modes, best["channels_last"], paces)
+        rows = Rows(name, pixels[name], size, device, modes, paces)
         with report.noting(name):
             one_set(report, arguments, rows, time.monotonic() + budget)
     print(summary(report.content))
@@ -175,8 +175,7 @@ class Rows:
         pixels: its images.
         size: how large everything is.
         device: where it runs.
-        modes: precision, and whether compiled, of each row.
-        channels_last: the memory format of the weights.
+        modes: how an update of each row runs.
         paces: seconds an update of a row, where they are known.
     """
 
@@ -184,8 +183,7 @@ class Rows:
     pixels: NDArray[np.uint8]
     size: Size
     device: str
-    modes: dict[str, dict[str, Any]]
-    channels_last: bool
+    modes: dict[str, Mode]
     paces: dict[str, float | None]
 
     def fields(self, label: str) -> dict[str, Any]:
@@ -225,7 +223,7 @@ def one_set(report: Report, arguments: argparse.Namespace, rows: Rows, ends: flo
             most = max(5.0, min(1.3 * seconds[label] + 20, ends - time.monotonic() - _MEASURING))
             for stale in (f"{name}: {_SHORT[label]}", f"{name}: weights of {_SHORT[label]}"):
                 report.content["phases"].pop(stale, None)
-            return fitted(path, fields, data, channels_last=rows.channels_last, most_seconds=most)
+            return fitted(path, fields, data, rows.modes[label], most)
 
         row = report.phase(f"{name}: fit of {short}", make)
         if row is None:
@@ -261,22 +259,24 @@ def judge(
     }
 
 
-def fitted(path: Path, fields: dict[str, Any], data: Prepared, **settings: Any) -> dict[str, Any]:
-    """What came of a row's fit; uncompiled where compiling it fails."""
+def fitted(path: Path, fields: dict[str, Any], data: Prepared, mode: Mode, most_seconds: float) -> dict[str, Any]:
+    """What came of a row's fit; uncompiled where compiling or capturing it fails."""
     failed = None
     try:
-        summary, whole = fit(path, fields, data, **settings)
+        summary, whole = fit(path, fields, data, mode=mode, most_seconds=most_seconds)
     except Exception:
-        if not fields.get("compile"):
+        if not (mode.compile or mode.graphs):
             raise
         failed = traceback.format_exc()
         print(failed, flush=True)
-        summary, whole = fit(path, {**fields, "compile": False}, data, **settings)
+        mode = replace(mode, compile=False, graphs=False)
+        summary, whole = fit(path, {**fields, "compile": False}, data, mode=mode, most_seconds=most_seconds)
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     kept = ("step", "seconds", "bits_per_dim_noise", "noise_spread", "value", "accuracy", "skipped")
     told = {key: value for key, value in fields.items() if key not in ("device", "init_noise")}
     return {
         "finished": whole,
+        "mode": vars(mode),
         "compiling_failed": failed,
         "settings": told,
         "summary": summary,
@@ -346,11 +346,17 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--runs", type=Path, help="of the runs' directories, which are large [OUT/runs]")
     parser.add_argument("--from", dest="begin_from", type=Path, help="OUT of a run: begin with its flows 'for longer'")
     parser.add_argument("--device", help="torch device [cuda where there is one]")
-    parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
+    parser.add_argument(
+        "--modes", nargs="+", choices=MODES, help="that are timed [all; in the quick form not compiled]"
+    )
+    parser.add_argument("--batch-size", type=int, help="images an update [256]")
     parser.add_argument("--commit", help="of the code, where it is no git checkout")
     parser.add_argument("--quick", action="store_true", help="tiny drawn images, a few updates")
     arguments = parser.parse_args()
     arguments.runs = arguments.runs or arguments.out / "runs"
+    arguments.modes = arguments.modes or [
+        name for name, mode in MODES.items() if not (arguments.quick and mode.compile)
+    ]
     return arguments
 
 

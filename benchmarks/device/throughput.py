@@ -1,33 +1,37 @@
 """How fast the flow learns in several precisions and memory formats, and what rounding does to log q."""
 
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
-from flows import pace
+from flows import Mode, pace
 from torch import Tensor
 
 from contrastive.estimator import ContrastiveEstimator
 from contrastive.training.execution import autocast
 from contrastive.training.prepared import Prepared
 
-#: Precision, TF32 convolutions, channels last, compiled. The compiled one takes the format that was faster without.
+#: What is timed. The compiled one takes the memory format that was faster without.
 MODES = {
-    "float32": ("float32", False, False, False),
-    "float32, TF32": ("float32", True, False, False),
-    "bf16": ("bf16", True, False, False),
-    "bf16, channels last": ("bf16", True, True, False),
-    "bf16, compiled": ("bf16", True, None, True),
+    "float32": Mode(tf32=False),
+    "float32, TF32": Mode(),
+    "bf16": Mode("bf16"),
+    "bf16, channels last": Mode("bf16", channels_last=True),
+    "bf16, compiled": Mode("bf16", channels_last=None, compile=True),
+    "bf16, CUDA graphs": Mode("bf16", graphs=True),
+    "bf16, channels last, CUDA graphs": Mode("bf16", channels_last=True, graphs=True),
 }
 _COMPILING = 150.0  # seconds at most
 
 
 def throughput_table(
-    fields_in: Callable[[dict[str, Any]], dict[str, Any]],
+    fields_in: Callable[[Mode], dict[str, Any]],
     data: Prepared,
+    names: Sequence[str],
     *,
     updates: int,
-    compiled: bool,
     left: Callable[[], float],
 ) -> dict[str, Any]:
     """Updates by likelihood in each mode: images a second, peak memory; and the fastest mode.
@@ -35,33 +39,31 @@ def throughput_table(
     Args:
         fields_in: fields of `FitConfig` in a mode.
         data: ready to train on.
+        names: of the modes.
         updates: that are timed.
-        compiled: whether to try `torch.compile`.
         left: seconds that are left for everything.
     """
-    modes: dict[str, Any] = {}
-    fastest, best = float("inf"), {"precision": "float32", "channels_last": False, "compile": False}
-    for name, (precision, tf32, channels_last, compiling) in MODES.items():
-        if compiling and not compiled:
-            continue
-        last = best["channels_last"] if channels_last is None else channels_last
-        most = min(_COMPILING if compiling else 60.0, 0.5 * left())
-        allow_tf32(tf32)
+    found: dict[str, Any] = {}
+    fastest, best = float("inf"), Mode()
+    for name in names:
+        mode = MODES[name]
+        if mode.channels_last is None:
+            mode = replace(mode, channels_last=best.channels_last)
+        allow_tf32(mode.tf32)
         try:
-            fields = fields_in({"precision": precision, "compile": compiling})
-            modes[name] = pace(fields, data, channels_last=last, updates=updates, most_seconds=most)
+            most = min(_COMPILING if mode.compile else 60.0, 0.5 * left())
+            found[name] = pace(fields_in(mode), data, mode=mode, updates=updates, most_seconds=most)
         except (Exception, KeyboardInterrupt) as error:
-            modes[name] = {"failed": f"{type(error).__name__}: {error}"[:2000]}
-            print(f"{name}: {modes[name]}", flush=True)
+            found[name] = {"failed": f"{type(error).__name__}: {error}"[:2000]}
+            print(f"{name}: {traceback.format_exc()}", flush=True)
             continue
         finally:
             allow_tf32(True)
-        modes[name] |= {"channels_last": last}
-        print(f"{name:22} {modes[name]['images_a_second']:8.0f} images/s  {modes[name]}", flush=True)
-        if modes[name]["seconds_an_update"] < fastest:
-            fastest = modes[name]["seconds_an_update"]
-            best = {"precision": precision, "channels_last": last, "compile": compiling}
-    return {"modes": modes, "best": best, "pace": fastest}
+        found[name]["channels_last"] = mode.channels_last
+        print(f"{name:34} {found[name]['images_a_second']:8.0f} images/s  {found[name]}", flush=True)
+        if found[name]["seconds_an_update"] < fastest:
+            fastest, best = found[name]["seconds_an_update"], mode
+    return {"modes": found, "best": vars(best), "pace": fastest if found else None}
 
 
 def allow_tf32(convolutions: bool, products: bool = False) -> None:

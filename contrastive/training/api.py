@@ -21,6 +21,7 @@ from contrastive.training.prepared import Prepared, held_gaussian
 from contrastive.training.progress import Progress
 from contrastive.training.run_directory import RunDirectory
 from contrastive.training.session import begin, decided, make_estimator, make_trainer
+from contrastive.training.trainer import Trainer
 
 
 def fit(
@@ -123,6 +124,12 @@ def run(
     if resume:
         trainer.load()
     trainer.run()
+    return conclude(config, trainer, prepared, directory)
+
+
+def conclude(config: FitConfig, trainer: Trainer, prepared: Prepared, directory: RunDirectory | None) -> dict[str, Any]:
+    """What is left to do when a trainer has run: settle c, judge, keep; returns the summary."""
+    estimator = trainer.estimator
     if config.method == "mle":
         estimator.introduce_noise()
     with eagerly():
