@@ -198,6 +198,13 @@ def test_compiled_models_compute_the_same_and_copies_run_their_own_parameters():
     assert int(done.stdout) >= 2  # something was compiled: the energy and one direction of the flow
 
 
+def test_an_energy_with_a_gradient_penalty_is_not_compiled():
+    """torch.compile has no second derivative; in 2.13 such a fit ended with a RuntimeError."""
+    settings = {"steps": 2, "batch_size": 50, "test_rows": 100, "log_partition_draws": 0, "quiet": True}
+    estimator = fit("8gaussians", compile=True, gradient_penalty=0.1, energy_options={"widths": [4]}, **settings)
+    assert estimator.energy._compiled_call_impl is None
+
+
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_a_resumed_optimiser_goes_on_in_either_memory_format(memory_format):
     """A checkpoint keeps moments in one format; the fused step wants them in the parameters'."""

@@ -32,12 +32,16 @@ def check_precision(estimator: ContrastiveEstimator, precision: str) -> None:
             )
 
 
-def compile_models(estimator: ContrastiveEstimator) -> None:
+def compile_models(estimator: ContrastiveEstimator, *, energy: bool = True) -> None:
     """Compile the energy, and a noise that has a `compile` of its own (`glow`).
 
     Parameters and their names stay as they are, so checkpoints and moving averages know nothing of it.
+
+    Args:
+        estimator: whose models.
+        energy: whether the energy, too: torch.compile has no second derivative, which a gradient penalty takes.
     """
-    if isinstance(estimator.energy, nn.Module):
+    if energy and isinstance(estimator.energy, nn.Module):
         estimator.energy.compile()
     noise = estimator.noise
     if isinstance(noise, nn.Module) and type(noise).compile is not nn.Module.compile:
