@@ -13,12 +13,14 @@ phase that fails is noted there and the others go on, and the averaged weights a
 
 import argparse
 import json
+import shlex
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -200,8 +202,12 @@ def one_set(report: Report, arguments: argparse.Namespace, rows: Rows, ends: flo
     """The three rows of one set of images, until `ends` on the monotonic clock."""
     name, size = rows.data, rows.size
     data = prepared(rows.fields(LIKELIHOOD), rows.pixels)
-    network = make_network("efficientnet-lite0", device=rows.device)
-    reference = summarize(torch.from_numpy(rows.pixels), network, limit=size.samples)
+
+    @cache  # when a row asks for it: a command that goes on may have measured all
+    def reference() -> tuple[FeatureNetwork, FeatureSummary]:
+        network = make_network("efficientnet-lite0", device=rows.device)
+        return network, summarize(torch.from_numpy(rows.pixels), network, limit=size.samples)
+
     training = max(3.0, ends - time.monotonic() - 3 * _MEASURING)
     seconds = {LIKELIHOOD: LIKELIHOOD_SHARE * training, FCE: (1 - LIKELIHOOD_SHARE) / 2 * training}
     places = {label: arguments.runs / name / short for label, short in _SHORT.items()}
@@ -231,7 +237,7 @@ def one_set(report: Report, arguments: argparse.Namespace, rows: Rows, ends: flo
         if label == FCE:  # the flow that goes on by likelihood gets as long as FCE took
             seconds[LONGER] = row["summary"]["seconds"]
         estimator = load(path).to(rows.device)
-        report.phase(f"{name}: {short}", lambda e=estimator: judge(e, network, reference, size.samples))
+        report.phase(f"{name}: {short}", lambda e=estimator: judge(e, *reference(), size.samples))
         if label == LIKELIHOOD:
             report.phase(f"{name}: precision", lambda e=estimator: precision_gaps(e, data.test[:256]))
         else:
@@ -305,7 +311,7 @@ def about(arguments: argparse.Namespace, size: Size, device: str) -> dict[str, A
     told, skip = ["bash benchmarks/device/paper.sh"], False
     for word in sys.argv[1:]:
         if not skip and word not in _PLACES:
-            told.append(word)
+            told.append(shlex.quote(word))
         skip = word in _PLACES
     content = {**provenance(), "command": " ".join(told), "size": vars(size), "device": device}
     if arguments.commit:
@@ -354,9 +360,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="tiny drawn images, a few updates")
     arguments = parser.parse_args()
     arguments.runs = arguments.runs or arguments.out / "runs"
-    arguments.modes = arguments.modes or [
-        name for name, mode in MODES.items() if not (arguments.quick and mode.compile)
-    ]
+    arguments.modes = arguments.modes or [name for name, mode in MODES.items() if not mode.compile]
     return arguments
 
 
