@@ -207,7 +207,7 @@ def test_an_energy_with_a_gradient_penalty_is_not_compiled():
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_a_resumed_optimiser_goes_on_in_either_memory_format(memory_format):
-    """A checkpoint keeps moments in one format; the fused step wants them in the parameters'."""
+    """A checkpoint keeps moments in one format; beside parameters in another the fused step mixes their entries up."""
 
     def player():
         torch.manual_seed(0)

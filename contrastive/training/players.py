@@ -103,7 +103,7 @@ class Player:
         for key, value in state["tensors"].items():
             index, name = key.split(".")
             like = self.parameters[int(index)]
-            # In the parameter's memory format: the fused step refuses moments that lie otherwise.
+            # In the parameter's memory format: the fused step reads both as they lie, and would mix up the entries.
             value = torch.empty_like(like).copy_(value) if value.shape == like.shape else value.clone()
             entries.setdefault(int(index), {})[name] = value
         groups = self.optimizer.state_dict()["param_groups"]
