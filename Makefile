@@ -42,6 +42,7 @@ test-long: install  ## the property tests on eight times the examples, under new
 bench-quick: install  ## every benchmark in its quick form
 	@set -e; for name in $(filter-out contrastive_divergence ebm_runs few_labels grid image_sets image_tables l2_svm mixtures,$(basename $(notdir $(wildcard benchmarks/*.py)))); do \
 		echo "== $$name"; $(BIN)/python benchmarks/$$name.py --quick --out runs/quick/$$name; done
+	PYTHON=$(BIN)/python bash benchmarks/device/paper.sh --quick --out runs/quick/device-paper
 
 lock: install  ## write constraints.txt anew from what is installed
 	@head -4 constraints.txt > constraints.tmp

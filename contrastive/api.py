@@ -237,8 +237,8 @@ def load(directory: str | Path, *, trainable: bool = False, allow_import: bool =
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise ContrastiveError(f"{directory} does not fit its own config.yaml: {reason}") from error
-    estimator.summary = state["summary"]
-    estimator.columns = _named_columns(config, state["summary"])
+    estimator.summary = state.get("summary")
+    estimator.columns = _named_columns(config, state.get("summary") or {})
     return (estimator if trainable else estimator.requires_grad_(False)).eval()
 
 
@@ -246,7 +246,7 @@ def _named_columns(config: FitConfig, summary: dict[str, Any]) -> tuple[str, ...
     """Names by which the columns of new tables are found; None for a run of an array, a density or images."""
     # Runs of earlier versions do not say: of what they took, files alone had names.
     named = summary.get("columns_are_named", has_named_columns(config.data))
-    return tuple(summary["columns"]) if named else None
+    return tuple(summary["columns"]) if named and "columns" in summary else None
 
 
 def _restored(tensors: dict[str, Tensor]) -> Coordinates:

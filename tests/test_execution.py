@@ -196,3 +196,32 @@ def test_compiled_models_compute_the_same_and_copies_run_their_own_parameters():
     done = subprocess.run([sys.executable, "-c", _COMPILED], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 2  # something was compiled: the energy and one direction of the flow
+
+
+def test_an_energy_with_a_gradient_penalty_is_not_compiled():
+    """torch.compile has no second derivative; in 2.13 such a fit ended with a RuntimeError."""
+    settings = {"steps": 2, "batch_size": 50, "test_rows": 100, "log_partition_draws": 0, "quiet": True}
+    estimator = fit("8gaussians", compile=True, gradient_penalty=0.1, energy_options={"widths": [4]}, **settings)
+    assert estimator.energy._compiled_call_impl is None
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_a_resumed_optimiser_goes_on_in_either_memory_format(memory_format):
+    """A checkpoint keeps moments in one format; beside parameters in another the fused step mixes their entries up."""
+
+    def player():
+        torch.manual_seed(0)
+        layer = torch.nn.Conv2d(3, 4, 3).to(memory_format=memory_format)
+        return layer, Player(layer.parameters(), [p.clone() for p in layer.parameters()], decay="constant")
+
+    x = torch.randn(5, 3, 8, 8)
+    (layer, whole), (other, resumed) = player(), player()
+    whole.step(layer(x).square().mean(), 0.0)
+    state = whole.state_dict()
+    other.load_state_dict(layer.state_dict())
+    tensors = {name: tensor.clone().contiguous() for name, tensor in state["tensors"].items()}
+    resumed.load_state_dict({"tensors": tensors, "counters": state["counters"]})
+    for model, one in ((layer, whole), (other, resumed)):
+        one.step(model(x).square().mean(), 0.0)
+    torch.testing.assert_close(other.weight, layer.weight)
+    assert other.weight.is_contiguous(memory_format=memory_format)

@@ -183,6 +183,23 @@ def test_every_pass_shows_every_image_with_fresh_numbers():
     assert float(same.double().mean()) < 0.01
 
 
+@pytest.mark.parametrize(
+    "device", ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
+)
+def test_images_become_real_numbers_on_the_device_they_are_for(device, monkeypatch):
+    seen = []
+
+    def watched(pixels, bits, generator):
+        seen.append((pixels.dtype, pixels.device.type, generator.device.type))
+        return dequantize(pixels, bits, generator)
+
+    monkeypatch.setattr("contrastive.data.images.source.dequantize", watched)
+    a, b = (next(source(flip=True, device=device).batches(6, 5, 3)).z for _ in range(2))
+    assert seen == [(torch.uint8, device, device)] * 2
+    assert a.device.type == device
+    assert torch.equal(a, b)
+
+
 def test_another_seed_gives_other_numbers():
     a, b = (next(source().batches(20, seed, 0)).z for seed in (0, 1))
     assert not torch.equal(a.flatten().sort().values, b.flatten().sort().values)

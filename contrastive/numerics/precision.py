@@ -10,11 +10,16 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
+# Asked once, not in every call: torch 2.11 cannot compile the question, so each call would cut a compiled flow in two.
+_WITH_AUTOCAST = frozenset(
+    kind for kind in ("cpu", "cuda", "hpu", "mps", "mtia", "xpu") if torch.amp.is_autocast_available(kind)
+)
+
 
 def full_precision(x: Tensor) -> AbstractContextManager[None]:
     """A context in which operations on the device of `x` are not autocast."""
     kind = x.device.type
-    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
+    return torch.autocast(kind, enabled=False) if kind in _WITH_AUTOCAST else nullcontext()
 
 
 def at_least_float32(x: Tensor) -> Tensor:

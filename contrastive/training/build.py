@@ -110,7 +110,7 @@ def make_trainer(
     averaged = copy.deepcopy(estimator).requires_grad_(False).eval()
     judge = make_judge(config, estimator, data)
     if config.compile:
-        compile_models(estimator)
+        compile_models(estimator, energy=not config.gradient_penalty)
     return Trainer(
         estimator,
         averaged,

@@ -1,6 +1,7 @@
 """How the models run: in which precision, compiled or not. What they compute stays the same."""
 
-from contextlib import AbstractContextManager
+import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -31,13 +32,23 @@ def check_precision(estimator: Estimator, precision: str) -> None:
             )
 
 
-def compile_models(estimator: Estimator) -> None:
+def compile_models(estimator: Estimator, *, energy: bool = True) -> None:
     """Compile the energy, and a noise that has a `compile` of its own (`glow`).
 
     Parameters and their names stay as they are, so checkpoints and moving averages know nothing of it.
+
+    Args:
+        estimator: whose models.
+        energy: whether the energy, too: torch.compile has no second derivative, which a gradient penalty takes.
     """
-    if isinstance(estimator.energy, nn.Module):
+    if energy and isinstance(estimator.energy, nn.Module):
         estimator.energy.compile()
     noise = estimator.noise
     if isinstance(noise, nn.Module) and type(noise).compile is not nn.Module.compile:
         noise.compile()
+
+
+def eagerly() -> AbstractContextManager[Any]:
+    """A context in which what is compiled runs uncompiled: for calls too few to be worth compiling for their shapes."""
+    # Without a compiler in the process there is nothing to hold back, and its import takes seconds.
+    return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()

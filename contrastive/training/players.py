@@ -102,7 +102,10 @@ class Player:
         entries: dict[int, dict[str, Tensor]] = {}
         for key, value in state["tensors"].items():
             index, name = key.split(".")
-            entries.setdefault(int(index), {})[name] = value.clone()
+            like = self.parameters[int(index)]
+            # In the parameter's memory format: the fused step reads both as they lie, and would mix up the entries.
+            value = torch.empty_like(like).copy_(value) if value.shape == like.shape else value.clone()
+            entries.setdefault(int(index), {})[name] = value
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": entries, "param_groups": groups})
 

@@ -10,12 +10,13 @@ from contrastive.core.estimator import Estimator
 from contrastive.errors import ContrastiveError, warn
 from contrastive.training.build import begin, decided, make_estimator, make_trainer
 from contrastive.training.callbacks import Callback
-from contrastive.training.execution import check_precision
+from contrastive.training.execution import check_precision, eagerly
 from contrastive.training.judging import settle, summarize
 from contrastive.training.preparation import holds_images, prepare
 from contrastive.training.prepared import Prepared
 from contrastive.training.progress import Progress
 from contrastive.training.run_directory import RunDirectory
+from contrastive.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -86,17 +87,24 @@ def train(
     if resume:
         trainer.load()
     trainer.run()
+    return Trained(estimator, conclude(config, trainer, prepared, directory), config, directory)
+
+
+def conclude(config: FitConfig, trainer: Trainer, data: Prepared, directory: RunDirectory | None) -> dict[str, Any]:
+    """Settle c, judge and keep what a trainer that has run ends with; returns the summary."""
+    estimator = trainer.estimator
     if config.method == "mle":
         estimator.introduce_noise()
-    settle(estimator, prepared)
-    summary = summarize(config, trainer, prepared)
+    with eagerly():
+        settle(estimator, data)
+        summary = summarize(config, trainer, data)
     estimator.summary = summary
     if summary["noise_warning"]:
         warn(summary["noise_warning"])
     if directory is not None:
         directory.write_model(estimator.state_dict(), {"config": config.to_flat(), "summary": summary})
         directory.write_summary(summary)
-    return Trained(estimator, summary, config, directory)
+    return summary
 
 
 def go_on(path: str | Path, **settings: Any) -> Trained:

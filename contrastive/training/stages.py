@@ -9,7 +9,7 @@ from torch import Tensor
 from contrastive.core.contrast import WORSE_THAN_GUESSING, Contrast
 from contrastive.core.estimator import Estimator
 from contrastive.data.sources import Batch, Source
-from contrastive.training.execution import autocast
+from contrastive.training.execution import autocast, eagerly
 from contrastive.training.players import Player
 from contrastive.training.schedules import Player as Side
 from contrastive.training.schedules import Schedule
@@ -157,7 +157,8 @@ class Game:
         self.estimator.introduce_noise()
         self.resume(source)
         if not self.goes_on:
-            self.estimator.balance(batch.z)
+            with eagerly():
+                self.estimator.balance(batch.z)
 
     def resume(self, source: Source) -> None:
         """Score rows that come again only once, where the noise is held."""

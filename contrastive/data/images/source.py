@@ -19,7 +19,9 @@ _FRESH = 0xF1A9  # keeps the numbers of a batch apart from those that order the 
 class ImageSource:
     """Images in a new random order every epoch, dequantised anew each time.
 
-    The stream is a function of the seed and the position, so a run resumes to the same figures.
+    The stream is a function of the seed, the position and the kind of device, so a run resumes to the same figures.
+    What goes to the device is uint8, and becomes real numbers there: one core would make 8,000 images of 3 x 32 x 32 a
+    second, which a GPU waits for.
 
     Args:
         images: uint8; they may be memory-mapped, a batch is copied as it is drawn.
@@ -45,14 +47,14 @@ class ImageSource:
     def batches(self, batch_size: int, seed: int, start: int) -> Iterator[Batch]:
         """Full batches; the stream runs on across epochs."""
         for position, picked in enumerate(row_stream(len(self.rows), batch_size, seed, start), start):
-            generator = _generator(seed, position)
-            pixels = self.pixels(picked)
+            generator = _generator(seed, position, self.device)
+            pixels = self.pixels(picked).to(self.device)
             if self.flip:
-                mirrored = torch.rand(len(pixels), generator=generator) < 0.5
+                mirrored = torch.rand(len(pixels), generator=generator, device=self.device) < 0.5
                 pixels = torch.where(mirrored[:, None, None, None], pixels.flip(3), pixels)
             z = self.scaling(dequantize(pixels, self.scaling.bits, generator))
             y = None if self.labels is None else self.labels[picked].to(self.device)
-            yield Batch(z.to(self.device), None, y)
+            yield Batch(z, None, y)
 
     def pixels(self, picked: Tensor) -> UInt8[Tensor, "n c h w"]:
         """The training images of these numbers, as they are on disk."""
@@ -74,6 +76,6 @@ def gather(pixels: NDArray[np.uint8], rows: Tensor) -> UInt8[Tensor, "n c h w"]:
     return torch.from_numpy(taken)
 
 
-def _generator(seed: int, position: int) -> torch.Generator:
+def _generator(seed: int, position: int, device: torch.device) -> torch.Generator:
     state = np.random.SeedSequence([_FRESH, seed, position]).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(state[0]) % 2**63)
+    return torch.Generator(device).manual_seed(int(state[0]) % 2**63)

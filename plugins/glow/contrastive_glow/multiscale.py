@@ -8,6 +8,7 @@ it is a coupling, the last step of its level, and the latent u is standard norma
 """
 
 from collections.abc import Callable, Iterable
+from functools import cache
 
 import torch
 from einops import rearrange
@@ -24,24 +25,46 @@ class Step(Chain):
     Args:
         layers: invertible layers, from data to latent.
         recompute: keep nothing but what comes in; the backward pass costs a forward pass more.
+
+    Attributes:
+        compiled: whether the step runs through `torch.compile`, now and in copies made from now on.
     """
 
     def __init__(self, layers: Iterable[nn.Module], *, recompute: bool) -> None:
         super().__init__(layers)
         self.recompute = recompute
+        self.compiled = False
 
     def forward(self, z: Float[Tensor, "n c h w"]) -> Mapped:
         """Latent to data."""
-        return self._run(super().forward, z)
+        return self._run(_one_layout(_compiled_forward(), self) if self.compiled else super().forward, z)
 
     def inverse(self, x: Float[Tensor, "n c h w"]) -> Mapped:
         """Data to latent."""
-        return self._run(super().inverse, x)
+        return self._run(_one_layout(_compiled_inverse(), self) if self.compiled else super().inverse, x)
 
     def _run(self, mapping: Callable[[Tensor], Mapped], x: Tensor) -> Mapped:
         if self.recompute and torch.is_grad_enabled():
             return checkpoint(mapping, x, use_reentrant=False, preserve_rng_state=False)  # nothing here is random
         return mapping(x)
+
+
+# Functions of the step, not methods bound to one: all steps of a level, whose shapes are the same, share one compiled
+# graph, and a deep copy runs its own layers. Static shapes, or the second level would make the first one's dynamic.
+# torch.compile keeps 8 graphs a function: three levels, with and without a gradient, are 6; the first step's input,
+# which needs no gradient, is one more. Another layout of the input would be another graph.
+@cache
+def _compiled_forward() -> Callable[[Step, Tensor], Mapped]:
+    return torch.compile(lambda step, z: Chain.forward(step, z), dynamic=False)
+
+
+@cache
+def _compiled_inverse() -> Callable[[Step, Tensor], Mapped]:
+    return torch.compile(lambda step, x: Chain.inverse(step, x), dynamic=False)
+
+
+def _one_layout(mapping: Callable[[Step, Tensor], Mapped], step: Step) -> Callable[[Tensor], Mapped]:
+    return lambda x: mapping(step, x.contiguous())
 
 
 class Level(Chain):

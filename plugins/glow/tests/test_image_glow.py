@@ -1,6 +1,8 @@
 """Whether the image flow's density is right: the conformance kit, the full autograd Jacobian, normflows, torch."""
 
 import math
+import subprocess
+import sys
 from functools import partial
 from typing import Any
 
@@ -121,3 +123,37 @@ def test_additive_couplings_keep_volumes():
             expected += positions * (convolution.log_S.sum() - norm.s.sum()).item()
     _, log_det = glow.to_latent(torch.randn(5, 1, 4, 4, dtype=torch.float64))
     torch.testing.assert_close(log_det, torch.full((5,), expected, dtype=torch.float64))
+
+
+_COMPILED = """
+import copy, functools, torch
+from contrastive_glow import ImageGlow
+
+torch.compile = functools.partial(torch.compile, backend="eager")  # it is graphs that are counted here
+torch.manual_seed(0)
+glow = ImageGlow((1, 8, 8), levels=2, blocks=3, width=4)
+x, z = torch.randn(5, 1, 8, 8), torch.randn(5, 1, 8, 8)
+glow.initialize(x)
+expected = glow.to_latent(x), glow.from_latent(z)
+names = list(glow.state_dict())
+glow.compile()
+for _ in range(2):
+    torch.testing.assert_close((glow.to_latent(x), glow.from_latent(z)), expected)
+assert list(glow.state_dict()) == names
+graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+twin = copy.deepcopy(glow)
+with torch.no_grad():
+    for parameter in glow.parameters():
+        parameter.add_(0.3)
+torch.testing.assert_close(twin.to_latent(x), expected[0])  # a copy runs its own parameters
+assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == graphs
+print(graphs)
+"""
+
+
+def test_steps_of_a_level_share_a_compiled_graph():
+    """In a process of its own: the tests' run-time checks of shapes cannot be compiled."""
+    done = subprocess.run([sys.executable, "-c", _COMPILED], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    # Of 6 steps: a graph a level and direction, and one more for the first input, which needs no gradient.
+    assert int(done.stdout) == 2 * (2 + 1)
