@@ -7,8 +7,8 @@ import torch
 import contrastive
 from contrastive import ContrastiveEstimator, make_energy, make_noise
 from contrastive.cli.main import main
-from contrastive.config import FitConfig
-from contrastive.errors import ContrastiveError
+from contrastive.config import FitConfig, without_effect
+from contrastive.errors import ContrastiveError, ContrastiveWarning
 
 X = np.random.default_rng(0).normal(size=(40, 2))
 WRONG = {
@@ -97,3 +97,30 @@ def test_an_estimators_fit_has_the_guard_of_bf16():
     estimator = ContrastiveEstimator(make_energy("ica", event_shape=(2,)), make_noise("gaussian", event_shape=(2,)))
     with pytest.raises(ContrastiveError, match="would round the log-density"):
         estimator.fit(X, quiet=True, steps=3, precision="bf16")
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"gate_accuracy": 0.7}, "gate_accuracy"),
+        ({"noise_learning_rate": 7e-4}, "noise_learning_rate"),
+        ({"schedule": "alternate", "method": "fce", "gate_margin": 0.1}, "gate_margin"),
+        ({"schedule": "gate", "method": "fce", "noise_updates": 3}, "noise_updates"),
+        ({"gate_on": "divergence", "method": "fce", "gate_accuracy": 0.7}, "gate_accuracy"),
+        ({"method": "mle", "noise_ratio": 2.0}, "noise_ratio"),
+        ({"vat_epsilon": 0.3}, "vat_epsilon"),
+        ({"label_seed": 3}, "label_seed"),
+    ],
+)
+def test_a_setting_without_effect_is_said(settings, name):
+    assert list(without_effect(FitConfig(**settings))) == [name]
+    with pytest.warns(ContrastiveWarning, match=f"{name} has no effect here"):
+        contrastive.fit(X, steps=3, quiet=True, log_partition_draws=0, **settings)
+
+
+@pytest.mark.parametrize("method", ["nce", "fce", "mle"])
+@pytest.mark.parametrize("recipe", ["default", "images", "paper"])
+def test_what_a_recipe_has_set_is_not_said(method, recipe):
+    """A run's own config.yaml, run again."""
+    config = FitConfig(method=method, recipe=recipe)
+    assert without_effect(config) == without_effect(config.resolved()) == {}

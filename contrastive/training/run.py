@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from contrastive.config import FitConfig
+from contrastive.config import FitConfig, without_effect
 from contrastive.core.estimator import Estimator
 from contrastive.errors import ContrastiveError, warn
 from contrastive.training.build import begin, decided, make_estimator, make_trainer
@@ -37,7 +37,12 @@ class Trained:
 
 
 def resolve(config: FitConfig, data: Any) -> FitConfig:
-    """Fill in the recipe that the data ask for, and the noise of the run at `init_noise`."""
+    """Fill in the recipe that the data ask for, and the noise of the run at `init_noise`.
+
+    Warns of settings that would have no effect.
+    """
+    for name, why in without_effect(config).items():
+        warn(f"{name} has no effect here: {why}")
     return config.resolved(images=holds_images(data, config.columns))
 
 

@@ -1,28 +1,17 @@
-"""The settings of a fit: fields here are the options of `contrastive fit` and the keys of `config.yaml`.
-
-Imports no torch: `contrastive --help` reads the fields.
-"""
+"""The settings of a fit: fields here are the options of `contrastive fit` and the keys of `config.yaml`."""
 
 import dataclasses
 import functools
 import math
-import types
 import typing
-from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
-from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
-from contrastive.errors import ContrastiveError, did_you_mean, near
-
-Options = dict[str, Any]
-#: What takes options of its own, `--PART.NAME VALUE`.
-PARTS = ("energy", "noise", "objective")
-#: What no option of a part can be called: the factories get it from elsewhere.
-_TAKEN = ("self", "name", "event_shape", "allow_import")
+from contrastive.config.parsing import PARTS, Options, as_options, coerced, refuse_taken
+from contrastive.config.reading import read_flat
+from contrastive.config.recipes import ENERGY_OPTIONS, RECIPES
+from contrastive.errors import ContrastiveError, did_you_mean
 
 
 def option(default: Any, help: str) -> Any:
@@ -193,7 +182,7 @@ class FitConfig:
         """Give every field its type: a keyword, a line of YAML and an option of the command line all come here."""
         for name, hint in _hints().items():
             value = getattr(self, name)
-            object.__setattr__(self, name, _options(name, value) if hint == Options else _coerced(name, value, hint))
+            object.__setattr__(self, name, as_options(name, value) if hint == Options else coerced(name, value, hint))
 
     def resolved(self, *, images: bool = False) -> "FitConfig":
         """This config with the recipe's values where a field is None, and the noise of the run at `init_noise`.
@@ -274,89 +263,6 @@ class FitConfig:
 
 _GATE = [f.name for f in fields(FitConfig) if f.name.startswith("gate_")] + ["max_noise_run", "min_energy_run"]
 
-#: What `recipe` fills in. Each value of "default" is the one that measured best (docs/recipes.md).
-RECIPES: dict[str, dict[str, Any]] = {
-    "default": {
-        "optimizer": "adam",
-        "learning_rate": 4e-3,
-        "noise_optimizer": "adam",
-        "noise_learning_rate": 1e-3,
-        "noise_likelihood_weight": 1.0,
-        "pretrain_learning_rate": 1e-3,
-        "momentum": 0.9,
-        "decay": "cosine",
-        "ema": 0.998,
-        "noise_ema": 0.998,
-        "clip_norm": 10.0,
-        "schedule": "gate",
-        "energy_updates": 5,
-        "gate_accuracy": 0.62,
-        "max_noise_run": 20,
-        "min_energy_run": 40,
-        "hold_noise_after": 0.3,
-        "noise_gradient": "full",
-        "noise_loss": "value",
-        "gradient_penalty": 0.0,
-    },
-    # docs/image-game.md has the figures.
-    "images": {
-        "optimizer": "adam",
-        "learning_rate": 1e-3,
-        "noise_optimizer": "adam",
-        "noise_likelihood_weight": 4e-3,
-        "pretrain_learning_rate": 1e-3,
-        "momentum": 0.5,
-        "decay": "cosine",
-        "ema": 0.99,
-        "noise_ema": 0.99,
-        "clip_norm": 100.0,
-        "schedule": "alternate",
-        "energy_updates": 1,
-        "gate_accuracy": 0.75,
-        "max_noise_run": 1,
-        "min_energy_run": 2,
-        "hold_noise_after": 1.0,
-        "noise_gradient": "path",
-        "noise_loss": "non-saturating",
-    },
-    # Gao et al. (2020), section 4 and tables 5 and 7. The accuracy gate's threshold is not in the paper.
-    "paper": {
-        "optimizer": "adam",
-        "learning_rate": 3e-4,
-        "noise_optimizer": "adamax",
-        "noise_learning_rate": 1e-5,
-        "noise_likelihood_weight": 0.0,
-        "pretrain_learning_rate": 1e-3,
-        "momentum": 0.9,
-        "decay": "constant",
-        "ema": 0.0,
-        "noise_ema": 0.0,
-        "clip_norm": 100.0,
-        "schedule": "gate",
-        "energy_updates": 5,
-        "gate_accuracy": 0.6,
-        "max_noise_run": 1_000_000,
-        "min_energy_run": 1,
-        "hold_noise_after": 1.0,
-        "noise_gradient": "full",
-        "noise_loss": "value",
-        "gradient_penalty": 0.0,
-    },
-}
-
-#: What a recipe sets among an energy's options, by the energy's name; what is told prevails.
-ENERGY_OPTIONS: dict[str, dict[str, Options]] = {
-    "default": {},
-    "images": {"conv": {"detail": 16.0}},
-    "paper": {"mlp": {"activation": "leaky-relu"}},
-}
-
-#: What the recipe of images leaves to the energy: one that is built on log q, or a plain one. Until a plain f has
-#: learned log q, the log-ratio is as steep as log q is, thousands a unit: a penalty on that leaves nothing else to
-#: learn, and as the noise's guide it misleads.
-IMAGES_ON_LOG_Q: dict[str, Any] = {"gradient_penalty": 0.25, "noise_learning_rate": 2e-3}
-IMAGES_PLAIN: dict[str, Any] = {"gradient_penalty": 0.0, "noise_learning_rate": 5e-4}
-
 
 def read_config(path: str | Path) -> FitConfig:
     """Settings from a YAML file.
@@ -367,125 +273,9 @@ def read_config(path: str | Path) -> FitConfig:
     return FitConfig.from_flat(read_flat(path))
 
 
-def read_flat(path: str | Path) -> dict[str, Any]:
-    """The keys and values of a YAML file, before anything is made of them.
-
-    Raises:
-        ContrastiveError: if it is missing, not YAML, or holds something else than keys with values.
-    """
-    try:
-        flat = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise ContrastiveError(f"cannot read the config {path}: {error}") from error
-    except yaml.YAMLError as error:
-        raise ContrastiveError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(flat, dict):
-        raise ContrastiveError(f"{path} must hold settings as 'name: value' lines")
-    return flat
-
-
-def refuse_taken(part: str | None, names: Iterable[str]) -> None:
-    """Refuse options of a part that are not for whoever writes settings to choose.
-
-    Raises:
-        ContrastiveError: if one is among `names`.
-    """
-    for name in names:
-        setting = name if part is None else f"{part}.{name}"
-        if name == "allow_import":
-            raise ContrastiveError(
-                f"{setting} is no setting: no config can allow an import, only --allow-import on the command line can "
-                "(in Python allow_import=True)"
-            )
-        if name in _TAKEN:
-            raise ContrastiveError(f"{setting} is no setting: leave it out")
-
-
-def choices(hint: Any) -> tuple[Any, ...] | None:
-    """The values of a `Literal` (optional or not), None for other types."""
-    for part in _union(hint):
-        if typing.get_origin(part) is Literal:
-            return typing.get_args(part)
-    return None
-
-
-def _union(hint: Any) -> tuple[Any, ...]:
-    # Optional[Literal[...]] is a typing.Union, int | None a types.UnionType
-    return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
-
-
 @functools.cache
 def _hints() -> dict[str, Any]:
     return typing.get_type_hints(FitConfig)
-
-
-def _options(name: str, value: Any) -> Options:
-    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise ContrastiveError(f"{name} must be a dictionary of options by name, got {value!r}")
-    return dict(value)
-
-
-def _coerced(key: str, value: Any, hint: Any) -> Any:
-    """`value` as the field's type, or an error that says what was expected."""
-    parts = _union(hint)
-    if value is None and type(None) in parts:
-        return None
-    allowed = choices(hint)
-    if allowed is not None:
-        if not isinstance(value, str) or value not in allowed:
-            hint_near = near(str(value), allowed)
-            raise ContrastiveError(
-                f"{key} must be one of {', '.join(allowed)}, got {value!r}{'; ' if hint_near else ''}{hint_near}"
-            )
-        return value
-    wanted = next(part for part in parts if part is not type(None))
-    found = _TYPES[wanted](value)
-    if found is None:
-        raise ContrastiveError(f"{key} must be {_EXPECTED[wanted]}, got {value!r}")
-    return found
-
-
-def _as_bool(value: Any) -> bool | None:
-    value = _plain(value)
-    return value if isinstance(value, bool) else None
-
-
-def _as_text(value: Any) -> str | None:
-    """Words and paths as they are, lists joined by commas: names of columns, shares of classes."""
-    if isinstance(value, list | tuple) or hasattr(value, "tolist"):
-        entries = value.tolist() if hasattr(value, "tolist") else value
-        words = [_as_text(_plain(entry)) for entry in (entries if isinstance(entries, list | tuple) else [entries])]
-        return None if None in words else ", ".join(map(str, words))
-    if isinstance(value, float):
-        return f"{value:.17g}"
-    return str(value) if isinstance(value, str | int | PathLike) else None
-
-
-def _as_number(value: Any) -> float | None:
-    value = _plain(value)
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    try:
-        return float(value)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _as_int(value: Any) -> int | None:
-    value = _plain(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value  # exactly, however large
-    number = _as_number(value)
-    return int(number) if number is not None and number.is_integer() else None
-
-
-def _plain(value: Any) -> Any:
-    """A number of numpy or torch as Python's own."""
-    return value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value
-
-
-_TYPES: dict[Any, Any] = {bool: _as_bool, str: _as_text, float: _as_number, int: _as_int}
-_EXPECTED = {bool: "true or false", str: "a word", float: "a number", int: "a whole number"}
 
 
 def _require(config: FitConfig, name: str, holds: Any, bound: str) -> None:
