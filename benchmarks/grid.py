@@ -136,7 +136,7 @@ def _fit(settings: dict[str, Any], path: Path) -> None:
     density = fields.pop("density", None)
     source = fields["data"] if density is None else density()
     if directory.config_path.exists():
-        go_on(path, data=source)
+        go_on(path, source)
     else:
         train(resolve(FitConfig(**fields, out=str(path)), source), source)
 

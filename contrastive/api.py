@@ -25,7 +25,7 @@ from contrastive.training.callbacks import Callback
 from contrastive.training.labelling import class_prior_of
 from contrastive.training.prepared import held_gaussian
 from contrastive.training.progress import Progress
-from contrastive.training.run import resolve, train
+from contrastive.training.run import go_on, resolve, train
 from contrastive.training.run_directory import RunDirectory
 
 #: What an estimator that is there already has of its own.
@@ -138,6 +138,7 @@ def fit(
     overwrite: bool = False,
     allow_import: bool = False,
     callbacks: Sequence[Callback] = (),
+    resume: str | Path | None = None,
     **settings: Any,
 ) -> ContrastiveEstimator:
     """Fit an energy-based model to data by contrast with a noise.
@@ -151,6 +152,7 @@ def fit(
         allow_import: let the noise `distribution` import a class from outside `torch.distributions`: code that you
             trust, and the path may come from the run at `init_noise`.
         callbacks: called after updates and evaluations, for logging of your own: see `contrastive.training.callbacks`.
+        resume: an interrupted run of the same data to go on with, which has settings of its own.
         **settings: fields of `contrastive.config.FitConfig`, such as `noise="glow", method="fce", steps=5000`;
             options of the parts as dictionaries, `noise_options={"width": 64}`. With `out="runs/mine"` the run
             is kept on disk, else nothing is written.
@@ -167,17 +169,14 @@ def fit(
         >>> estimator.log_prob(torch.zeros(3, 2)).shape
         torch.Size([3])
     """
-    config = _config(data, settings)
-    trained = train(
-        config,
-        data,
-        y,
-        kind=ContrastiveEstimator,
-        overwrite=overwrite,
-        progress=Progress(quiet=quiet),
-        callbacks=callbacks,
-        allow_import=allow_import,
-    )
+    how: dict[str, Any] = {"kind": ContrastiveEstimator, "progress": Progress(quiet=quiet)}
+    how |= {"callbacks": callbacks, "allow_import": allow_import}
+    if resume is not None:
+        if settings or overwrite:
+            raise ContrastiveError("resume takes every setting from the run: leave the others out")
+        trained = go_on(resume, data, y, **how)
+    else:
+        trained = train(_config(data, settings), data, y, overwrite=overwrite, **how)
     assert isinstance(trained.estimator, ContrastiveEstimator)
     return trained.estimator
 

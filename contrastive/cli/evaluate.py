@@ -18,8 +18,9 @@ from contrastive.metrics import classification, evaluate, normalized_figures
 from contrastive.metrics.images import default_cache
 from contrastive.metrics.images import image_distances as distances_between
 from contrastive.numerics.random_state import seeded
+from contrastive.training.held_out import read_held_out
 from contrastive.training.labelling import label_column_in
-from contrastive.training.preparation import prepare, read_rows
+from contrastive.training.preparation import read_rows
 from contrastive.training.prepared import Prepared
 from contrastive.training.run_directory import RunDirectory
 
@@ -40,11 +41,12 @@ def run(
     estimator, directory = load(run, trainable=standard_errors, allow_import=allow_import), RunDirectory(run)
     config = directory.read_config()
     own = data is None and config.data not in available_densities()
-    prepared = prepare(config.data, config, columns=estimator.columns) if own else None
+    held_out = read_held_out(directory, estimator.columns) if own else None
     name = data or config.data
     summary = directory.read_newest_summary()
-    if prepared is not None:
-        x, y = prepared.test, prepared.test_labels if "classes" in summary else None
+    prepared = None if held_out is None else held_out.prepared
+    if held_out is not None:
+        x, y = held_out.x, held_out.labels
     else:
         config = dataclasses.replace(
             config, columns=columns or config.columns, label_column=label_column or label_column_in(name, config)

@@ -10,7 +10,7 @@ from contrastive.errors import ContrastiveError, warn
 from contrastive.io.checkpoints import finite_or_none, write_json
 from contrastive.metrics import partition_figures
 from contrastive.normalizer import LogPartition, log_partitions
-from contrastive.training.preparation import prepare
+from contrastive.training.held_out import read_held_out
 from contrastive.training.run_directory import RunDirectory
 
 
@@ -52,9 +52,8 @@ def run(
 
 def _held_out(directory: RunDirectory, columns: tuple[str, ...] | None) -> torch.Tensor | None:
     """The run's test rows, by which a mode that no draw reaches is noticed."""
-    config = directory.read_config()
     try:
-        return prepare(config.data, config, columns=columns).test
+        return read_held_out(directory, columns).x
     except ContrastiveError as error:
         warn(f"a missing mode would go unnoticed, the run's data are gone: {error}")
         return None

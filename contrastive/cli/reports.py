@@ -21,7 +21,7 @@ from contrastive.plots import (
     memory_figure,
     render_report,
 )
-from contrastive.training.preparation import prepare
+from contrastive.training.held_out import read_held_out
 from contrastive.training.prepared import Prepared
 from contrastive.training.run_directory import RunDirectory
 
@@ -41,7 +41,7 @@ def finished_run(directory: RunDirectory, *, allow_import: bool = False) -> Fini
     """
     summary, config = directory.read_newest_summary(), directory.read_config()
     estimator = load(directory.path, allow_import=allow_import)
-    prepared = prepare(config.data, config, columns=estimator.columns)
+    held_out = read_held_out(directory, estimator.columns)
     truth = make_density(config.data) if config.data in available_densities() else None
     return FinishedRun(
         path=directory.path,
@@ -49,11 +49,11 @@ def finished_run(directory: RunDirectory, *, allow_import: bool = False) -> Fini
         summary=summary,
         metrics=directory.read_metrics(),
         config=config.to_flat(),
-        data=prepared.test[:_SHOWN_ROWS],
+        data=held_out.x[:_SHOWN_ROWS],
         truth=truth,
         columns=summary["columns"],
-        labels=None if prepared.classes is None or prepared.test_labels is None else prepared.test_labels[:_SHOWN_ROWS],
-        training_images=_training_images(prepared),
+        labels=None if held_out.labels is None else held_out.labels[:_SHOWN_ROWS],
+        training_images=None if held_out.prepared is None else _training_images(held_out.prepared),
         sample_grids=directory.sample_grids(),
     )
 

@@ -11,6 +11,7 @@ from contrastive.errors import ContrastiveError, warn
 from contrastive.training.build import begin, decided, make_estimator, make_trainer
 from contrastive.training.callbacks import Callback
 from contrastive.training.execution import check_precision, eagerly
+from contrastive.training.held_out import keep_held_out
 from contrastive.training.judging import settle, summarize
 from contrastive.training.preparation import holds_images, prepare
 from contrastive.training.prepared import Prepared
@@ -88,6 +89,8 @@ def train(
         config = decided(config, estimator, prepared)
     if directory is not None and not resume:
         directory.create(config, overwrite=overwrite)
+        if not isinstance(data, str | Path):
+            keep_held_out(directory, prepared)
     trainer = make_trainer(config, estimator, prepared, directory, progress, callbacks)
     if resume:
         trainer.load()
@@ -112,18 +115,28 @@ def conclude(config: FitConfig, trainer: Trainer, data: Prepared, directory: Run
     return summary
 
 
-def go_on(path: str | Path, **settings: Any) -> Trained:
-    """Train an interrupted run to its end, from its last checkpoint; settings are those of `train`.
+def go_on(path: str | Path, data: Any = None, y: Any = None, **how: Any) -> Trained:
+    """Train an interrupted run to its end, from its last checkpoint.
+
+    Args:
+        path: of the run.
+        data: what it was fitted to, where that was no name or file.
+        y: labels, likewise.
+        **how: as in `train`.
 
     Raises:
-        ContrastiveError: if `path` is no run, or one that is finished.
+        ContrastiveError: if `path` is no run, or one that is finished, or its data were in memory and are not given.
     """
     directory = RunDirectory(path)
     config = directory.read_config()
     if directory.is_finished:
         raise ContrastiveError(f"{path} is finished already; its figures are in {directory.summary_path}")
     # Where it is now: it may have been moved, or its config may name a relative path.
-    return train(config.at(str(path)), settings.pop("data", config.data), resume=True, **settings)
+    if data is None and directory.held_out_path.exists():
+        raise ContrastiveError(
+            f"{path} was fitted to data in memory: go on in Python with contrastive.fit(data, resume={str(path)!r})"
+        )
+    return train(config.at(str(path)), config.data if data is None else data, y, resume=True, **how)
 
 
 def _check_fits(estimator: Estimator, data: Prepared, config: FitConfig) -> None:

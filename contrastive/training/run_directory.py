@@ -8,6 +8,7 @@ best.safetensors         the estimator with the best held-out score (early stopp
 best-STAGE.safetensors   the same of an earlier stage, such as the likelihood before the game
 model.safetensors        the finished estimator
 summary.json             the figures of the finished run
+held-out.safetensors     rows that were held out, of a run whose data were an array in memory
 normalizer.json          log Z with its interval (`contrastive normalizer`)
 report.html, plots/      what `contrastive fit` shows of it
 plots/samples/           of images: a grid of the noise's samples at each evaluation
@@ -44,6 +45,7 @@ class RunDirectory:
         self.best_path = self.path / "best.safetensors"
         self.model_path = self.path / "model.safetensors"
         self.summary_path = self.path / "summary.json"
+        self.held_out_path = self.path / "held-out.safetensors"
         self.normalizer_path = self.path / "normalizer.json"
         self.samples_path = self.path / "plots" / "samples"
         self.tensorboard_path = self.path / "tensorboard"

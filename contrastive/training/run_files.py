@@ -25,7 +25,7 @@ WRITTEN: dict[str, tuple[str, ...]] = {
     "": (
         re.escape(MARKER),
         r"(config\.yaml|metrics\.jsonl|summary\.json|normalizer\.json|report\.html)",
-        r"(checkpoint|best|best-[a-z]+|model)\.safetensors",
+        r"(checkpoint|best|best-[a-z]+|held-out|model)\.safetensors",
     ),
     "plots": (r"(densities|curves|classes|calibration|neighbours)\.png",),
     "plots/samples": (r"\d{6,}\.png",),
