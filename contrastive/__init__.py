@@ -7,6 +7,8 @@ for torch.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from contrastive.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from contrastive.data.densities import available_densities, make_density
     from contrastive.energies.adapters import from_energy
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
         register_noise,
     )
     from contrastive.training.api import fit, load
-
-__version__ = "0.1.0"
 
 _HOME = {
     "fit": "contrastive.training.api",
