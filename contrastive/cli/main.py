@@ -15,7 +15,7 @@ try:
 except ImportError:
     sys.exit(
         "contrastive: error: another project's package 'contrastive' (contrastive PCA) is installed over this one; "
-        "pip uninstall contrastive, then pip install --force-reinstall --no-deps contrastive-estimation"
+        "pip uninstall contrastive, then install contrastive-estimation again"
     )
 from contrastive.cli.options import add_config_options
 from contrastive.config import PARTS
