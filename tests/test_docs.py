@@ -3,7 +3,8 @@
 A page runs in a folder of its own, which holds nothing but the data that the page calls the reader's own (`OWN_DATA`).
 Its blocks share one namespace and that folder, as they would for somebody who types the page in. What is shortened:
 
-* commands: the numbers of updates and draws, by options at the end of the line (`SHORTER`);
+* commands: the numbers of updates, test rows and draws, by options at the end of the line, and `fit` leaves out its
+  report, which `contrastive plot` writes too (`SHORTER`);
 * Python: the default numbers of updates, but in README and quickstart (`IN_FULL`), whose training is that of a reader.
 """
 
@@ -30,11 +31,11 @@ PAGES += [str(page.relative_to(ROOT)) for page in sorted(ROOT.glob("plugins/*/RE
 #: Pages whose Python trains as long as it says.
 IN_FULL = ("README.md", "docs/quickstart.md")
 #: Updates of each stage of training elsewhere.
-STEPS = 10
+STEPS = 5
 #: Command -> options that end its line, and prevail over those before.
 SHORTER = {
-    "fit": ["--steps", str(STEPS), "--log-partition-draws", "0"],
-    "normalizer": ["--draws", "1000", "--longest", "4"],
+    "fit": ["--steps", str(STEPS), "--log-partition-draws", "0", "--test-rows", "500", "--no-report"],
+    "normalizer": ["--draws", "1000", "--method", "importance"],
     "sample": ["-n", "50", "--warmup", "5"],
 }
 #: The same for options of `fit` that not every run takes: added where the line has them.
