@@ -7,6 +7,8 @@ for torch.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from contrastive.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from contrastive.api import ContrastiveEstimator, fit, load
     from contrastive.data.densities import available_densities, make_density
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
         register_energy,
         register_noise,
     )
-
-__version__ = "0.1.0"
 
 _HOME = {
     "fit": "contrastive.api",

@@ -28,7 +28,9 @@ from contrastive.training.trainer import Trainer
 
 #: Those of images have tests of their own: `conv` below, the others in test_few_label_energies.
 IMAGES = {"conv", "conv-small", "conv-large"}
-BUILTIN = [name for name in available_energies() if energies.source(name) == "contrastive" and name not in IMAGES]
+BUILTIN = [
+    name for name in available_energies() if energies.source(name) == energies.source("mlp") and name not in IMAGES
+]
 
 
 def randomized(name, event_shape, **options):

@@ -207,7 +207,8 @@ def test_blur_moves_images_away(efficientnet):
 
 def test_an_absent_extra_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
-    with pytest.raises(ContrastiveError, match=r"need efficientnet_lite_pytorch: pip install 'contrastive\[images\]'"):
+    expected = r"need efficientnet_lite_pytorch: pip install 'contrastive-estimation\[images\]'"
+    with pytest.raises(ContrastiveError, match=expected):
         make_network("efficientnet-lite0")
 
 

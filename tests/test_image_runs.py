@@ -244,7 +244,9 @@ def test_tensorboard_gets_figures_and_grids(pictures, tmp_path, monkeypatch):
 def test_tensorboard_that_is_not_installed_is_asked_for_before_anything_is_written(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     out = tmp_path / "run"
-    assert "pip install 'contrastive[tensorboard]'" in refused(capsys, f"fit --data moons --tensorboard --out {out}")
+    assert "pip install 'contrastive-estimation[tensorboard]'" in refused(
+        capsys, f"fit --data moons --tensorboard --out {out}"
+    )
     assert not out.exists()
     module = types.ModuleType("torch.utils.tensorboard")
     module.SummaryWriter = FakeWriter

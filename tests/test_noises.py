@@ -22,7 +22,7 @@ from contrastive.protocols import AdaptiveNoise, FittableNoise, NoiseModel
 from contrastive.registry import noises
 
 #: Built-in densities that fit themselves; spins are tested with their energy, a distribution by its path below.
-BUILTIN = [name for name in available_noises() if noises.source(name) == "contrastive"]
+BUILTIN = [name for name in available_noises() if noises.source(name) == noises.source("gaussian")]
 BUILTIN = [name for name in BUILTIN if name not in ("bernoulli-spins", "distribution")]
 
 

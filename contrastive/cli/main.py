@@ -10,7 +10,13 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, NoReturn
 
-from contrastive import __version__
+try:
+    from contrastive import __version__
+except ImportError:
+    sys.exit(
+        "contrastive: error: another project's package 'contrastive' (contrastive PCA) is installed over this one; "
+        "pip uninstall contrastive, then install contrastive-estimation again"
+    )
 from contrastive.cli.options import add_config_options
 from contrastive.config import PARTS
 from contrastive.errors import ContrastiveError, ContrastiveWarning, near

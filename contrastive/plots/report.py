@@ -6,7 +6,6 @@ import platform
 import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from contrastive.plots.curves import curves_figure
 from contrastive.plots.densities import density_figure
 from contrastive.plots.images import memory_figure
 from contrastive.plots.runs import FinishedRun
+from contrastive.version import __version__
 
 #: Columns of the summary table: key, heading, format.
 _COLUMNS = [
@@ -78,7 +78,7 @@ def render_report(runs: Sequence[FinishedRun]) -> str:
             }
             for data, members in groups.items()
         ],
-        versions=f"contrastive {version('contrastive')}, torch {torch.__version__}, Python {platform.python_version()}",
+        versions=f"contrastive {__version__}, torch {torch.__version__}, Python {platform.python_version()}",
         date=f"{datetime.now(UTC):%Y-%m-%d}",
     )
 

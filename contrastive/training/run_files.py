@@ -12,10 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from contrastive import __version__
 from contrastive.config import FitConfig, read_flat
 from contrastive.errors import ContrastiveError
 from contrastive.io.checkpoints import is_checkpoint, write_json
+from contrastive.version import __version__
 
 MARKER = "run.json"
 FORMAT = "contrastive-run-1"

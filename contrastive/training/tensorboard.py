@@ -51,5 +51,7 @@ def _writer_class() -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise ContrastiveError("--tensorboard needs it installed: pip install 'contrastive[tensorboard]'") from error
+        raise ContrastiveError(
+            "--tensorboard needs it installed: pip install 'contrastive-estimation[tensorboard]'"
+        ) from error
     return SummaryWriter

@@ -55,7 +55,9 @@ def read_set(name: str, options: ImageOptions) -> ImageSet:
     try:
         datasets = import_with_torchvision("torchvision.datasets")
     except ImportError as error:
-        raise ContrastiveError(f"the data {name!r} need torchvision: pip install 'contrastive[images]'") from error
+        raise ContrastiveError(
+            f"the data {name!r} need torchvision: pip install 'contrastive-estimation[images]'"
+        ) from error
     options = replace(options, size=options.size or _DEFAULT_SIZE)
     train, test = (_part(datasets, name, part, options) for part in ("train", "test"))
     return replace(train, test=test)
@@ -66,7 +68,7 @@ def _part(datasets: Any, name: str, part: str, options: ImageOptions) -> ImageSe
     try:
         found = named.open(datasets, options.root, part, False)
     except ImportError as error:
-        raise ContrastiveError(f"{name} needs {error.name}: pip install 'contrastive[images]'") from error
+        raise ContrastiveError(f"{name} needs {error.name}: pip install 'contrastive-estimation[images]'") from error
     except Exception as missing:  # torchvision says by many exceptions that files are absent or damaged
         try:
             with _patience():

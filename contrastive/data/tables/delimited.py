@@ -77,7 +77,7 @@ def _pandas() -> Any:
     try:
         import pandas as pd
     except ImportError as error:
-        raise ContrastiveError("reading tables needs pandas: pip install 'contrastive[tables]'") from error
+        raise ContrastiveError("reading tables needs pandas: pip install 'contrastive-estimation[tables]'") from error
     return pd
 
 

