@@ -77,9 +77,9 @@ def extract_features(
         ContrastiveError: for a layer that the energy does not have, or whose output is no tensor with a row a point.
 
     Example:
-        >>> from contrastive import Estimator, make_energy, make_noise
+        >>> from contrastive import ContrastiveEstimator, make_energy, make_noise
         >>> energy = make_energy("mlp", event_shape=(2,), widths=(8, 16))
-        >>> estimator = Estimator(energy, make_noise("gaussian", event_shape=(2,)))
+        >>> estimator = ContrastiveEstimator(energy, make_noise("gaussian", event_shape=(2,)))
         >>> extract_features(estimator, torch.zeros(5, 2)).values.shape
         torch.Size([5, 16])
     """

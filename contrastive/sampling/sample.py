@@ -65,9 +65,9 @@ def sample_energy(
             energy is finite at no draw of the noise.
 
     Example:
-        >>> from contrastive import Estimator, make_energy, make_noise
+        >>> from contrastive import ContrastiveEstimator, make_energy, make_noise
         >>> noise = make_noise("gaussian", event_shape=(2,), loc=0.0)
-        >>> estimator = Estimator(make_energy("gaussian", event_shape=(2,)), noise)
+        >>> estimator = ContrastiveEstimator(make_energy("gaussian", event_shape=(2,)), noise)
         >>> samples = sample_energy(estimator, 100, warmup=20)
         >>> samples.sampler, samples.x.shape, samples.z.shape
         ('mixed', torch.Size([100, 2]), torch.Size([20, 200, 2]))

@@ -23,7 +23,7 @@ from contrastive.metrics import (
 )
 from contrastive.normalizer import log_partitions
 from contrastive.numerics.random_state import seeded
-from contrastive.objectives.protocol import learns_normalizer
+from contrastive.objectives.protocol import SamplingObjective, learns_normalizer
 from contrastive.protocols import FittableNoise, NoiseModel, trainable_parameters
 from contrastive.training.prepared import Prepared
 from contrastive.training.trainer import Trainer
@@ -54,8 +54,9 @@ def make_scorer(data: Prepared) -> Callable[[Estimator, str], Tensor]:
 
     While the noise is fitted alone that is log q(x). Where the energy learns it is the row's part in the value V of NCE
     against a noise that stands still: log p(x) alone would reward a c that is too low, V is highest where p is the
-    data's density, normalised. Where the noise moves a Gaussian of the data stands in for it. Where classes are learned
-    the mean log P(y | x) at labelled rows is added; labels are too few to hold out, so those rows are trained on.
+    data's density, normalised. Where the noise moves, or may be far from the data by design (`telescoping`), a Gaussian
+    of the data stands in for it. Where classes are learned the mean log P(y | x) at labelled rows is added; labels are
+    too few to hold out, so those rows are trained on.
     """
     labelled = _labelled_rows(data)
 
@@ -70,7 +71,8 @@ def make_scorer(data: Prepared) -> Callable[[Estimator, str], Tensor]:
 
 def _reference(estimator: Estimator, data: Prepared) -> NoiseModel:
     """A noise that stands still, for values that can be compared from one update to the next."""
-    if not estimator.adapt_noise or getattr(estimator.noise, "is_discrete", False):
+    far = isinstance(estimator.objective, SamplingObjective)
+    if not (estimator.adapt_noise or far) or getattr(estimator.noise, "is_discrete", False):
         return estimator.noise
     try:
         return data.gaussian.to(estimator.log_normalizer.device)
@@ -136,7 +138,7 @@ def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, 
         "pretrain_steps": at.updates - sum(at.moves.values()) - config.energy_steps,
         "skipped_steps": sum(player.skipped for stage in trainer.stages for player in stage.players.values()),
         "stopped_early": at.stopped_early,
-        "best_update": at.best_updates if config.early_stopping else None,
+        **({"best_update": at.best_updates} if config.early_stopping else {}),
         "seconds": round(at.seconds, 2),
         "seconds_evaluation": round(time.monotonic() - started, 2),
         "device": config.device,
