@@ -1,6 +1,5 @@
 """The public face: `fit`, `load`, and the estimator that users hold."""
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from contrastive.config import FitConfig
+from contrastive.config import FitConfig, flattened
 from contrastive.core.estimator import Estimator
 from contrastive.data.images import PixelScaling
 from contrastive.data.points import Rows
@@ -183,11 +182,12 @@ def fit(
 
 def _config(data: Any, settings: dict[str, Any]) -> FitConfig:
     """Keywords by the same check as a config file, with the recipe that the data ask for."""
-    unknown = set(settings) - {field.name for field in dataclasses.fields(FitConfig)}
-    if unknown:
-        FitConfig.from_flat(dict.fromkeys(unknown))  # raises, with the near names
+    options = {name: settings.pop(name) for name in list(settings) if name.endswith("_options")}
     name = str(data) if isinstance(data, str | Path) else type(data).__name__
-    return resolve(FitConfig(**{"data": name, **settings}), data)
+    config = FitConfig.from_flat({"data": name, **flattened(settings)})
+    for part, given in options.items():
+        config = config.with_options(part, given)
+    return resolve(config, data)
 
 
 def _refuse_own(settings: dict[str, Any]) -> None:

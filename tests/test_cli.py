@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from contrastive.api import fit
 from contrastive.cli.main import build_parser, main
@@ -65,8 +66,8 @@ def test_fit_evaluate_sample_plot(tmp_path, capsys):
     assert html.count("data:image/png;base64,") == 2
     assert 'src="http' not in html
     assert (out / "plots" / "densities.png").stat().st_size > 1000
-    config = (out / "config.yaml").read_text()
-    assert "noise.components: 3" in config
+    config = yaml.safe_load((out / "config.yaml").read_text())
+    assert config["noise"] == {"name": "gaussian-mixture", "components": 3}
     assert main(["evaluate", str(out), "--data", "moons", "--json"]) == 0
     metrics = json.loads(capsys.readouterr().out)
     summary = json.loads((out / "summary.json").read_text())

@@ -2,13 +2,14 @@
 
 import dataclasses
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from contrastive.cli.options import build_config
-from contrastive.config import FitConfig
+from contrastive.config import FIELDS, FitConfig
 from contrastive.errors import ContrastiveError
 from contrastive.io.checkpoints import write_text
 
@@ -25,10 +26,23 @@ def run(*, dotted: list[str], config: str | None, to: str | None, **given: Any) 
 
 
 def explained(config: FitConfig) -> str:
-    """The settings as YAML with their help as comments."""
-    helps = {field.name: field.metadata.get("help", "") for field in dataclasses.fields(FitConfig)}
-    lines = []
-    for key, value in config.to_flat().items():
-        line = yaml.safe_dump({key: value}, default_flow_style=False).strip()
-        lines.append(f"# {helps[key]}\n{line}\n" if key in helps else f"{line}\n")
-    return "\n".join(lines)
+    """The settings as YAML, in sections, with their help as comments."""
+    fields = {field.name: field for field in dataclasses.fields(FitConfig)}
+    return "\n".join(_lines(config.to_sections(), "", fields)) + "\n"
+
+
+def _lines(section: dict[str, Any], path: str, fields: dict[str, Any]) -> Iterator[str]:
+    indent = "  " * path.count(".")
+    for key, value in section.items():
+        inner = f"{path}{key}"
+        if any(known.startswith(f"{inner}.") for known in FIELDS):
+            yield f"{indent}{key}:"
+            yield from _lines(value, f"{inner}.", fields)
+            continue
+        if inner in FIELDS:
+            yield f"{indent}# {fields[FIELDS[inner]].metadata['help']}"
+        yield f"{indent}{key}: {_inline(value)}"
+
+
+def _inline(value: Any) -> str:
+    return yaml.safe_dump([value], default_flow_style=True, width=10_000).strip()[1:-1]

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -252,6 +251,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         known, rest = build_parser().parse_known_args(arguments)
         given: dict[str, Any] = vars(known)
+        given.pop("_named", None)
         name, parser = given.pop("command"), given.pop("parser")
         takes_dotted = name in ("fit", "init-config", "check")
         _refuse_unknown(rest, parser, _DOTTED if takes_dotted else ())
@@ -269,6 +269,10 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # `contrastive list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _options_of(parser: argparse.ArgumentParser) -> list[str]:
+    return [option for action in parser._actions for option in action.option_strings]
 
 
 @contextmanager
@@ -293,7 +297,7 @@ def _refuse_unknown(words: list[str], parser: argparse.ArgumentParser, dotted: t
     for word in words:
         if dotted and (word.startswith(dotted) or not word.startswith("--")):
             continue
-        hint = near(word.partition("=")[0], re.findall(r"--[a-z-]+", parser.format_help()), 0.75)
+        hint = near(word.partition("=")[0], _options_of(parser), 0.75)
         raise ContrastiveError(f"unknown argument {word!r}{'; ' + hint if hint else ''} (see {parser.prog} --help)")
 
 

@@ -7,43 +7,64 @@ from typing import Any
 
 import yaml
 
-from contrastive.config import PARTS, FitConfig, choices, read_config
+from contrastive.config import EVERYDAY, FIELDS, PARTS, ROOTS, FitConfig, choices, read_config
 from contrastive.errors import ContrastiveError
 
-_GROUPS = {
-    "data": "data",
-    "label_column": "labels (docs/few-labels.md)",
-    "data_root": "images (docs/images.md)",
-    "energy": "models and method",
-    "recipe": "training",
-    "schedule": "who moves next (fce)",
-    "label_weight": "few labels",
-    "optimizer": "optimisers (filled by the recipe)",
-    "early_stopping": "evaluation",
+_TITLES = {
+    "data": "data (docs/images.md for images)",
+    "labels": "labels (docs/few-labels.md)",
+    "noise": "noise; options as --noise.NAME VALUE (docs/noises.md)",
+    "energy": "energy; options as --energy.NAME VALUE (docs/energies.md)",
+    "objective": "objective; options as --objective.NAME VALUE (docs/objectives.md)",
+    "likelihood": "the noise alone, by maximum likelihood, before the contrast",
+    "game": "the contrast: NCE, or FCE where the noise plays (what is left out is filled by the recipe)",
+    "run": "the run",
 }
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """Add an option for every field; those not given stay out of the namespace."""
-    hints = typing.get_type_hints(FitConfig)
-    group: Any = parser
-    for field in dataclasses.fields(FitConfig):
-        if field.name.endswith("_options"):
-            continue
-        if field.name in _GROUPS:
-            group = parser.add_argument_group(_GROUPS[field.name])
-        allowed = choices(hints[field.name])
-        takes_bool = bool in (hints[field.name], *typing.get_args(hints[field.name]))
-        flag: dict[str, Any] = {"nargs": "?", "const": "true"} if takes_bool else {}  # --flip is --flip true
-        default = "" if field.default is None else f" [{field.default}]"
-        group.add_argument(
-            f"--{field.name.replace('_', '-')}",
-            default=argparse.SUPPRESS,
-            metavar=None if allowed else field.name.split("_")[-1].upper(),
-            choices=allowed,
-            help=f"{field.metadata['help']}{default}",
-            **flag,
-        )
+    """Add an option for every field; those not given stay out of the namespace.
+
+    The everyday ones are shown by the fields' names, the others by their paths in the sections; each has both.
+    """
+    fields = {field.name: field for field in dataclasses.fields(FitConfig)}
+    group = parser.add_argument_group("every day")
+    for name in EVERYDAY:
+        _add(group, f"--{name}", fields[name])
+    groups = {root: parser.add_argument_group(_TITLES[root]) for root in ROOTS}
+    for path, name in FIELDS.items():
+        section = groups[path.partition(".")[0]]
+        _add(section, f"--{path}", fields[name], hidden=name in EVERYDAY)
+        if name not in EVERYDAY:
+            _add(section, f"--{name}", fields[name], hidden=True)
+
+
+def _add(group: Any, option: str, field: Any, *, hidden: bool = False) -> None:
+    hint = typing.get_type_hints(FitConfig)[field.name]
+    allowed = choices(hint)
+    takes_bool = bool in (hint, *typing.get_args(hint))
+    flag: dict[str, Any] = {"nargs": "?", "const": "true"} if takes_bool else {}  # --flip is --flip true
+    default = "" if field.default is None else f" [{field.default}]"
+    group.add_argument(
+        option.replace("_", "-"),
+        dest=field.name,
+        action=_Once,
+        default=argparse.SUPPRESS,
+        metavar=None if allowed else field.name.split("_")[-1].upper(),
+        choices=allowed,
+        help=argparse.SUPPRESS if hidden else f"{field.metadata['help']}{default}",
+        **flag,
+    )
+
+
+class _Once(argparse.Action):
+    """Keeps a value, and refuses the same setting under two names."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: str | None = None) -> None:
+        seen = namespace.__dict__.setdefault("_named", {})
+        if seen.setdefault(self.dest, option) != option:
+            raise ContrastiveError(f"{seen[self.dest]} and {option} are the same setting: leave one out")
+        setattr(namespace, self.dest, values)
 
 
 def build_config(given: dict[str, Any], dotted: list[str], config: str | None) -> FitConfig:

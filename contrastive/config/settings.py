@@ -11,6 +11,7 @@ from typing import Any, Literal
 from contrastive.config.parsing import PARTS, Options, as_options, coerced, refuse_taken
 from contrastive.config.reading import read_flat
 from contrastive.config.recipes import ENERGY_OPTIONS, RECIPES
+from contrastive.config.sections import nested
 from contrastive.errors import ContrastiveError, did_you_mean
 
 
@@ -226,6 +227,17 @@ class FitConfig:
             )
         return dataclasses.replace(self, noise=theirs.noise, noise_options=theirs.noise_options)
 
+    def with_options(self, part: str, given: Any) -> "FitConfig":
+        """The same settings with options of a part, `part` being "noise_options" or the like.
+
+        Raises:
+            ContrastiveError: if there is no such part, or `given` is no dictionary.
+        """
+        if part.removesuffix("_options") not in PARTS:
+            raise ContrastiveError(f"unknown setting {part!r}; {did_you_mean(part, (f'{p}_options' for p in PARTS))}")
+        changed: dict[str, Any] = {part: {**getattr(self, part), **as_options(part, given)}}
+        return dataclasses.replace(self, **changed)
+
     def at(self, out: str | None) -> "FitConfig":
         """The same settings for a run at `out`."""
         return dataclasses.replace(self, out=out)
@@ -236,6 +248,10 @@ class FitConfig:
         for part in PARTS:
             flat |= {f"{part}.{key}": value for key, value in getattr(self, f"{part}_options").items()}
         return flat
+
+    def to_sections(self) -> dict[str, Any]:
+        """Nested sections, as config.yaml has them."""
+        return nested(self.to_flat())
 
     @classmethod
     def from_flat(cls, flat: dict[str, Any]) -> "FitConfig":

@@ -22,7 +22,7 @@ class FinishedRun:
         estimator: the fitted estimator.
         summary: summary.json.
         metrics: the lines of metrics.jsonl.
-        config: the settings, flat.
+        config: the settings, in sections.
         data: rows of the data in original units, shape `(n, *event)`.
         truth: the density of the data where it is known.
         columns: names of the event's entries; none for images.

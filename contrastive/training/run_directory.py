@@ -106,7 +106,7 @@ class RunDirectory:
         files = self._to_remove(overwrite, config.data)
         write_marker(self.path)
         remove(self.path, files)
-        write_text(self.config_path, yaml.safe_dump(config.to_flat(), sort_keys=False))
+        write_text(self.config_path, yaml.safe_dump(config.to_sections(), sort_keys=False))
 
     def read_config(self) -> FitConfig:
         """The settings of this run.
