@@ -1,4 +1,4 @@
-"""Estimate unnormalised densities by telling data from noise: NCE, fixed-flow NCE and FCE on one estimator.
+"""Energy-based models by noise contrastive estimation: NCE, fixed-flow NCE and FCE on one estimator.
 
 The whole public API is the table below. Names are imported on first use, so that `contrastive --help` does not wait
 for torch.

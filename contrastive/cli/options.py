@@ -1,4 +1,4 @@
-"""The fields of `FitConfig` as options, and back."""
+"""Command-line options of the settings."""
 
 import argparse
 import dataclasses

@@ -1,4 +1,4 @@
-"""Which files a command may write."""
+"""Checks of a command's output file."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Loading finished runs for their report."""
+"""Report and figures of finished runs."""
 
 from collections.abc import Sequence
 from functools import partial

@@ -1,4 +1,4 @@
-"""Settings that were given and would change nothing, since another setting leaves them unread."""
+"""Settings that were given and have no effect beside the others."""
 
 from dataclasses import fields
 from typing import Any

@@ -1,4 +1,4 @@
-"""One coercion for every door: keywords, YAML and options of the command line."""
+"""Coercion of settings, the same for keywords, YAML and command-line options."""
 
 import types
 import typing

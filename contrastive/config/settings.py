@@ -50,20 +50,23 @@ class FitConfig:
     bits: int = option(8, "images: bits of a pixel value that are kept")
     flip: bool = option(False, "images: mirror each with probability 1/2 in training")
     logit: float | None = option(
-        None, "images: a of the coordinates logit(a + (1 - 2a) x / 2^bits), such as 0.05 [none]"
+        None, "images: a of the logit coordinates logit(a + (1 - 2a) x / 2^bits), such as 0.05 [none]"
     )
 
     energy: str = option("mlp", "energy by name; options as --energy.NAME VALUE")
     noise: str = option("gaussian", "noise by name; options as --noise.NAME VALUE")
     method: Literal["nce", "fce", "mle"] = option(
-        "nce", "nce: the noise is held; fce: it learns against the energy; mle: it is fitted alone, by likelihood"
+        "nce",
+        "nce: the noise is frozen; fce: it is trained against the energy; mle: it alone is fitted, by likelihood",
     )
     init_noise: str | None = option(None, "a finished run whose noise to begin with, in place of pre-training")
     objective: str = option("nce", "objective by name; options as --objective.NAME VALUE")
     noise_ratio: float = option(1.0, "nu, the weight of the noise in the loss")
-    noise_per_data: float | None = option(None, "noise draws a data point [noise_ratio]")
+    noise_per_data: float | None = option(None, "noise samples per data point [noise_ratio]")
 
-    defensive_share: float | None = option(None, "of the energy's noise, from a Gaussian [learned noise: 0.1; else 0]")
+    defensive_share: float | None = option(
+        None, "fraction of the energy's noise samples from a Gaussian fitted to the data [learned noise: 0.1; else 0]"
+    )
 
     recipe: Literal["default", "images", "paper"] | None = option(
         None, "default and images: measure best on vectors, on images; paper: Gao et al. 2020 [by the data]"
@@ -71,7 +74,7 @@ class FitConfig:
     steps: int | None = option(
         None, "updates of both players together; given, all are made, and the best state is still kept [10000]"
     )
-    energy_steps: int = option(0, "fce: updates of the energy alone before the game, the noise held")
+    energy_steps: int = option(0, "fce: updates of the energy alone before the game, with the noise frozen")
     pretrain_steps: int | None = option(None, "maximum-likelihood updates of the noise before [nce with a flow: 5000]")
     batch_size: int | None = option(None, "data points an update [1000, images 64, or all rows of a smaller table]")
     seed: int = option(0, "seed of everything random")
@@ -81,33 +84,43 @@ class FitConfig:
     accumulate: int = option(1, "a batch is taken in this many parts, whose gradients are summed: for less memory")
 
     schedule: Literal["gate", "alternate"] | None = option(
-        None, "who moves next in fce; a setting of the gate asks for it [by the recipe]"
+        None, "schedule of the players in fce [by the recipe; gate where a setting of it is given]"
     )
-    gate_on: Literal["accuracy", "divergence"] = option("accuracy", "gate: of telling data from noise; or 2 JSD, nats")
-    gate_accuracy: float | None = option(None, "gate: the energy moves until it tells data from noise this well")
-    gate_divergence: float = option(0.1, "gate on divergence: the same, nats")
-    gate_memory: float = option(0.0, "gate: decay of a moving average of what it looks at; 0 is the last batch")
-    gate_margin: float = option(0.0, "gate: the turn changes hands this far above and below the threshold")
-    max_noise_run: int | None = option(None, "gate: the noise moves at most this often in a row")
-    min_energy_run: int | None = option(None, "gate: the energy moves at least this often in a row")
+    gate_on: Literal["accuracy", "divergence"] = option(
+        "accuracy", "quantity that the gate watches: discriminator accuracy, or 2 JSD in nats"
+    )
+    gate_accuracy: float | None = option(None, "gate: the energy moves until its discriminator accuracy exceeds this")
+    gate_divergence: float = option(0.1, "gate: threshold where it watches the divergence, nats")
+    gate_memory: float = option(0.0, "gate: decay of a moving average of the watched quantity; 0: the last batch alone")
+    gate_margin: float = option(0.0, "gate: hysteresis above and below the threshold")
+    max_noise_run: int | None = option(None, "gate: most consecutive moves of the noise")
+    min_energy_run: int | None = option(None, "gate: fewest consecutive moves of the energy")
     energy_updates: int | None = option(None, "alternate: updates of the energy in a turn")
     noise_updates: int = option(1, "alternate: updates of the noise in a turn")
-    hold_noise_after: float | None = option(None, "fce: share of the steps after which the noise is held; 1 is never")
-    noise_gradient: Literal["full", "path"] | None = option(None, "of V; path: less noise, biased while f is wrong")
+    hold_noise_after: float | None = option(
+        None, "fce: fraction of the steps after which the noise is frozen; 1: never"
+    )
+    noise_gradient: Literal["full", "path"] | None = option(
+        None, "gradient estimator of the noise: of V, or its path derivative (less variance, biased while f is wrong)"
+    )
     noise_loss: Literal["value", "non-saturating"] | None = option(
-        None, "of the noise in fce: V, or what its draws would cost as data, which never goes flat"
+        None, "noise loss in fce: minimax (value), or non-saturating (Goodfellow et al. 2014)"
     )
     gradient_penalty: float | None = option(
         None, "gamma: half of it times the log-ratio's squared slope at the data is added to the energy's loss"
     )
-    restart_energy_every: int = option(0, "updates after which a tilted energy begins again from the noise; 0 is never")
+    restart_energy_every: int = option(0, "reset a tilted energy to the noise every N updates; 0: never")
 
     label_weight: float = option(1.0, "weight of the labels' cross-entropy in the energy's loss")
     labelled_batch_size: int | None = option(None, "labelled rows an update [64, or all of fewer]")
     contrast_weight: float = option(1.0, "weight of the contrast in the energy's loss; 0: labels alone, in nce")
     vat_weight: float = option(0.0, "weight of virtual adversarial training in the energy's loss; 0 is none")
-    vat_epsilon: float | None = option(None, "length of its step, in model coordinates [0.05 sqrt(d)]")
-    vat_power_iterations: int = option(1, "with which the direction of its step is found")
+    vat_epsilon: float | None = option(
+        None, "virtual adversarial training: length of the perturbation, in model coordinates [0.05 sqrt(d)]"
+    )
+    vat_power_iterations: int = option(
+        1, "virtual adversarial training: power iterations for the direction of the perturbation"
+    )
 
     optimizer: Literal["adam", "adamax", "ngd"] | None = option(
         None, "optimiser of the energy; ngd: normalised gradient descent"

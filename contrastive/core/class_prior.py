@@ -1,4 +1,4 @@
-"""The prior of the classes, checked."""
+"""The prior probabilities of the classes, validated."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What comes of holding data against noise."""
+"""Log-ratios and losses of one batch of data and noise."""
 
 import math
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import softplus
 
-#: Of 2 JSD, nats: an energy further below 0 does worse than guessing, and what it says leads nowhere.
-WORSE_THAN_GUESSING = -1.0
+#: Chance level of the estimate of 2 JSD, less a nat: below it the discriminator's gradient is uninformative.
+CHANCE_LEVEL = -1.0
 
 
 class Value(NamedTuple):
@@ -24,7 +24,7 @@ class Value(NamedTuple):
 
 @dataclass(frozen=True)
 class Contrast:
-    """Data held against noise: the log-ratios and what the objective makes of them.
+    """The log-ratios of a batch of data and noise, and the objective's losses.
 
     Attributes:
         r_data: log-ratios at the data, shape `(n,)`, nats.
@@ -70,7 +70,7 @@ class Contrast:
 
     @property
     def accuracy(self) -> Float[Tensor, ""]:
-        """Balanced accuracy of telling data from noise by the sign of log p - log q; 1/2 where p = q.
+        """Balanced accuracy of the discriminator, by the sign of log p - log q; 1/2 where p = q.
 
         nu is left out so that the accuracy means the same at every noise ratio. A tie is half right.
         """

@@ -1,4 +1,4 @@
-"""The gradient of an expectation over draws that cannot be differentiated: mixtures, discrete draws."""
+"""The score-function gradient of an expectation, for noise that cannot be reparameterised."""
 
 import torch
 from jaxtyping import Float

@@ -1,4 +1,4 @@
-"""Labels: names of classes become numbers, labels are hidden, labelled rows get a batch of their own."""
+"""Class labels: encoding, hiding all but a few, and batches of labelled rows."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

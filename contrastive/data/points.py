@@ -1,4 +1,4 @@
-"""Whatever `fit` takes as rows, as a tensor: what the estimator's methods do with their input."""
+"""Rows of any kind (arrays, frames, files) as a tensor of events."""
 
 from collections.abc import Sequence
 from pathlib import Path

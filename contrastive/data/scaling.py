@@ -1,4 +1,4 @@
-"""The map from the data's own units to the coordinates that the models see."""
+"""Standardisation: the map from the data's units to model coordinates."""
 
 from abc import ABC, abstractmethod
 

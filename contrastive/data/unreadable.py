@@ -1,4 +1,4 @@
-"""What is said of a file of data that cannot be read."""
+"""Errors for data files that cannot be read."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

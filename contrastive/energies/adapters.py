@@ -1,4 +1,4 @@
-"""Energies from elsewhere."""
+"""Adapters for energies of other libraries."""
 
 from jaxtyping import Float
 from torch import Tensor, nn

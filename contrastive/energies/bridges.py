@@ -1,4 +1,4 @@
-"""The noise, and the way from it to the data in steps that are easy to learn."""
+"""An energy as a chain of log-ratios from the noise to the data, for telescoping."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What energies that start from the noise share: a frozen copy of it, or the noise itself."""
+"""Base of energies that contain the noise's log-density."""
 
 import copy
 from abc import ABC, abstractmethod

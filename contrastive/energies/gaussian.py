@@ -1,4 +1,4 @@
-"""A Gaussian as an energy: the model whose every figure is known."""
+"""A Gaussian energy, whose log Z is known."""
 
 import math
 

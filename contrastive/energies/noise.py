@@ -1,4 +1,4 @@
-"""The noise as a model of its own."""
+"""The noise's log-density as the energy, for method mle."""
 
 from jaxtyping import Float
 from torch import Tensor

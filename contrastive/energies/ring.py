@@ -1,4 +1,4 @@
-"""A ring, or a shell."""
+"""An energy of a ring or spherical shell."""
 
 import math
 

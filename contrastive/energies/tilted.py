@@ -1,4 +1,4 @@
-"""The noise, bent towards the data by a correction."""
+"""An energy that is the noise's log-density plus a learned correction."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What an energy has learned to see: activations of its layers, as numbers for another model to learn from.
+"""Activations of an energy's layers as features for another model.
 
 Not to be confused with `contrastive.metrics.images.features`, whose networks were trained elsewhere and measure the
 distance between sets of images.

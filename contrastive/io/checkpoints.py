@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written beside, checked, then renamed."""
+"""Checkpoints and JSON files, written atomically and read back."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Importing what a path names. That runs code, so whoever calls this must have the user's word for the path."""
+"""Imports by path, which run code and need the user's permission."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Bits per dimension: the one place where nats become bits."""
+"""Bits per dimension from nats."""
 
 import math
 

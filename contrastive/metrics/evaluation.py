@@ -1,4 +1,4 @@
-"""Log-densities, the value function and, where the truth is known, the error of the estimate."""
+"""Held-out log-densities, the NCE value, overlap measures, and the error against a known density."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import logsigmoid, pdist
 
-from contrastive.core.contrast import WORSE_THAN_GUESSING, Contrast
+from contrastive.core.contrast import CHANCE_LEVEL, Contrast
 from contrastive.core.estimator import Estimator
 from contrastive.data.images import PixelScaling
 from contrastive.metrics.bits import bits_per_dim
@@ -194,7 +194,7 @@ def noise_warning(metrics: dict[str, Any]) -> str:
     if overfits := _overfitting(metrics):
         return overfits
     loss = -metrics.get("twice_jsd", 0.0)
-    if loss > -WORSE_THAN_GUESSING:
+    if loss > -CHANCE_LEVEL:
         return (
             f"the NCE loss is {loss:.1f} nats above chance level: the energy has not learned the "
             "size of log q yet, so it says little about p, nor about where the noise should move; train it longer, or "
@@ -202,7 +202,7 @@ def noise_warning(metrics: dict[str, Any]) -> str:
         )
     if accuracy > _TOLD_APART:
         return (
-            f"data and noise are told apart with an accuracy of {accuracy:.3f}: they hardly overlap, so log p is "
+            f"the discriminator's accuracy is {accuracy:.3f}: data and noise hardly overlap, so log p is "
             "mostly a guess, and adapting the noise cannot cure that; take a nearer one, or fit it first "
             "(--pretrain-steps)"
         )
@@ -215,7 +215,7 @@ def noise_warning(metrics: dict[str, Any]) -> str:
     gain = metrics["test_log_prob_noise"] - metrics.get("test_log_prob_gaussian", -float("inf"))
     if accuracy > _FAR and gain < _NO_GAIN:
         return (
-            f"on held-out data the noise is {gain:.2f} nats better than a Gaussian, and told apart with an accuracy of "
+            f"on held-out data the noise is {gain:.2f} nats better than a Gaussian, and the accuracy is "
             f"{accuracy:.3f}: its family cannot follow these data, or it has not learned; take another (nsf, made), or "
             "fit it longer"
         )
@@ -234,8 +234,8 @@ def _overfitting(metrics: dict[str, Any]) -> str:
     if "train_log_prob_energy" in metrics:
         gained = metrics["train_log_prob_energy"] - log_q["train"]
         lost = metrics["test_gain"] < -max(_NO_GAIN, _SIGNIFICANT * metrics["test_gain_error"])
-        misleads = metrics["twice_jsd"] < WORSE_THAN_GUESSING
-        if metrics["train_twice_jsd"] > WORSE_THAN_GUESSING and (misleads or (lost and gained > 0)):
+        misleads = metrics["twice_jsd"] < CHANCE_LEVEL
+        if metrics["train_twice_jsd"] > CHANCE_LEVEL and (misleads or (lost and gained > 0)):
             return (
                 f"the energy overfits: its log-density less the noise's is {gained:+.2f} nats on training rows and "
                 f"{metrics['test_gain']:+.2f} on held-out rows; {remedy}"

@@ -1,4 +1,4 @@
-"""Figures of a run that rest on log Z."""
+"""Held-out figures that use an estimate of log Z."""
 
 from collections.abc import Sequence
 from typing import Any

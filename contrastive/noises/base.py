@@ -1,4 +1,4 @@
-"""What the built-in noises share: flattening of events and the memory of having been fitted."""
+"""Base of the built-in noises: flattening of events and the fitted flag."""
 
 import math
 from typing import Any

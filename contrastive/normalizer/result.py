@@ -1,4 +1,4 @@
-"""An estimate of log Z that is never a bare number."""
+"""An estimate of log Z with its interval and verdict."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Where to put the temperatures of annealing, and how long its steps: found by a sequential Monte Carlo run before."""
+"""Temperatures and step sizes of annealing, tuned by a preliminary sequential Monte Carlo run."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""How many points go through a model at once."""
+"""Batch sizes for evaluation, by the size of an event."""
 
 import math
 

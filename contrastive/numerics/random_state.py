@@ -1,4 +1,4 @@
-"""Random numbers of a seed, without a trace in the caller's."""
+"""Seeded random numbers that leave the caller's generators unchanged."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What an objective is."""
+"""The interface of an objective."""
 
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 

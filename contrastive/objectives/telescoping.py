@@ -38,7 +38,7 @@ class _Chained:
         """Refuse an energy without bridges.
 
         Raises:
-            ContrastiveError: so.
+            ContrastiveError: if the energy has no log-ratios of its own.
         """
         if not isinstance(energy, BridgedEnergy):
             raise ContrastiveError(

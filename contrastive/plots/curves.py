@@ -1,4 +1,4 @@
-"""What happened during training."""
+"""Training curves: held-out and training figures over updates."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A finished run, as the figures see it."""
+"""A finished run as input of the figures, and their colours."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Words of the user's in figures."""
+"""Literal text in figures: names are no formulas."""
 
 
 def literal(text: object) -> str:

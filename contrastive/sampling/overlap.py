@@ -1,4 +1,4 @@
-"""How far the noise is from the energy-based model, without log Z."""
+"""Bounds on the total variation between noise and energy-based model, without log Z."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Sampling-importance-resampling: a preview of the energy's samples, as good as the noise is near."""
+"""Sampling-importance-resampling, a fast approximation to samples of the energy."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Samples of the energy-based model, and how far to trust them."""
+"""Samples of the energy-based model with convergence diagnostics."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Checks of a noise's manners: shapes, rows, modes, seeds, copies."""
+"""Interface and side-effect checks of a noise: shapes, rows, modes, seeds, copies."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a check is, what it is run on, and what comes out."""
+"""Checks, their subjects and their outcomes."""
 
 import copy
 import inspect

@@ -1,4 +1,4 @@
-"""From a config to a trainer: the models are made and the noise is fitted."""
+"""Models, estimator and trainer from a config, and the settings that depend on them."""
 
 import copy
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""From images to a stream of batches and held-out rows."""
+"""Preparation of images: splits, dequantised held-out rows, the training stream."""
 
 import math
 import sys

@@ -1,4 +1,4 @@
-"""Ctrl-C between two updates, not in the middle of one."""
+"""Ctrl-C and SIGTERM handled between two updates."""
 
 import signal
 import threading

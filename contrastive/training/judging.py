@@ -1,4 +1,4 @@
-"""What a run is judged by: the figures of each evaluation, and its summary."""
+"""Evaluation of a run: metrics during training, the early-stopping score, the summary."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""From data with labels to a run that learns classes."""
+"""Preparation of labels: classes, hidden labels, labelled batches."""
 
 import inspect
 from dataclasses import replace

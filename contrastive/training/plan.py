@@ -1,4 +1,4 @@
-"""Which stages a run goes through, and by which rules the players move."""
+"""Stages, players and schedule of a run, from its config."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""One side of the game: its parameters, optimiser and moving average."""
+"""A player: its parameters, optimiser and moving average."""
 
 import math
 from collections.abc import Iterable

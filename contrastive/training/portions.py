@@ -1,4 +1,4 @@
-"""Rows for training, for validation and for the test; and the random numbers that held-out rows are made with."""
+"""The split into training, validation and test rows."""
 
 from typing import NamedTuple
 

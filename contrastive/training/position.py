@@ -1,4 +1,4 @@
-"""Where a run is."""
+"""The position of a run: stage, step, best score."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""From whatever the user calls data to a stream of batches and held-out rows."""
+"""Preparation of data: splits, scaling, and the stream of training batches."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Data ready to train on."""
+"""Prepared data: the training stream and held-out rows."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a user sees of a run: a bar on a terminal, plain lines elsewhere, nothing when quiet."""
+"""Progress of a run on standard error: a bar on a terminal, plain lines elsewhere."""
 
 import math
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-#: Nats by which telling data from noise is worse than guessing; the first updates of a good fit cost less.
+#: Nats of the NCE loss above chance level; the first updates of a good fit stay below.
 _LOST = 10.0
 
 

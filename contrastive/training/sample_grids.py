@@ -1,4 +1,4 @@
-"""What the noise draws, at the same latents again and again."""
+"""Grids of noise samples at fixed latents during training."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Who moves next: the energy or the noise."""
+"""Schedules: which player moves next."""
 
 import math
 from typing import Literal, Protocol, TypeAlias
@@ -76,7 +76,7 @@ class Alternate(_Turns):
 
 
 class Gate(_Turns):
-    """The paper's gate: the energy moves until it tells data from noise well, then the noise until it does not.
+    """The paper's gate: the energy moves until its accuracy exceeds a threshold, then the noise until it does not.
 
     Args:
         threshold: level of `measure` at which the turn changes hands.

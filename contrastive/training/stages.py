@@ -1,4 +1,4 @@
-"""The two kinds of training: the noise alone by maximum likelihood, then data against noise."""
+"""The stages of training: maximum likelihood of the noise, then contrast."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from contrastive.core.contrast import WORSE_THAN_GUESSING, Contrast
+from contrastive.core.contrast import CHANCE_LEVEL, Contrast
 from contrastive.core.estimator import Estimator
 from contrastive.data.sources import Batch, Source
 from contrastive.training.execution import autocast, eagerly
@@ -94,9 +94,9 @@ class MaximumLikelihood:
 
 
 class Game:
-    """Contrast data with noise: NCE where the schedule moves the energy alone, FCE where both move.
+    """Contrast of data with noise: NCE where the schedule moves the energy alone, FCE where both move.
 
-    While the energy tells data from noise worse than guessing would, by more than a nat, the noise follows the
+    While the NCE loss is more than a nat above chance level, the noise follows the
     likelihood alone: what such an energy thinks of its draws would lead it away.
 
     Args:
@@ -177,7 +177,7 @@ class Game:
         self.players[mover].step(losses, progress if mover == "energy" else progress / self.hold_noise_after)
         if contrasts and not self.noise_is_held:
             contrast = Contrast.joined(contrasts)
-            self.energy_is_lost = bool(contrast.twice_jsd < WORSE_THAN_GUESSING)
+            self.energy_is_lost = bool(contrast.twice_jsd < CHANCE_LEVEL)
             self.schedule.update(contrast)
         return mover
 

@@ -1,4 +1,4 @@
-"""What is added to the energy's loss, beside the contrast: labels, smoothness of the posterior, a flat log-ratio."""
+"""Terms of the energy's loss beside the contrast: labels, virtual adversarial training, gradient penalty."""
 
 import math
 from collections.abc import Iterator, Sequence

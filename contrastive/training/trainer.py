@@ -1,4 +1,4 @@
-"""The loop: batches in, updates out; evaluates, saves, stops. All state is in `state()`."""
+"""The training loop: updates, evaluations, early stopping, checkpoints."""
 
 import copy
 import math

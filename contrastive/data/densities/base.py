@@ -1,4 +1,4 @@
-"""What a named density is."""
+"""The interface of the two-dimensional test densities."""
 
 import math
 from abc import ABC, abstractmethod

@@ -1,4 +1,4 @@
-"""Images as they are before they become real numbers."""
+"""A set of uint8 images with labels and a test part."""
 
 from dataclasses import dataclass
 

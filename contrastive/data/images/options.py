@@ -1,4 +1,4 @@
-"""What a user can ask of the pictures that are read."""
+"""Options for reading images: size, crop, colour."""
 
 from dataclasses import dataclass
 from pathlib import Path

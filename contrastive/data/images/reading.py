@@ -1,4 +1,4 @@
-"""From what a user calls data to images."""
+"""Images from a named set, a file or a folder."""
 
 from pathlib import Path
 

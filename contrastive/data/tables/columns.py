@@ -1,4 +1,4 @@
-"""Picking columns by name, and what is said of those that are ignored or hold no numbers."""
+"""Selection of columns by name, and the warnings and errors about the others."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

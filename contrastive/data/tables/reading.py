@@ -1,4 +1,4 @@
-"""Which reader a file of data has."""
+"""Dispatch of a table file to the reader of its format."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is worth saying of columns of numbers that can be fitted but are likely no measurements."""
+"""Warnings about columns that are unlikely to be measurements: row numbers, codes for missing values, outliers."""
 
 from collections.abc import Sequence
 

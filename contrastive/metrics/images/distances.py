@@ -1,4 +1,4 @@
-"""How far samples are from data, in the features of an ImageNet network."""
+"""Frechet and kernel distances between image sets."""
 
 from pathlib import Path
 

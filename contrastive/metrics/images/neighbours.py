@@ -1,4 +1,4 @@
-"""The nearest training images of samples: what shows memorising."""
+"""Nearest training images of samples, to detect memorisation."""
 
 from typing import NamedTuple
 

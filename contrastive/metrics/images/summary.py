@@ -1,4 +1,4 @@
-"""What is kept of a set of images: the moments of all features, and some of the features."""
+"""Feature moments and a sample of features of an image set."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Weights of published networks: the right file, or none."""
+"""Verified weights of published networks."""
 
 import hashlib
 from pathlib import Path
