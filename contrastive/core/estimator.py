@@ -9,7 +9,7 @@ minimises the contrastive loss of r over (f, c). An adaptive noise maximises the
 
     V = E_data[log sigmoid(r)] + nu E_q[log sigmoid(-r)],    min over q, max over (f, c)
 
-(Gao et al. 2020, "Flow Contrastive Estimation of Energy-Based Models", eq. 11). The three methods differ in the noise:
+(Gao et al. 2020, "Flow Contrastive Estimation of Energy-Based Models", eq. 12). The three methods differ in the noise:
 a plain density is NCE, a flow fitted first and held is fixed-flow NCE, a flow that plays is FCE.
 """
 

@@ -1,4 +1,4 @@
-"""The labelled part of semi-supervised contrast: Gao et al. (2020), eq. 16."""
+"""The labelled part of semi-supervised contrast: Gao et al. (2020), eq. 17."""
 
 from jaxtyping import Float, Int
 from torch import Tensor
