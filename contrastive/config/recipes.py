@@ -49,7 +49,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "noise_gradient": "path",
         "noise_loss": "non-saturating",
     },
-    # Gao et al. (2020), section 4 and tables 5 and 7. The gate's threshold of 0.5 starves the energy (docs/recipes.md).
+    # Gao et al. (2020), section 4 and tables 5 and 7. Its gate, at 0.5, starves the energy (docs/recipes.md).
     "paper": {
         "optimizer": "adam",
         "learning_rate": 3e-4,
