@@ -31,7 +31,7 @@ class EnergyBasedModel(nn.Module):
     """p(x) = exp(f(x) - c), and for a K-class energy its classes.
 
     With K classes f and c have K entries and the density is the mixture
-    log p(x) = logsumexp_k(f_k(x) - c_k + log pi_k), pi the class prior (Gao et al. 2020, eqs. 16 and 18). Its classes are
+    log p(x) = logsumexp_k(f_k(x) - c_k + log pi_k), pi the class prior (Gao et al. 2020, eqs. 16, 18). Its classes are
     also a classifier: P(k | x) is the softmax of f_k(x) - c_k + log pi_k.
 
     `log_prob`, `class_log_prob`, `unnormalized_log_prob`, `predict` and `predict_proba` take rows in the ORIGINAL
