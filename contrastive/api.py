@@ -1,11 +1,12 @@
 """The public face: `fit`, `load`, and the estimator that users hold."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
+from torch.distributions import Distribution
 
 from contrastive.config import FitConfig, flattened
 from contrastive.core.estimator import Estimator
@@ -17,19 +18,20 @@ from contrastive.errors import ContrastiveError, warn
 from contrastive.inference.asymptotics import StandardErrors, standard_errors
 from contrastive.inference.features import extract_features
 from contrastive.normalizer import LogPartition, log_partitions
+from contrastive.numerics.random_state import seeded
 from contrastive.objectives import make_objective
+from contrastive.protocols import NoiseModel
 from contrastive.registry import make_energy, make_noise
 from contrastive.sampling import sample_energy
 from contrastive.training.callbacks import Callback
 from contrastive.training.labelling import class_prior_of
 from contrastive.training.prepared import held_gaussian
 from contrastive.training.progress import Progress
-from contrastive.training.run import go_on, resolve, train
+from contrastive.training.run import MODELS, go_on, resolve, train
 from contrastive.training.run_directory import RunDirectory
 
 #: What an estimator that is there already has of its own.
-_OWN = {"energy", "noise", "energy_options", "noise_options", "init_noise", "class_prior", "method"}
-_OWN |= {"objective", "objective_options", "noise_ratio", "noise_per_data"}
+_OWN = {*MODELS, "method"}
 
 
 class ContrastiveEstimator(Estimator):
@@ -102,6 +104,33 @@ class ContrastiveEstimator(Estimator):
         train(config, x, y, estimator=self, progress=Progress(quiet=quiet), callbacks=callbacks)
         return self
 
+    def save(self, directory: str | Path, *, overwrite: bool = False) -> None:
+        """Write a directory that `contrastive.load` and the commands read: settings, tensors and figures, no code.
+
+        Args:
+            directory: it must be empty or not be there.
+            overwrite: replace the run that is there: its own files, nothing else.
+
+        Raises:
+            ContrastiveError: if the place is taken, or the estimator is not as its settings say, as one that was built
+                from objects: no file of settings can name those.
+        """
+        if self.config is None:
+            raise ContrastiveError(
+                "this estimator has parts that are objects, which no settings name, or is not fitted: pickle it "
+                "(torch.save(estimator, path)), or fit by names, contrastive.fit(x, energy='mlp', noise='gaussian')"
+            )
+        config, tensors = self.config.at(str(directory)), self.state_dict()
+        try:
+            with seeded(0):
+                _rebuilt(config, tensors, allow_import=True)  # what this could import has been imported for the fit
+        except RuntimeError as error:
+            raise ContrastiveError(
+                "the estimator's parts are no longer those that its settings name, so it could not be loaded: pickle "
+                "it (torch.save(estimator, path))"
+            ) from error
+        RunDirectory(directory).keep(config, tensors, self.summary or {}, overwrite=overwrite)
+
     def log_partition(self, method: str = "auto", **settings: Any) -> LogPartition:
         """log Z of the energy with an interval and a verdict: how far to trust the learned c.
 
@@ -154,7 +183,9 @@ def fit(
         resume: an interrupted run of the same data to go on with, which has settings of its own.
         **settings: fields of `contrastive.config.FitConfig`, such as `noise="glow", method="fce", steps=5000`;
             options of the parts as dictionaries, `noise_options={"width": 64}`. With `out="runs/mine"` the run
-            is kept on disk, else nothing is written.
+            is kept on disk, else nothing is written. `energy` and `noise` may be objects, too: a module that gives
+            f(x), a `NoiseModel` or a `torch.distributions.Distribution`. They live in the model's coordinates, where a
+            table is standardised unless `standardize=False`, and are trained in place.
 
     Returns:
         The fitted estimator; its methods speak the data's own units.
@@ -175,9 +206,35 @@ def fit(
             raise ContrastiveError("resume takes every setting from the run: leave the others out")
         trained = go_on(resume, data, y, **how)
     else:
-        trained = train(_config(data, settings), data, y, overwrite=overwrite, **how)
+        objects = _objects(settings)
+        config = _config(data, {**settings, **{part: type(given).__name__ for part, given in objects.items()}})
+        trained = train(config, data, y, overwrite=overwrite, **objects, **how)
     assert isinstance(trained.estimator, ContrastiveEstimator)
     return trained.estimator
+
+
+def _objects(settings: dict[str, Any]) -> dict[str, Any]:
+    """The energy and the noise that are given as objects, by part.
+
+    Raises:
+        ContrastiveError: if one is neither model nor name, or comes with what takes a name.
+    """
+    named = {part: isinstance(settings.get(part, ""), str | Mapping) for part in ("energy", "noise")}
+    objects = {part: settings[part] for part, is_named in named.items() if not is_named}
+    for part, given in objects.items():
+        suits = callable(given) if part == "energy" else isinstance(given, NoiseModel | Distribution)
+        if isinstance(given, type) or not suits:
+            kind = "a module that gives f(x)" if part == "energy" else "a NoiseModel or a torch distribution"
+            what = f"the class {given.__name__}" if isinstance(given, type) else repr(given)
+            raise ContrastiveError(f"{part} must be a name or {kind}, got {what}")
+        if settings.get(f"{part}_options"):
+            raise ContrastiveError(f"{part}_options go with a name, and this {part} is an object: leave them out")
+        if settings.get("out") is not None:
+            raise ContrastiveError(
+                f"out keeps a run, which is loaded by the names of its parts, and this {part} is an object: leave it "
+                "out, and pickle the estimator (torch.save(estimator, path))"
+            )
+    return objects
 
 
 def _config(data: Any, settings: dict[str, Any]) -> FitConfig:
@@ -216,6 +273,22 @@ def load(directory: str | Path, *, trainable: bool = False, allow_import: bool =
     run_directory = RunDirectory(directory)
     config = run_directory.read_config()
     tensors, state = run_directory.read_model()
+    try:
+        estimator = _rebuilt(config, tensors, allow_import=allow_import)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise ContrastiveError(f"{directory} does not fit its own config.yaml: {reason}") from error
+    estimator.config, estimator.summary = config, state.get("summary")
+    estimator.columns = _named_columns(config, state.get("summary") or {})
+    return (estimator if trainable else estimator.requires_grad_(False)).eval()
+
+
+def _rebuilt(config: FitConfig, tensors: dict[str, Tensor], *, allow_import: bool) -> ContrastiveEstimator:
+    """The estimator of these settings with these tensors.
+
+    Raises:
+        RuntimeError: if they do not fit together.
+    """
     scaling = _restored(tensors)
     event_shape = scaling.event_shape
     given: dict[str, Any] = {"event_shape": event_shape, "allow_import": allow_import}
@@ -231,14 +304,10 @@ def load(directory: str | Path, *, trainable: bool = False, allow_import: bool =
         defensive_share=config.defensive_share or 0.0,
         class_prior=class_prior_of(config),
     )
-    try:
-        estimator.load_state_dict(tensors)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise ContrastiveError(f"{directory} does not fit its own config.yaml: {reason}") from error
-    estimator.summary = state.get("summary")
-    estimator.columns = _named_columns(config, state.get("summary") or {})
-    return (estimator if trainable else estimator.requires_grad_(False)).eval()
+    if (dtype := tensors["log_normalizer"].dtype) != estimator.log_normalizer.dtype:
+        estimator.to(dtype)
+    estimator.load_state_dict(tensors)
+    return estimator
 
 
 def _named_columns(config: FitConfig, summary: dict[str, Any]) -> tuple[str, ...] | None:

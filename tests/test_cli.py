@@ -185,8 +185,8 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, message, capsys, tmp_p
 def test_an_existing_run_is_not_overwritten_unasked(finished, capsys, tmp_path):
     before = (finished / "run" / "summary.json").read_text()
     message = refused(capsys, "fit", "--data", "moons", "--steps", "5", "--out", finished / "run")
-    assert "--resume" in message
-    assert "--overwrite" in message
+    assert "replace it with --overwrite" in message
+    assert "--resume" not in message, "there is nothing to go on with"
     assert (finished / "run" / "summary.json").read_text() == before
     assert "is finished already" in refused(capsys, "fit", "--resume", finished / "run")
     assert "leave out --steps" in refused(capsys, "fit", "--resume", finished / "run", "--steps", "9")

@@ -23,6 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
+from contrastive.config import FitConfig
 from contrastive.core.contrast import Contrast, Value
 from contrastive.core.model import EnergyBasedModel, without_graph
 from contrastive.core.score_function import score_function_mean
@@ -115,6 +116,8 @@ class Estimator(EnergyBasedModel):
         self.defence, self.defensive_share = defence, defensive_share
         #: Figures of the last fit, as in summary.json; None before.
         self.summary: dict[str, Any] | None = None
+        #: Settings of the last fit, by which it can be built again; None before, and where its parts are no names'.
+        self.config: FitConfig | None = None
         self.introduce_noise()
 
     # The model, in original units ------------------------------------------------------------------------------

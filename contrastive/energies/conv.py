@@ -7,9 +7,9 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations
 
 from contrastive.energies.mlp import ACTIVATIONS
+from contrastive.energies.normalized import spectral_norm, weight_norm
 from contrastive.errors import ContrastiveError, did_you_mean
 from contrastive.numerics.precision import at_least_float32, full_precision
 
@@ -100,5 +100,5 @@ def _mean_around(x: Tensor) -> Tensor:
 
 def _wrapped(layer: nn.Conv2d, normalization: str) -> nn.Module:
     if normalization == "spectral":
-        return parametrizations.spectral_norm(layer)
-    return parametrizations.weight_norm(layer) if normalization == "weight" else layer
+        return spectral_norm(layer)
+    return weight_norm(layer) if normalization == "weight" else layer

@@ -19,8 +19,8 @@ from collections.abc import Sequence
 
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations
 
+from contrastive.energies.normalized import weight_norm
 from contrastive.errors import ContrastiveError
 
 _SLOPE = 0.2
@@ -42,7 +42,7 @@ class PooledConvolutional(nn.Module):
         super().__init__()
         self.num_classes = num_classes
         self.layers = nn.Sequential(*layers)
-        self.top = parametrizations.weight_norm(nn.Linear(features, num_classes or 1))
+        self.top = weight_norm(nn.Linear(features, num_classes or 1))
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch *classes"]:
         """f(x), shape `(batch,)`, or `(batch, K)` with `num_classes=K`."""
@@ -133,7 +133,7 @@ def _convolution(channels: int, out: int, *, kernel: int = 3, stride: int = 1, p
     nn.init.kaiming_normal_(layer.weight, _SLOPE)  # nine layers: torch's own start would shrink f to nothing
     assert layer.bias is not None
     nn.init.zeros_(layer.bias)
-    return [parametrizations.weight_norm(layer), nn.LeakyReLU(_SLOPE)]
+    return [weight_norm(layer), nn.LeakyReLU(_SLOPE)]
 
 
 def _checked(

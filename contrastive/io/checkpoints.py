@@ -42,9 +42,7 @@ def write_checkpoint(path: Path, tensors: dict[str, Tensor], state: dict[str, An
     Raises:
         ContrastiveError: if a tensor is not finite, or the file cannot be written or read back.
     """
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise ContrastiveError(f"not saving {path}: {name} is not finite; the last good checkpoint is kept")
+    check_finite(path, tensors)
     # A copy each: parameters may share memory, which the format refuses.
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
     metadata = {"format": _FORMAT, "state": json.dumps(state)}
@@ -54,6 +52,17 @@ def write_checkpoint(path: Path, tensors: dict[str, Tensor], state: dict[str, An
         read_checkpoint(part)
 
     write_atomically(path, write)
+
+
+def check_finite(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Refuse to write a tensor that is not finite.
+
+    Raises:
+        ContrastiveError: naming it.
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise ContrastiveError(f"not saving {path}: {name} is not finite; the last good checkpoint is kept")
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -14,6 +14,7 @@ variance", arXiv 1808.07983.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -64,14 +65,17 @@ class Bregman:
             (tensor([-1.]), tensor([0.5000]))
         """
 
-        def slope(r: Tensor) -> Tensor:
-            return _derivative(f, r.exp())
+        return cls(partial(_slope, f), partial(_dual, f))
 
-        def dual(r: Tensor) -> Tensor:
-            rho = r.exp()
-            return rho * _derivative(f, rho) - f(rho)
 
-        return cls(slope, dual)
+# Functions of the module, not of a call: an estimator is pickled with its objective.
+def _slope(f: Callable[[Tensor], Tensor], r: Tensor) -> Tensor:
+    return _derivative(f, r.exp())
+
+
+def _dual(f: Callable[[Tensor], Tensor], r: Tensor) -> Tensor:
+    rho = r.exp()
+    return rho * _derivative(f, rho) - f(rho)
 
 
 def _derivative(f: Callable[[Tensor], Tensor], rho: Tensor) -> Tensor:
@@ -82,19 +86,39 @@ def _derivative(f: Callable[[Tensor], Tensor], rho: Tensor) -> Tensor:
         return torch.autograd.grad(f(rho).sum(), rho)[0]
 
 
+def _log_sigmoid(r: Tensor) -> Tensor:
+    return -softplus(-r)
+
+
+def _identity(r: Tensor) -> Tensor:
+    return r
+
+
+def _root(r: Tensor) -> Tensor:
+    return (r / 2).exp()
+
+
+def _minus_inverse_root(r: Tensor) -> Tensor:
+    return -(-r / 2).exp()
+
+
+def _half_square(r: Tensor) -> Tensor:
+    return (2 * r).exp() / 2
+
+
 #: f = rho log rho - (1 + rho) log(1 + rho): `softplus(-r)` and `nu softplus(r)`, finite with a bounded gradient for
 #: every finite r; the sum of both means is -V of FCE. Gutmann & Hyvarinen (2012), "Noise-contrastive estimation of
 #: unnormalized statistical models", eq. 8.
-LOGISTIC = Bregman(lambda r: -softplus(-r), softplus)
+LOGISTIC = Bregman(_log_sigmoid, softplus)
 
 #: f = rho log rho: `-r` and `nu e^r`. Maximum likelihood with Z by importance sampling, in one loss: KALE, or Nguyen,
 #: Wainwright & Jordan's bound. Self-normalised: arXiv 2503.07021.
-IMPORTANCE = Bregman(lambda r: r, torch.exp)
+IMPORTANCE = Bregman(_identity, torch.exp)
 
 #: f = -2 sqrt(rho): `e^(-r/2)` and `nu e^(r/2)`, Hellinger's. Liu, Rosenfeld, Ravikumar & Risteski (2021), "Analyzing
 #: and improving the optimization landscape of noise-contrastive estimation", arXiv 2110.11271.
-EXPONENTIAL = Bregman(lambda r: -(-r / 2).exp(), lambda r: (r / 2).exp())
+EXPONENTIAL = Bregman(_minus_inverse_root, _root)
 
 #: f = rho^2 / 2: `-rho` and `nu rho^2 / 2`. Kanamori, Hido & Sugiyama (2009), "A least-squares approach to direct
 #: importance estimation".
-LEAST_SQUARES = Bregman(torch.exp, lambda r: (2 * r).exp() / 2)
+LEAST_SQUARES = Bregman(torch.exp, _half_square)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch.distributions import Distribution
 
 from contrastive.config import IMAGES_ON_LOG_Q, IMAGES_PLAIN, FitConfig
 from contrastive.core.estimator import Estimator
@@ -16,9 +17,11 @@ from contrastive.numerics.random_state import seeded
 from contrastive.objectives import make_objective
 from contrastive.protocols import (
     AdaptiveNoise,
+    EnergyModel,
     FittableNoise,
     InitializableNoise,
     NoiseAwareEnergy,
+    NoiseModel,
     trainable_parameters,
 )
 from contrastive.registry import available_noises, make_energy, make_noise
@@ -41,7 +44,13 @@ _DEFAULT_SHARE = 0.1  # docs/recipes.md has the figures
 
 
 def make_estimator(
-    config: FitConfig, data: Prepared, kind: type[Estimator] = Estimator, *, allow_import: bool = False
+    config: FitConfig,
+    data: Prepared,
+    kind: type[Estimator] = Estimator,
+    *,
+    energy: EnergyModel | None = None,
+    noise: NoiseModel | Distribution | None = None,
+    allow_import: bool = False,
 ) -> Estimator:
     """The untrained estimator that a resolved config describes.
 
@@ -49,21 +58,25 @@ def make_estimator(
         config: resolved.
         data: what it is to be fitted to.
         kind: its class.
+        energy: an energy to take in place of the one that the config names.
+        noise: a noise, likewise.
         allow_import: whether options of the models may name code to import, which runs it.
 
     Raises:
         ContrastiveError: for unknown names or options, the energy `mlp` over images, or `method: fce` with a noise that
             cannot adapt.
     """
-    config = with_classes(config, data)
-    if data.are_images and config.energy == "mlp":
+    config = with_classes(config, data, energy_is_given=energy is not None)
+    if data.are_images and energy is None and config.energy == "mlp":
         raise ContrastiveError(
             "the energy 'mlp' does not see which pixels are neighbours: for images take --energy tilted, or conv"
         )
     with seeded(config.seed):
         given: dict[str, Any] = {"event_shape": data.event_shape, "allow_import": allow_import}
-        energy = make_energy(config.energy, **given, **config.energy_options)
-        noise = make_noise(config.noise, **given, **config.noise_options)
+        if energy is None:
+            energy = make_energy(config.energy, **given, **config.energy_options)
+        if noise is None:
+            noise = make_noise(config.noise, **given, **config.noise_options)
     if config.method != "nce" and not trainable_parameters(noise):
         raise ContrastiveError(
             f"method {config.method} needs a noise that can adapt, {config.noise!r} cannot; of the installed ones "
@@ -212,7 +225,7 @@ def _left_to_energy(config: FitConfig, energy: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if getattr(config, name) is None}
 
 
-def begin(config: FitConfig, estimator: Estimator, data: Prepared) -> FitConfig:
+def begin(config: FitConfig, estimator: Estimator, data: Prepared, *, energy_is_given: bool = False) -> FitConfig:
     """Before a new run writes anything: take over the noise of `init_noise`, and decide what depends on the noise.
 
     Raises:
@@ -222,7 +235,7 @@ def begin(config: FitConfig, estimator: Estimator, data: Prepared) -> FitConfig:
         require_tensorboard()
     if config.init_noise is not None:
         _take_noise(config.init_noise, estimator, data)
-    return decided(with_classes(config, data), estimator, data)
+    return decided(with_classes(config, data, energy_is_given=energy_is_given), estimator, data)
 
 
 def _take_noise(run: str, estimator: Estimator, data: Prepared) -> None:

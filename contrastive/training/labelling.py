@@ -123,8 +123,13 @@ def label_column_in(data: str, config: FitConfig) -> str | None:
     return next((name for name in wanted if name in tables.column_names(data)), None) if wanted else None
 
 
-def with_classes(config: FitConfig, data: Prepared) -> FitConfig:
+def with_classes(config: FitConfig, data: Prepared, *, energy_is_given: bool = False) -> FitConfig:
     """`config` with the number of classes as the energy's, and `class_prior` "labelled" as numbers.
+
+    Args:
+        config: of the run.
+        data: with or without classes to learn.
+        energy_is_given: the energy is an object, whose classes are its own.
 
     Raises:
         ContrastiveError: if the energy or the method cannot learn classes, or was told another number of them.
@@ -135,6 +140,9 @@ def with_classes(config: FitConfig, data: Prepared) -> FitConfig:
         return config
     if config.method == "mle":
         raise ContrastiveError("method mle fits the noise alone, which has no classes: leave out the labels")
+    config = replace(config, class_prior=_prior_as_numbers(config.class_prior, data))
+    if energy_is_given:
+        return config
     count = len(data.classes)
     told = config.energy_options.get("num_classes", count)
     if told != count:
@@ -144,12 +152,16 @@ def with_classes(config: FitConfig, data: Prepared) -> FitConfig:
     if not _has_classes(config.energy, data.event_shape, config.energy_options):
         able = ", ".join(name for name in _WITH_CLASSES if name in energies.names())
         raise ContrastiveError(f"the energy {config.energy!r} cannot have classes; take one of {able}")
-    prior = config.class_prior
-    if prior == "labelled":
-        assert data.labels is not None
-        shares = torch.bincount(data.labels[data.labels >= 0], minlength=count).double()
-        prior = ", ".join(f"{share:.17g}" for share in (shares / shares.sum()).tolist())
-    return replace(config, class_prior=prior, energy_options={**config.energy_options, "num_classes": count})
+    return replace(config, energy_options={**config.energy_options, "num_classes": count})
+
+
+def _prior_as_numbers(prior: str | None, data: Prepared) -> str | None:
+    if prior != "labelled":
+        return prior
+    assert data.labels is not None
+    assert data.classes is not None
+    shares = torch.bincount(data.labels[data.labels >= 0], minlength=len(data.classes)).double()
+    return ", ".join(f"{share:.17g}" for share in (shares / shares.sum()).tolist())
 
 
 def class_prior_of(config: FitConfig) -> list[float] | None:

@@ -1,13 +1,16 @@
 """The one way through a fit, behind `contrastive.fit`, `estimator.fit`, the command line and the benchmarks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from torch.distributions import Distribution
 
 from contrastive.config import FitConfig, without_effect
 from contrastive.core.estimator import Estimator
 from contrastive.errors import ContrastiveError, warn
+from contrastive.protocols import EnergyModel, NoiseModel
 from contrastive.training.build import begin, decided, make_estimator, make_trainer
 from contrastive.training.callbacks import Callback
 from contrastive.training.execution import check_precision, eagerly
@@ -18,6 +21,10 @@ from contrastive.training.prepared import Prepared
 from contrastive.training.progress import Progress
 from contrastive.training.run_directory import RunDirectory
 from contrastive.training.trainer import Trainer
+
+#: Settings of which an estimator that is there already has its own, beside the method.
+MODELS = ["energy", "noise", "energy_options", "noise_options", "init_noise", "class_prior"]
+MODELS += ["objective", "objective_options", "noise_ratio", "noise_per_data"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,8 @@ def train(
     *,
     kind: type[Estimator] = Estimator,
     estimator: Estimator | None = None,
+    energy: EnergyModel | None = None,
+    noise: NoiseModel | Distribution | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -68,6 +77,8 @@ def train(
         y: labels, likewise.
         kind: class of the estimator to build.
         estimator: one to train in place, with its own models; else one is built.
+        energy: for the estimator that is built, in place of the one that the config names; trained in place.
+        noise: likewise.
         resume: go on from the last checkpoint of the run at `out`, whose settings are `config`.
         overwrite: replace the run at `out`.
         progress: what the user sees; nothing unless told.
@@ -82,11 +93,14 @@ def train(
         directory.check_free(overwrite=overwrite, data=config.data)  # before the work of reading the data
     prepared = prepare(data, config, y)
     if estimator is None:
-        estimator = make_estimator(config, prepared, kind, allow_import=allow_import)
-        config = config if resume else begin(config, estimator, prepared)
+        estimator = make_estimator(config, prepared, kind, energy=energy, noise=noise, allow_import=allow_import)
+        _check_fits(estimator, prepared, config)
+        config = config if resume else begin(config, estimator, prepared, energy_is_given=energy is not None)
+        named = energy is None and noise is None
     else:
         _check_fits(estimator, prepared, config)
         config = decided(config, estimator, prepared)
+        named = False
     if directory is not None and not resume:
         directory.create(config, overwrite=overwrite)
         if not isinstance(data, str | Path):
@@ -95,7 +109,17 @@ def train(
     if resume:
         trainer.load()
     trainer.run()
-    return Trained(estimator, conclude(config, trainer, prepared, directory), config, directory)
+    summary = conclude(config, trainer, prepared, directory)
+    estimator.config = config if named else _with_own_models(config, estimator)
+    return Trained(estimator, summary, config, directory)
+
+
+def _with_own_models(config: FitConfig, estimator: Estimator) -> FitConfig | None:
+    """`config` of a fit in place, the models described as before; None if they are not."""
+    if estimator.config is None:
+        return None
+    share = estimator.defensive_share if estimator.defence is not None else 0.0
+    return replace(config, defensive_share=share, **{name: getattr(estimator.config, name) for name in MODELS})
 
 
 def conclude(config: FitConfig, trainer: Trainer, data: Prepared, directory: RunDirectory | None) -> dict[str, Any]:
@@ -110,8 +134,7 @@ def conclude(config: FitConfig, trainer: Trainer, data: Prepared, directory: Run
     if summary["noise_warning"]:
         warn(summary["noise_warning"])
     if directory is not None:
-        directory.write_model(estimator.state_dict(), {"config": config.to_flat(), "summary": summary})
-        directory.write_summary(summary)
+        directory.write_finished(config, estimator.state_dict(), summary)
     return summary
 
 

@@ -14,7 +14,8 @@ report.html, plots/      what `contrastive fit` shows of it
 plots/samples/           of images: a grid of the noise's samples at each evaluation
 tensorboard/             the same for TensorBoard, where that was asked for
 
-`run_files` has the patterns of their names: nothing else in the directory is ever deleted.
+`run_files` has the patterns of their names: nothing else in the directory is ever deleted. `estimator.save` writes the
+first two, the finished estimator and its figures.
 """
 
 import json
@@ -26,7 +27,14 @@ from torch import Tensor
 
 from contrastive.config import FitConfig, read_config
 from contrastive.errors import ContrastiveError
-from contrastive.io.checkpoints import finite_or_none, read_checkpoint, write_checkpoint, write_json, write_text
+from contrastive.io.checkpoints import (
+    check_finite,
+    finite_or_none,
+    read_checkpoint,
+    write_checkpoint,
+    write_json,
+    write_text,
+)
 from contrastive.training.run_files import holds_nothing, leftovers, not_a_run, removable, remove, write_marker
 
 
@@ -77,25 +85,26 @@ class RunDirectory:
         """The files that have to go before a new run begins."""
         try:
             if self.path.exists() and not self.path.is_dir():
-                raise ContrastiveError(f"{self.path} is a file, not a directory; choose another --out")
+                raise ContrastiveError(f"{self.path} is a file, not a directory; choose another directory")
             if not self.path.exists() or not any(self.path.iterdir()):
                 return []
             if not holds_nothing(self.path):
                 self._refuse_what_is_there(overwrite)
             return removable(self.path, data)
         except OSError as error:
-            raise ContrastiveError(f"cannot look into {self.path}: {error}; choose another --out") from error
+            raise ContrastiveError(f"cannot look into {self.path}: {error}; choose another directory") from error
 
     def _refuse_what_is_there(self, overwrite: bool) -> None:
         """Refuse a directory that is not empty, unless it is a run and may be replaced."""
         if not overwrite:
+            unfinished = self.config_path.exists() and not self.is_finished
             raise ContrastiveError(
-                f"{self.path} exists already; go on with --resume {self.path}, replace it with --overwrite, "
-                "or choose another --out"
+                f"{self.path} exists already; {f'go on with --resume {self.path}, ' if unfinished else ''}replace it "
+                "with --overwrite (in Python overwrite=True), or choose another directory"
             )
         if (why := not_a_run(self.path)) is not None:
             raise ContrastiveError(
-                f"{self.path} is not a run ({why}); --overwrite will not empty it, choose another --out"
+                f"{self.path} is not a run ({why}); --overwrite will not empty it, choose another directory"
             )
 
     def create(self, config: FitConfig, *, overwrite: bool = False) -> None:
@@ -168,6 +177,23 @@ class RunDirectory:
     def write_model(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Write the finished estimator."""
         write_checkpoint(self.model_path, tensors, state)
+
+    def write_finished(self, config: FitConfig, tensors: dict[str, Tensor], summary: dict[str, Any]) -> None:
+        """Write the finished estimator and its figures, the last of a run."""
+        self.write_model(tensors, {"config": config.to_flat(), "summary": summary})
+        self.write_summary(summary)
+
+    def keep(
+        self, config: FitConfig, tensors: dict[str, Tensor], summary: dict[str, Any], *, overwrite: bool = False
+    ) -> None:
+        """A whole run at once, of an estimator that is finished; see `check_free` for what is refused.
+
+        Raises:
+            ContrastiveError: so, or if a tensor is not finite; nothing is touched then.
+        """
+        check_finite(self.model_path, tensors)
+        self.create(config, overwrite=overwrite)
+        self.write_finished(config, tensors, summary)
 
     def read_model(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The finished estimator's tensors, and `config` and `summary` as they were written with them.

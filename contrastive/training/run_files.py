@@ -88,11 +88,13 @@ def removable(run: Path, data: str | None = None) -> list[Path]:
     for path in files:
         _refuse_link(path)
         if not path.is_file():
-            raise ContrastiveError(f"{path} is not a plain file, so no run wrote it: move it, or choose another --out")
+            raise ContrastiveError(
+                f"{path} is not a plain file, so no run wrote it: move it, or choose another directory"
+            )
         if not os.access(path.parent, os.W_OK | os.X_OK):
-            raise ContrastiveError(f"cannot delete {path}: {path.parent} is not writable; choose another --out")
+            raise ContrastiveError(f"cannot delete {path}: {path.parent} is not writable; choose another directory")
         if data is not None and _are_data(path, Path(data)):
-            raise ContrastiveError(f"the data {data} hold {path}, which would be replaced: choose another --out")
+            raise ContrastiveError(f"the data {data} hold {path}, which would be replaced: choose another directory")
     return files
 
 
@@ -108,7 +110,7 @@ def remove(run: Path, files: list[Path]) -> None:
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            raise ContrastiveError(f"cannot delete {path}: {error}; choose another --out") from error
+            raise ContrastiveError(f"cannot delete {path}: {error}; choose another directory") from error
     for folder in sorted({path.parent for path in files} - {run}, key=lambda path: -len(path.parts)):
         for emptied in (folder, *folder.parents):
             if emptied == run:
@@ -136,7 +138,7 @@ def _passes_a_link(run: Path, folder: str) -> bool:
 def _refuse_link(path: Path) -> None:
     if path.is_symlink():
         raise ContrastiveError(
-            f"{path} is a symbolic link, and --overwrite follows none: delete the link, or choose another --out"
+            f"{path} is a symbolic link, and --overwrite follows none: delete the link, or choose another directory"
         )
 
 

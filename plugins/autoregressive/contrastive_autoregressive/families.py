@@ -37,14 +37,18 @@ def draw_logistic_like(like: Tensor) -> Tensor:
     return torch.empty_like(like).exponential_().log() - torch.empty_like(like).exponential_().log()
 
 
-#: Families by name.
+def _normal_log_density(z: Tensor) -> Tensor:
+    return -0.5 * (z.square() + math.log(2 * math.pi))
+
+
+def _logistic_log_density(z: Tensor) -> Tensor:
+    return logsigmoid(z) + logsigmoid(-z)
+
+
+#: Families by name; named functions, so that a noise of one can be pickled.
 FAMILIES = {
-    "gaussian": Family(
-        lambda z: -0.5 * (z.square() + math.log(2 * math.pi)), torch.special.ndtr, torch.randn_like, variance=1.0
-    ),
-    "logistic": Family(
-        lambda z: logsigmoid(z) + logsigmoid(-z), torch.sigmoid, draw_logistic_like, variance=math.pi**2 / 3
-    ),
+    "gaussian": Family(_normal_log_density, torch.special.ndtr, torch.randn_like, variance=1.0),
+    "logistic": Family(_logistic_log_density, torch.sigmoid, draw_logistic_like, variance=math.pi**2 / 3),
 }
 
 
