@@ -142,7 +142,7 @@ def tilted_oracle() -> Oracle:
         for parameter in energy.parameters():
             parameter.add_(0.7 * torch.randn_like(parameter))
     estimator = ContrastiveEstimator(energy, noise)
-    estimator.introduce_noise()
+    estimator.update_base_noise()
     g = torch.linspace(-9, 9, 1201)
     with torch.no_grad():
         f = torch.cat([estimator.unnormalized_log_prob(x) for x in torch.cartesian_prod(g, g).split(100_000)])

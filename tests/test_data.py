@@ -33,7 +33,7 @@ def test_every_epoch_holds_every_row_once_and_the_stream_can_start_anywhere(n, b
 def test_a_held_noise_scores_rows_once():
     z, noise = torch.randn(20, 2), make_noise("gaussian", event_shape=(2,))
     source = ArraySource(z)
-    source.score_once(noise)
+    source.cache_log_prob(noise)
     batch = next(source.batches(8, 0, 3))
     torch.testing.assert_close(batch.log_q, noise.log_prob(batch.z))
 

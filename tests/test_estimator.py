@@ -428,3 +428,17 @@ def test_unknown_noise_of_fce_names_those_that_can(tmp_path):
 
     with pytest.raises(ContrastiveError, match=r"'uniform' cannot.*gaussian"):
         fit("8gaussians", noise="uniform", method="fce", steps=1, quiet=True)
+
+
+def test_names_of_before_warn_and_work():
+    estimator = ContrastiveEstimator(lambda x: -x.square().sum(-1), Independent(Normal(torch.zeros(2), 1.0), 1))
+    z = torch.randn(50, 2)
+    torch.manual_seed(0)
+    with pytest.warns(DeprecationWarning, match="solve_log_normalizer"):
+        estimator.balance(z)
+    before = estimator.log_normalizer.detach().clone()
+    torch.manual_seed(0)
+    estimator.solve_log_normalizer(z)
+    assert torch.equal(estimator.log_normalizer.detach(), before)
+    with pytest.warns(DeprecationWarning, match="update_base_noise"):
+        estimator.introduce_noise()

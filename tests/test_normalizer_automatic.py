@@ -206,7 +206,7 @@ def test_certified_interval_of_a_tilted_energy(classes):
     noise = make_noise("gaussian", event_shape=(2,), loc=0.0, covariance=torch.eye(2))
     energy = make_energy("tilted", event_shape=(2,), bound=1.5, widths=(16,), num_classes=classes)
     estimator = ContrastiveEstimator(randomized(energy, 0.7), noise)
-    estimator.introduce_noise()
+    estimator.update_base_noise()
     settings = {"draws": 20_000}
     found = estimator.class_log_partitions("certified", **settings) if classes else None
     found = found or [estimator.log_partition("certified", **settings)]

@@ -79,7 +79,7 @@ def show(estimator, z):
         estimator.noise.fit(z)
     if isinstance(estimator.noise, InitializableNoise):
         estimator.noise.initialize(z)
-    estimator.introduce_noise()
+    estimator.update_base_noise()
     return estimator
 
 

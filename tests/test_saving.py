@@ -81,7 +81,7 @@ def test_what_settings_name_is_rebuilt_with_every_noise(name, tmp_path):
 def test_a_saved_directory_holds_a_run_and_nothing_else(saved, estimator):
     assert {path.name for path in saved.iterdir()} == FILES
     assert json.loads((saved / MARKER).read_text())["format"] == "contrastive-run-1"
-    assert yaml.safe_load((saved / "config.yaml").read_text())["out"] == str(saved)
+    assert yaml.safe_load((saved / "config.yaml").read_text())["run"]["out"] == str(saved)
     assert json.loads((saved / "summary.json").read_text()) == json.loads(json.dumps(estimator.summary))
 
 

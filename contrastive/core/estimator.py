@@ -14,6 +14,7 @@ a plain density is NCE, a flow fitted first and held is fixed-flow NCE, a flow t
 """
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -118,7 +119,7 @@ class Estimator(EnergyBasedModel):
         self.summary: dict[str, Any] | None = None
         #: Settings of the last fit, by which it can be built again; None before, and where its parts are no names'.
         self.config: FitConfig | None = None
-        self.introduce_noise()
+        self.update_base_noise()
 
     # The model, in original units ------------------------------------------------------------------------------
 
@@ -232,7 +233,7 @@ class Estimator(EnergyBasedModel):
         noise_losses = self.objective(contrast.r_data, contrast.r_noise, self.noise_ratio)[1]
         return replace(contrast, noise_loss=score_function_mean(noise_losses, held, log_q_noise))
 
-    def introduce_noise(self) -> None:
+    def update_base_noise(self) -> None:
         """Hand the noise, as it now is, to an energy that is built on it; call it again after fitting the noise."""
         if isinstance(self.energy, NoiseAwareEnergy):
             self.energy.start_from(self.noise)
@@ -256,7 +257,7 @@ class Estimator(EnergyBasedModel):
         self.log_normalizer.zero_()
 
     @torch.no_grad()
-    def balance(self, z: Float[Tensor, "n *event"]) -> None:
+    def solve_log_normalizer(self, z: Float[Tensor, "n *event"]) -> None:
         """Set every c to the exact optimum for the present f and q: where to start from.
 
         An untrained f is off by a constant that may be tens of nats, which gradient steps on c take long to cross.
@@ -267,6 +268,18 @@ class Estimator(EnergyBasedModel):
             return
         contrast = self.contrast(z)
         self.log_normalizer.fill_(optimal_log_normalizer(contrast.r_data, contrast.r_noise, self.noise_ratio))
+
+    # Names of version 0.1 before the package had its present form; they go with the next version. ----------------
+
+    def introduce_noise(self) -> None:
+        """Deprecated: `update_base_noise`."""
+        _renamed("introduce_noise", "update_base_noise")
+        self.update_base_noise()
+
+    def balance(self, z: Float[Tensor, "n *event"]) -> None:
+        """Deprecated: `solve_log_normalizer`."""
+        _renamed("balance", "solve_log_normalizer")
+        self.solve_log_normalizer(z)
 
     # One formula each ------------------------------------------------------------------------------------------
 
@@ -305,3 +318,7 @@ class Estimator(EnergyBasedModel):
 
     def _draws_for(self, n: int) -> int:
         return max(1, round(self.noise_per_data * n))
+
+
+def _renamed(old: str, new: str) -> None:
+    warnings.warn(f"ContrastiveEstimator.{old} is called {new} now", DeprecationWarning, stacklevel=3)

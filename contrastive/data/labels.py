@@ -105,9 +105,9 @@ class LabelledSource:
             assert part.y is not None
             yield batch._replace(y=None, labelled=Labelled(part.z, part.y))
 
-    def score_once(self, noise: NoiseModel) -> None:
+    def cache_log_prob(self, noise: NoiseModel) -> None:
         """Handed on to the source of all rows."""
-        self.source.score_once(noise)
+        self.source.cache_log_prob(noise)
 
 
 def _names(array: NDArray[Any]) -> list[Name | None]:

@@ -51,7 +51,7 @@ class Source(Protocol):
         """The stream from its `start`-th batch on, every batch full."""
         ...
 
-    def score_once(self, noise: NoiseModel) -> None:
+    def cache_log_prob(self, noise: NoiseModel) -> None:
         """Told that `noise` is held from now on: a source that repeats its rows may keep log q of each."""
         ...
 
@@ -76,7 +76,7 @@ class ArraySource:
             yield Batch(self.z[rows], log_q, y)
 
     @torch.no_grad()
-    def score_once(self, noise: NoiseModel) -> None:
+    def cache_log_prob(self, noise: NoiseModel) -> None:
         """Keep log q of every row: a held noise never changes it."""
         self.log_q = torch.cat([noise.log_prob(part) for part in self.z.split(65_536)])
 
@@ -92,7 +92,7 @@ class DensitySource:
         while True:
             yield Batch(self.scaling(self.density.sample(torch.Size([batch_size])).to(self.device)))
 
-    def score_once(self, noise: NoiseModel) -> None:
+    def cache_log_prob(self, noise: NoiseModel) -> None:
         """No row comes twice."""
 
 
@@ -119,7 +119,7 @@ class DatasetSource:
         """Items by number, in model coordinates."""
         return self.scaling(dataset_rows(self.dataset, rows).to(self.device))
 
-    def score_once(self, noise: NoiseModel) -> None:
+    def cache_log_prob(self, noise: NoiseModel) -> None:
         """Rows are read again each epoch; their scores are not kept."""
 
 

@@ -264,7 +264,7 @@ def _introduce(estimator: Estimator, data: Prepared, seed: int) -> None:
     if isinstance(noise, InitializableNoise) and not noise.is_initialized:
         with seeded(seed):
             noise.initialize(data.first_rows)
-    estimator.introduce_noise()
+    estimator.update_base_noise()
 
 
 def _defend(estimator: Estimator, data: Prepared, share: float) -> None:

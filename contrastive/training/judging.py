@@ -39,7 +39,7 @@ def make_judge(config: FitConfig, estimator: Estimator, data: Prepared) -> Calla
     def judge(candidate: Estimator, stage: str) -> dict[str, Any]:
         started = has_energy(stage)
         if started:
-            settle(candidate, data)
+            fill_log_normalizer(candidate, data)
         metrics = evaluate(candidate, data.curve_rows, data.truth, energy=started) | gaussian
         metrics |= _training_figures(candidate, data, energy=started)
         if started:
@@ -107,12 +107,12 @@ def _log_posterior(estimator: Estimator, labelled: Labelled) -> float:
     return float(log_posterior.gather(1, labelled.y.unsqueeze(1)).double().mean())
 
 
-def settle(estimator: Estimator, data: Prepared) -> None:
+def fill_log_normalizer(estimator: Estimator, data: Prepared) -> None:
     """Where the objective leaves c open, set it to NCE's optimum for f as it is. Leaves the random state as it was."""
     if learns_normalizer(estimator.objective):
         return
     with seeded(0, estimator.log_normalizer.device):
-        estimator.balance(data.first_rows)
+        estimator.solve_log_normalizer(data.first_rows)
 
 
 def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, Any]:

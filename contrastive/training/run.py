@@ -15,7 +15,7 @@ from contrastive.training.build import begin, decided, make_estimator, make_trai
 from contrastive.training.callbacks import Callback
 from contrastive.training.execution import check_precision, eagerly
 from contrastive.training.held_out import keep_held_out
-from contrastive.training.judging import settle, summarize
+from contrastive.training.judging import fill_log_normalizer, summarize
 from contrastive.training.preparation import holds_images, prepare
 from contrastive.training.prepared import Prepared
 from contrastive.training.progress import Progress
@@ -126,9 +126,9 @@ def conclude(config: FitConfig, trainer: Trainer, data: Prepared, directory: Run
     """Settle c, judge and keep what a trainer that has run ends with; returns the summary."""
     estimator = trainer.estimator
     if config.method == "mle":
-        estimator.introduce_noise()
+        estimator.update_base_noise()
     with eagerly():
-        settle(estimator, data)
+        fill_log_normalizer(estimator, data)
         summary = summarize(config, trainer, data)
     estimator.summary = summary
     if summary["noise_warning"]:

@@ -6,14 +6,14 @@ from typing import Literal, Protocol, TypeAlias
 from contrastive.core.contrast import Contrast
 from contrastive.errors import ContrastiveError
 
-Player = Literal["energy", "noise"]
+Role = Literal["energy", "noise"]
 State: TypeAlias = dict[str, int | str | float | None]
 
 
 class Schedule(Protocol):
     """Chooses the player of every update from what it has been told of the updates before."""
 
-    mover: Player
+    mover: Role
 
     def update(self, contrast: Contrast) -> None:
         """Told after a move how data and noise compared in it; sets `mover` for the next."""
@@ -32,7 +32,7 @@ class _Turns:
     """The mover, and for how many moves it has been on."""
 
     def __init__(self) -> None:
-        self.mover: Player = "energy"
+        self.mover: Role = "energy"
         self.run = 0
 
     def _next(self, switch: bool) -> None:

@@ -11,8 +11,7 @@ from contrastive.core.estimator import Estimator
 from contrastive.data.sources import Batch, Source
 from contrastive.training.execution import autocast, eagerly
 from contrastive.training.players import Player
-from contrastive.training.schedules import Player as Side
-from contrastive.training.schedules import Schedule
+from contrastive.training.schedules import Role, Schedule
 from contrastive.training.terms import EnergyTerm, dropout_off, total
 
 
@@ -154,24 +153,24 @@ class Game:
 
     def begin(self, batch: Batch, source: Source) -> None:
         """Start from the noise as pre-training left it, and from the best c for the untrained energy."""
-        self.estimator.introduce_noise()
+        self.estimator.update_base_noise()
         self.resume(source)
         if not self.goes_on:
             with eagerly():
-                self.estimator.balance(batch.z)
+                self.estimator.solve_log_normalizer(batch.z)
 
     def resume(self, source: Source) -> None:
         """Score rows that come again only once, where the noise is held."""
         self._source = source
         if self.noise_is_held:
-            source.score_once(self.estimator.defended_noise)
+            source.cache_log_prob(self.estimator.defended_noise)
 
     def update(self, batch: Batch, progress: float) -> str:
         """One move of the player whose turn it is."""
         self._restart_energy(round(progress * self.steps))
         if not self.noise_is_held and progress >= self.hold_noise_after:
             self._hold_noise()
-        mover: Side = "energy" if self.noise_is_held else self.schedule.mover
+        mover: Role = "energy" if self.noise_is_held else self.schedule.mover
         contrasts: list[Contrast] = []
         losses = self._losses(batch, mover, contrasts)
         self.players[mover].step(losses, progress if mover == "energy" else progress / self.hold_noise_after)
@@ -181,7 +180,7 @@ class Game:
             self.schedule.update(contrast)
         return mover
 
-    def _losses(self, batch: Batch, mover: Side, contrasts: list[Contrast]) -> Iterator[Tensor]:
+    def _losses(self, batch: Batch, mover: Role, contrasts: list[Contrast]) -> Iterator[Tensor]:
         """The mover's loss, part by part; the contrasts that it is made of are added to `contrasts`."""
         for part in batch.parts(self.accumulate):
             with autocast(self.precision, part.z.device):
@@ -213,7 +212,7 @@ class Game:
         self.players["noise"].adopt_average()
         self.noise_is_held = True
         if self._source is not None:
-            self._source.score_once(self.estimator.defended_noise)
+            self._source.cache_log_prob(self.estimator.defended_noise)
 
     def _restart_energy(self, step: int) -> None:
         every = self.restart_energy_every

@@ -64,7 +64,7 @@ class ImageSource:
         """The first `n` training images (or all), dequantised, in original units."""
         return dequantize(self.pixels(torch.arange(min(n, len(self.rows)))), self.scaling.bits, generator)
 
-    def score_once(self, noise: NoiseModel) -> None:
+    def cache_log_prob(self, noise: NoiseModel) -> None:
         """No image comes twice: it is dequantised anew."""
 
 
