@@ -103,6 +103,12 @@ def test_make_targets_that_are_named_exist():
     assert named <= targets
 
 
+def test_what_benchmarks_share_is_run_by_neither_the_test_nor_make():
+    tree = ast.parse(text("tests/test_benchmarks.py"))
+    (shared,) = (n.value for n in tree.body if isinstance(n, ast.Assign) and n.targets[0].id == "SHARED")
+    assert set(re.search(r"filter-out ([a-z0-9_ ]+),", text("Makefile"))[1].split()) == ast.literal_eval(shared)
+
+
 def test_files_that_are_named_exist():
     paths = r"`((?:contrastive|tests|benchmarks|docs|plugins)/[\w/.-]+)`|\]\(([\w/.-]+)\)"
     named = re.findall(paths, text("CONTRIBUTING.md"))
