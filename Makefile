@@ -1,22 +1,23 @@
 # `make demo` and `make test` work from a fresh clone with Python 3.11 or newer.
 PYTHON ?= python3
 BIN := .venv/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+CONSTRAINTS ?= constraints.txt
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS)
 
-.PHONY: help install demo test lint types check-imports tests test-long bench-quick lock clean
+.PHONY: help install demo test lint fix hooks types check-imports tests test-long bench-quick lock clean
 
 help:  ## what can be made
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.venv/installed: pyproject.toml plugins/glow/pyproject.toml plugins/autoregressive/pyproject.toml plugins/zuko/pyproject.toml constraints.txt
+.venv/installed: pyproject.toml plugins/glow/pyproject.toml plugins/autoregressive/pyproject.toml plugins/zuko/pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv --clear .venv
 	@echo "installing into .venv (torch is large: this takes a while)"
 	$(INSTALL) setuptools torch
-	$(INSTALL) --no-build-isolation --editable '.[tables,images,dev]' --editable plugins/glow --editable plugins/autoregressive --editable plugins/zuko
+	$(INSTALL) --no-build-isolation --editable '.[all,dev]' --editable plugins/glow --editable plugins/autoregressive --editable plugins/zuko
 	@touch $@
 
-install: .venv/installed  ## create .venv with the package, the plugins and the tools
+install: .venv/installed  ## create .venv with the package, its extras, the plugins and the tools
 
 demo: install  ## fit 8 Gaussians (FCE with Glow, Gaussian NCE) and a real table; write a report
 	$(BIN)/python benchmarks/demo.py
@@ -26,6 +27,13 @@ test: lint types check-imports tests  ## everything that CI runs
 lint: install  ## ruff: style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+fix: install  ## ruff: mend what it can of style, and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+hooks: install  ## have git run lint and types before each commit
+	$(BIN)/pre-commit install
 
 types: install  ## mypy, strict
 	$(BIN)/mypy

@@ -23,10 +23,10 @@ from tqdm import tqdm
 
 from contrastive import load
 from contrastive.data.images import PixelScaling, quantize
+from contrastive.data.images.grids import image_grid, write_png
 from contrastive.io.checkpoints import write_json
 from contrastive.metrics.images import default_cache, image_distances, nearest_neighbours
 from contrastive.plots import neighbours_figure
-from contrastive.plots.grids import image_grid, write_png
 
 #: FID at paper scale, quoted from Gao et al. (2020), table 1.
 QUOTED = {

@@ -12,6 +12,23 @@ class ContrastiveError(ValueError):
     """
 
 
+class MissingExtraError(ContrastiveError, ImportError):
+    """A package is not installed that comes with an extra of this distribution."""
+
+
+def missing_extra(needs: str, extra: str, error: ImportError) -> MissingExtraError:
+    """What to raise where an optional package does not import.
+
+    Args:
+        needs: the begin of the sentence, up to the package: "reports need".
+        extra: that brings the package.
+        error: of the import.
+    """
+    package = (error.name or str(error)).partition(".")[0]
+    why = "" if isinstance(error, ModuleNotFoundError) else f", which does not import ({error})"
+    return MissingExtraError(f"{needs} {package}{why}: pip install 'contrastive-estimation[{extra}]'")
+
+
 class NumericalError(ContrastiveError):
     """Training met too many non-finite values to go on; the last good checkpoint is kept."""
 

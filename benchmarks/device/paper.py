@@ -34,6 +34,7 @@ from throughput import MODES, precision_gaps, throughput_table
 
 from contrastive import ContrastiveEstimator, load
 from contrastive.data.images import PixelScaling, quantize
+from contrastive.data.images.grids import image_grid, write_png
 from contrastive.io.checkpoints import write_json
 from contrastive.metrics.images import (
     FeatureNetwork,
@@ -43,7 +44,6 @@ from contrastive.metrics.images import (
     make_network,
     summarize,
 )
-from contrastive.plots.grids import image_grid, write_png
 from contrastive.training.prepared import Prepared
 
 SIZES = {

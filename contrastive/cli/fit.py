@@ -1,13 +1,13 @@
 """`contrastive fit`."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from contrastive.cli.options import build_config
-from contrastive.cli.reports import write_run_report
 from contrastive.config import FitConfig
-from contrastive.errors import ContrastiveError
+from contrastive.errors import ContrastiveError, MissingExtraError, warn
 from contrastive.training.progress import Progress, describe
 from contrastive.training.run import go_on, resolve, train
 from contrastive.training.run_directory import RunDirectory
@@ -25,6 +25,7 @@ def run(
     **given: Any,
 ) -> None:
     """Fit, and keep the run."""
+    write_report, why_no_report = (None, None) if no_report else _report_writer()
     progress: dict[str, Any] = {"progress": Progress(quiet=quiet), "allow_import": allow_import}
     if resume:
         _refuse_others(given, dotted, config, overwrite)
@@ -42,13 +43,24 @@ def run(
         print(f"\nstopped; go on with: contrastive fit --resume {path}", file=sys.stderr)
         raise
     directory, summary = RunDirectory(path), trained.summary
-    if not no_report:
-        write_run_report(directory, allow_import=allow_import)
+    if write_report is not None:
+        write_report(directory, allow_import=allow_import)
     if not quiet:
         print(describe(summary))
         print(f"run:    {directory.path}")
-        if not no_report:
+        if write_report is not None:
             print(f"report: {directory.path / 'report.html'}")
+    if why_no_report is not None:
+        warn(f"the report was left out; {why_no_report}, then: contrastive plot {directory.path}")
+
+
+def _report_writer() -> tuple[Callable[..., None] | None, MissingExtraError | None]:
+    """What writes the report of a run, or why there is none: found before the work, as a fit needs no figure."""
+    try:
+        from contrastive.cli.reports import write_run_report
+    except MissingExtraError as error:
+        return None, error
+    return write_run_report, None
 
 
 def _default_directory(config: FitConfig) -> str:

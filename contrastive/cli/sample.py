@@ -12,11 +12,10 @@ from torch import Tensor
 
 from contrastive.api import load
 from contrastive.cli.outputs import refuse_existing
-from contrastive.data.images import PixelScaling, quantize
+from contrastive.data.images import PixelScaling, image_grid, quantize, write_png
 from contrastive.errors import ContrastiveError, warn
 from contrastive.io.atomic import write_atomically
 from contrastive.io.checkpoints import finite_or_none
-from contrastive.plots.grids import image_grid, write_png
 from contrastive.sampling import sample_energy
 from contrastive.training.run_directory import RunDirectory
 

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, MixtureSameFamily, MultivariateNormal
 
-from contrastive.errors import ContrastiveError
+from contrastive.errors import ContrastiveError, missing_extra
 from contrastive.noises.base import ParametricNoise
 
 
@@ -20,7 +20,7 @@ class GaussianMixture(ParametricNoise):
         max_rows: `fit` takes at most this many rows, evenly spaced (EM visits every row in every iteration).
 
     Raises:
-        ContrastiveError: if `fit` gets fewer rows than components.
+        ContrastiveError: if `fit` gets fewer rows than components, or scikit-learn is not installed.
     """
 
     logits: Tensor
@@ -42,8 +42,10 @@ class GaussianMixture(ParametricNoise):
         return MixtureSameFamily(Categorical(logits=self.logits, validate_args=False), parts, validate_args=False)
 
     def _fit(self, x: Float[Tensor, "n d"]) -> None:
-        from sklearn.mixture import GaussianMixture as EM  # a second to import, needed only here
-
+        try:
+            from sklearn.mixture import GaussianMixture as EM  # a second to import, needed only here
+        except ImportError as error:
+            raise missing_extra("fitting the noise 'gaussian-mixture' needs", "mixture", error) from error
         if len(x) < self.components:
             raise ContrastiveError(f"{len(x)} rows cannot fit {self.components} mixture components; ask for fewer")
         rows = x[:: max(1, len(x) // self.max_rows)].cpu().numpy()

@@ -1,10 +1,10 @@
 """Figures and the report of finished runs."""
 
+from contrastive.data.images.grids import image_grid, write_png
 from contrastive.plots import matplotlib_import  # noqa: F401  first, as the others import matplotlib
 from contrastive.plots.classes import calibration_figure, class_figure
 from contrastive.plots.curves import curves_figure
 from contrastive.plots.densities import density_figure
-from contrastive.plots.grids import image_grid, write_png
 from contrastive.plots.images import image_figure, memory_figure
 from contrastive.plots.neighbours import neighbours_figure
 from contrastive.plots.report import render_report

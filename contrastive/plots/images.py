@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from contrastive.core.estimator import Estimator
-from contrastive.data.images import PixelScaling, quantize
+from contrastive.data.images import PixelScaling, image_grid, quantize
 from contrastive.errors import ContrastiveError
 from contrastive.metrics.images.neighbours import nearest_neighbours
 from contrastive.numerics.random_state import seeded
-from contrastive.plots.grids import image_grid
 from contrastive.plots.neighbours import neighbours_figure
 from contrastive.plots.runs import FinishedRun
 from contrastive.plots.text import literal

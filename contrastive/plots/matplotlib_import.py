@@ -8,6 +8,11 @@ import os
 import sys
 from contextlib import chdir, suppress
 
-if "matplotlib" not in sys.modules:
-    with suppress(OSError), chdir(os.path.abspath(os.sep)):  # the working directory may have been deleted
-        import matplotlib  # noqa: F401
+from contrastive.errors import missing_extra
+
+if sys.modules.get("matplotlib") is None:
+    try:
+        with suppress(OSError), chdir(os.path.abspath(os.sep)):  # the working directory may have been deleted
+            import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise missing_extra("plots and reports need", "report", error) from error

@@ -12,15 +12,20 @@ from typing import Any
 
 import torch
 import yaml
-from jinja2 import Environment
 from matplotlib.figure import Figure
 
+from contrastive.errors import missing_extra
 from contrastive.plots.classes import calibration_figure, class_figure
 from contrastive.plots.curves import curves_figure
 from contrastive.plots.densities import density_figure
 from contrastive.plots.images import memory_figure
 from contrastive.plots.runs import FinishedRun
 from contrastive.version import __version__
+
+try:
+    from jinja2 import Environment
+except ImportError as error:
+    raise missing_extra("reports need", "report", error) from error
 
 #: Columns of the summary table: key, heading, format.
 _COLUMNS = [

@@ -11,6 +11,7 @@ from torch.distributions import Distribution
 
 from contrastive.config import IMAGES_ON_LOG_Q, IMAGES_PLAIN, FitConfig
 from contrastive.core.estimator import Estimator
+from contrastive.data.images import require_pillow
 from contrastive.energies.built_on_noise import BuiltOnNoise
 from contrastive.errors import ContrastiveError
 from contrastive.numerics.random_state import seeded
@@ -229,10 +230,13 @@ def begin(config: FitConfig, estimator: Estimator, data: Prepared, *, energy_is_
     """Before a new run writes anything: take over the noise of `init_noise`, and decide what depends on the noise.
 
     Raises:
-        ContrastiveError: if that noise cannot be had, TensorBoard is asked for and not there, or as `decided`.
+        ContrastiveError: if that noise cannot be had, a package is missing with which the run is to be written, or as
+            `decided`.
     """
     if config.tensorboard:
         require_tensorboard()
+    if config.out is not None and data.are_images:
+        require_pillow()
     if config.init_noise is not None:
         _take_noise(config.init_noise, estimator, data)
     return decided(with_classes(config, data, energy_is_given=energy_is_given), estimator, data)

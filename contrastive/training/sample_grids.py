@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from contrastive.data.images import PixelScaling, quantize
+from contrastive.data.images import PixelScaling, image_grid, quantize, write_png
 from contrastive.errors import ContrastiveError
 from contrastive.io.atomic import write_atomically
 from contrastive.numerics.random_state import seeded
@@ -40,8 +40,6 @@ class SampleGrids(Callback):
         Raises:
             ContrastiveError: if the file cannot be written, or the data are no images.
         """
-        from contrastive.plots.grids import image_grid, write_png
-
         estimator = trainer.averaged
         if not isinstance(estimator.scaling, PixelScaling):
             raise ContrastiveError("sample grids are for images")

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from contrastive.errors import ContrastiveError
+from contrastive.errors import missing_extra
 from contrastive.training.callbacks import Callback, Running
 from contrastive.training.sample_grids import SampleGrids
 
@@ -51,7 +51,6 @@ def _writer_class() -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise ContrastiveError(
-            "--tensorboard needs it installed: pip install 'contrastive-estimation[tensorboard]'"
-        ) from error
+        absent = ModuleNotFoundError(str(error), name="tensorboard")  # torch's own error names it only in words
+        raise missing_extra("the option tensorboard needs", "tensorboard", absent) from error
     return SummaryWriter

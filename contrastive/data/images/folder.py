@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from contrastive.data.images.image_set import ImageSet
 from contrastive.data.images.options import ImageOptions
+from contrastive.data.images.pillow import require_pillow
 from contrastive.errors import ContrastiveError
 from contrastive.io.atomic import write_atomically
 
@@ -42,6 +43,7 @@ def read_folder(folder: Path, options: ImageOptions) -> ImageSet:
 
 def picture_files(folder: Path) -> list[Path]:
     """Files below `folder` whose names end as pictures' do, sorted; hidden ones are left out."""
+    require_pillow()
     from PIL import Image
 
     Image.init()

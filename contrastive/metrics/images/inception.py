@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from contrastive.errors import missing_extra
 from contrastive.io.torchvision_import import import_with_torchvision
-from contrastive.metrics.images.weights import extra_is_missing, inception_weights
+from contrastive.metrics.images.weights import inception_weights
 
 _ROWS = 32  # at once: 299 x 299 each
 
@@ -40,7 +41,7 @@ class Inception:
         try:
             fidelity = import_with_torchvision("torch_fidelity")
         except ImportError as error:
-            raise extra_is_missing(error) from error
+            raise missing_extra("measures of images need", "images", error) from error
         network = fidelity.FeatureExtractorInceptionV3("fid", ["2048"], feature_extractor_weights_path=str(path))
         self._network = network.to(device)
         self._device = torch.device(device)

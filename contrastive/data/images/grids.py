@@ -8,6 +8,7 @@ from jaxtyping import UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
+from contrastive.data.images.pillow import require_pillow
 from contrastive.errors import ContrastiveError
 
 _GAP = 1  # white pixels between images
@@ -49,7 +50,9 @@ def write_png(path: Path, picture: NDArray[np.uint8]) -> None:
 
     Raises:
         OSError: if it cannot be written.
+        MissingExtraError: if Pillow is not installed.
     """
+    require_pillow()
     from PIL import Image
 
     Image.fromarray(picture).save(path, format="PNG")
