@@ -2,7 +2,8 @@
 
 The signatures are those of `torch.distributions.Distribution`, so every torch distribution is a `NoiseModel` as it
 stands. The required protocols are small; what else a noise can do (be fitted, be initialised) is an optional
-protocol that the training loop asks for with `isinstance`.
+protocol that the training loop asks for with `isinstance`, and three plain facts are attributes with a default
+(`is_discrete`, `rounds_networks_only`, `num_classes`). Nothing that is not declared here is asked of a model.
 
 Any noise with trainable parameters can adapt: an `AdaptiveNoise` along the paths of its draws, every other one through
 `log_prob` alone, by the score function.
@@ -16,6 +17,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 
 @runtime_checkable
@@ -160,6 +162,24 @@ class EnergyModel(Protocol):
 
 
 @runtime_checkable
+class DistributionBacked(Protocol):
+    """A noise that is a `torch.distributions.Distribution`, whose support the samplers then respect."""
+
+    def distribution(self) -> Distribution:
+        """The distribution with the noise's present parameters."""
+        ...
+
+
+@runtime_checkable
+class TemperedNoise(Protocol):
+    """A noise that can draw at a temperature, for pictures: such samples are no draws of q."""
+
+    def sample_at_temperature(self, sample_shape: torch.Size, temperature: float) -> Tensor:
+        """Samples of shape `sample_shape + event_shape`; at 1 they are draws of q."""
+        ...
+
+
+@runtime_checkable
 class ScoredDraws(Protocol):
     """A noise that knows log q of its draws as it makes them, without a path through them."""
 
@@ -188,6 +208,22 @@ def log_prob_of_point(noise: NoiseModel, x: Tensor) -> Tensor:
     finally:
         for parameter in parameters:
             parameter.requires_grad_(True)
+
+
+def is_discrete(model: object) -> bool:
+    """Whether a noise or an energy says, by an attribute `is_discrete`, that its events are discrete; else no."""
+    return bool(getattr(model, "is_discrete", False))
+
+
+def rounds_networks_only(model: object) -> bool:
+    """Whether a model says, by `rounds_networks_only`, that its log-density keeps its digits under autocast; else no."""
+    return bool(getattr(model, "rounds_networks_only", False))
+
+
+def num_classes(energy: object) -> int | None:
+    """The classes of an energy, by an attribute `num_classes`; None without."""
+    classes: int | None = getattr(energy, "num_classes", None)
+    return classes
 
 
 def trainable_parameters(model: object) -> list[nn.Parameter]:

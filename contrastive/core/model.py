@@ -12,7 +12,7 @@ from contrastive.core.class_prior import log_class_prior
 from contrastive.data.points import Rows, as_points
 from contrastive.data.scaling import Coordinates
 from contrastive.errors import ContrastiveError
-from contrastive.protocols import EnergyModel, FollowingEnergy
+from contrastive.protocols import EnergyModel, FollowingEnergy, num_classes
 
 
 def without_graph(method: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -60,7 +60,7 @@ class EnergyBasedModel(nn.Module):
     ) -> None:
         super().__init__()
         self.energy = energy
-        self.num_classes: int | None = getattr(energy, "num_classes", None)
+        self.num_classes: int | None = num_classes(energy)
         self.log_normalizer = nn.Parameter(torch.zeros(() if self.num_classes is None else (self.num_classes,)))
         # Not in the state: it is a setting, and checkpoints without classes have none.
         self.register_buffer("log_class_prior", log_class_prior(class_prior, self.num_classes), persistent=False)

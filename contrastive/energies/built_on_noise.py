@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from contrastive.errors import ContrastiveError
-from contrastive.protocols import NoiseModel, log_prob_of_point
+from contrastive.protocols import NoiseModel, log_prob_of_point, rounds_networks_only
 
 
 class BuiltOnNoise(nn.Module, ABC):
@@ -46,7 +46,7 @@ class BuiltOnNoise(nn.Module, ABC):
     @property
     def rounds_networks_only(self) -> bool:
         """Whether q0's log-density keeps its digits under autocast."""
-        return getattr(self.base, "rounds_networks_only", False)
+        return rounds_networks_only(self.base)
 
     def log_base(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
         """log q0(x).

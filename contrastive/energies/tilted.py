@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from contrastive.energies.built_on_noise import BuiltOnNoise
 from contrastive.errors import ContrastiveError
-from contrastive.protocols import LayeredEnergy
+from contrastive.protocols import LayeredEnergy, num_classes, rounds_networks_only
 from contrastive.registry import make_energy
 
 
@@ -65,7 +65,7 @@ class Tilted(BuiltOnNoise):
         self.correction = make_energy(name, event_shape=event_shape, **own | options)
         if isinstance(self.correction, Tilted):
             raise ContrastiveError("the correction of a tilted energy cannot be tilted itself; take another energy")
-        self.num_classes: int | None = getattr(self.correction, "num_classes", None)
+        self.num_classes: int | None = num_classes(self.correction)
         # ReZero: Bachlechner et al. (2021). A correction that follows need not wait for a to leave 0.
         self.strength = nn.Parameter(torch.tensor(1.0 if self.follow else 0.0))
 
@@ -80,7 +80,7 @@ class Tilted(BuiltOnNoise):
     @property
     def rounds_networks_only(self) -> bool:
         """Whether f keeps its digits under autocast."""
-        return super().rounds_networks_only and getattr(self.correction, "rounds_networks_only", False)
+        return super().rounds_networks_only and rounds_networks_only(self.correction)
 
     def feature_layers(self) -> list[str]:
         """Those of the correction, lowest first; none where it does not say."""

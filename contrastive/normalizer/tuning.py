@@ -8,7 +8,7 @@ from torch import Tensor
 
 from contrastive.core.estimator import Estimator
 from contrastive.normalizer.weights import log_weight, path_density
-from contrastive.protocols import InvertibleNoise, draw
+from contrastive.protocols import InvertibleNoise, draw, is_discrete
 from contrastive.sampling.kernels import HMC, IndependenceMetropolis, Kernel, Latent, LogDensity, TunableKernel
 
 _EFFECTIVE_SHARE = 0.7  # of the particles, after each increment
@@ -117,7 +117,7 @@ def annealing_kernels(estimator: Estimator, z: Float[Tensor, "n *event"]) -> tup
         z: draws of the noise, whose spread gives each coordinate its scale.
     """
     noise = estimator.noise
-    if any(getattr(model, "is_discrete", False) for model in (estimator.energy, noise)):
+    if is_discrete(estimator.energy) or is_discrete(noise):
         return (IndependenceMetropolis(noise),)
     local = HMC(steps=_LEAPFROGS, varied=False, scale=z.std(0).clamp_min(1e-12))
     if isinstance(noise, InvertibleNoise):

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from contrastive.core.estimator import Estimator
-from contrastive.protocols import EnergyModel, draw
+from contrastive.protocols import EnergyModel, draw, is_discrete
 from contrastive.sampling.kernels import LogDensity
 
 _NUMBERS = 4_000_000  # of the event at once
@@ -19,7 +19,7 @@ class OneClass(nn.Module):
     def __init__(self, energy: EnergyModel, index: int) -> None:
         super().__init__()
         self.energy, self.index = energy, index
-        self.is_discrete = getattr(energy, "is_discrete", False)
+        self.is_discrete = is_discrete(energy)
 
     def forward(self, z: Float[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
         """f_k(z)."""

@@ -16,6 +16,7 @@ from contrastive.numerics.random_state import seeded
 from contrastive.plots.neighbours import neighbours_figure
 from contrastive.plots.runs import FinishedRun
 from contrastive.plots.text import literal
+from contrastive.protocols import TemperedNoise
 from contrastive.sampling import resample
 
 _ACROSS, _DOWN = 16, 3
@@ -92,5 +93,7 @@ def pixel_scaling(estimator: Estimator) -> PixelScaling:
 
 
 def _cool_samples(estimator: Estimator, n: int) -> Tensor | None:
-    sample = getattr(estimator.noise, "sample_at_temperature", None)
-    return None if sample is None else estimator.scaling.inverse(sample(torch.Size([n]), _COOL))
+    noise = estimator.noise
+    if not isinstance(noise, TemperedNoise):
+        return None
+    return estimator.scaling.inverse(noise.sample_at_temperature(torch.Size([n]), _COOL))

@@ -7,7 +7,7 @@ from torch import Tensor
 from contrastive.core.estimator import Estimator
 from contrastive.errors import ContrastiveError
 from contrastive.numerics.chunks import rows_at_once
-from contrastive.protocols import NoiseModel, draw
+from contrastive.protocols import NoiseModel, draw, is_discrete
 from contrastive.sampling.adaptation import local_kernels
 from contrastive.sampling.chains import Chains, run_chains
 from contrastive.sampling.diagnostics import effective_size, largest_r_hat, least_effective_size, monitored
@@ -76,7 +76,7 @@ def sample_energy(
         if value < least:
             raise ContrastiveError(f"sampling needs {name} of at least {least}, got {value}")
     noise = estimator.noise
-    discrete = any(getattr(model, "is_discrete", False) for model in (noise, estimator.energy))
+    discrete = is_discrete(noise) or is_discrete(estimator.energy)
     name = choose_sampler(sampler, discrete=discrete)
     target = energy_target(estimator, label)
     if name == "resampling":

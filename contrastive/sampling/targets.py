@@ -8,6 +8,7 @@ from torch.distributions.constraints import Constraint, real
 
 from contrastive.core.estimator import Estimator
 from contrastive.errors import ContrastiveError
+from contrastive.protocols import DistributionBacked
 from contrastive.sampling.kernels import LogDensity
 
 
@@ -39,13 +40,14 @@ def energy_target(estimator: Estimator, label: int | None = None) -> LogDensity:
 
 def _bounded_support(noise: Any) -> tuple[Constraint, torch.Size] | None:
     """What a distribution says of its support, and the event shape it says it for; None for all of space."""
-    if not callable(getattr(noise, "distribution", None)):
+    if not isinstance(noise, DistributionBacked):
         return None
     distribution = noise.distribution()
     try:
-        support = inner = distribution.support
+        support: Any = distribution.support
     except NotImplementedError:  # torch's way to say that a distribution does not tell
         return None
+    inner = support
     while hasattr(inner, "base_constraint"):
         inner = inner.base_constraint
     return None if inner is None or inner is real else (support, distribution.event_shape)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from contrastive.errors import ContrastiveError
 from contrastive.noises import DistributionNoise
-from contrastive.protocols import InitializableNoise, NoiseModel
+from contrastive.protocols import InitializableNoise, NoiseModel, is_discrete
 from contrastive.testing.core import (
     Check,
     NotApplicable,

@@ -16,7 +16,7 @@ from torch.distributions import Distribution
 from contrastive.errors import ContrastiveError
 from contrastive.noises import DistributionNoise, Gaussian
 from contrastive.numerics.random_state import seeded
-from contrastive.protocols import FittableNoise, InitializableNoise, NoiseAwareEnergy
+from contrastive.protocols import FittableNoise, InitializableNoise, NoiseAwareEnergy, is_discrete
 from contrastive.registry import energies, noises
 
 Kind = Literal["noise", "energy", "bijection"]
@@ -119,11 +119,6 @@ def prepare(noise: Any, x: Tensor) -> None:
         noise.fit(x)
     if isinstance(noise, InitializableNoise) and not noise.is_initialized:
         noise.initialize(x)
-
-
-def is_discrete(model: object) -> bool:
-    """Whether a model lives on a finite set of points (it says so by an attribute `is_discrete`)."""
-    return bool(getattr(model, "is_discrete", False))
 
 
 @torch.no_grad()

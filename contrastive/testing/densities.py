@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from contrastive.noises.student_t import StudentT
-from contrastive.protocols import AdaptiveNoise, AutoregressiveNoise, NoiseModel, trainable_parameters
-from contrastive.testing.core import Check, NotApplicable, Subject, collect, is_discrete, random_directions, require
+from contrastive.protocols import AdaptiveNoise, AutoregressiveNoise, NoiseModel, is_discrete, trainable_parameters
+from contrastive.testing.core import Check, NotApplicable, Subject, collect, random_directions, require
 from contrastive.testing.statistics import bernstein_radius, dkw_radius, features, normal_threshold
 
 DENSITY: list[Check] = []

@@ -5,7 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from contrastive.testing.core import Check, NotApplicable, Subject, close, collect, gap, is_discrete, require, twin
+from contrastive.protocols import is_discrete, num_classes
+from contrastive.testing.core import Check, NotApplicable, Subject, close, collect, gap, require, twin
 from contrastive.testing.densities import integrate_exp
 
 ENERGY: list[Check] = []
@@ -16,7 +17,7 @@ _PRECISION = 1e-7
 def _shape(subject: Subject) -> None:
     """f has shape (batch,), or (batch, K) with K told by num_classes, and the dtype of the model."""
     model = subject.model()
-    classes = getattr(model, "num_classes", None)
+    classes = num_classes(model)
     for n in (1, 7):
         f = model(_points(subject, model, n))
         expected = (n,) if classes is None else (n, classes)

@@ -12,7 +12,6 @@ from torch.distributions import Distribution
 from contrastive.config import IMAGES_ON_LOG_Q, IMAGES_PLAIN, FitConfig
 from contrastive.core.estimator import Estimator
 from contrastive.data.images import require_pillow
-from contrastive.energies.built_on_noise import BuiltOnNoise
 from contrastive.errors import ContrastiveError
 from contrastive.numerics.random_state import seeded
 from contrastive.objectives import make_objective
@@ -23,6 +22,7 @@ from contrastive.protocols import (
     InitializableNoise,
     NoiseAwareEnergy,
     NoiseModel,
+    is_discrete,
     trainable_parameters,
 )
 from contrastive.registry import available_noises, make_energy, make_noise
@@ -182,7 +182,7 @@ def _with_models(config: FitConfig, estimator: Estimator) -> FitConfig:
         if config.pretrain_steps or config.defensive_share:
             raise ContrastiveError("method mle is all likelihood: leave out --pretrain-steps and --defensive-share")
         return replace(config, pretrain_steps=0, defensive_share=0.0)
-    discrete = getattr(noise, "is_discrete", False)
+    discrete = is_discrete(noise)
     if config.defensive_share and discrete:
         raise ContrastiveError(f"the noise {config.noise!r} is discrete, a Gaussian cannot defend it")
     learned = trainable and (estimator.adapt_noise or not isinstance(noise, FittableNoise))
@@ -222,7 +222,7 @@ def _paced(config: FitConfig, data: Prepared) -> FitConfig:
 def _left_to_energy(config: FitConfig, energy: Any) -> dict[str, Any]:
     if config.recipe != "images":
         return {}
-    values = IMAGES_ON_LOG_Q if isinstance(energy, BuiltOnNoise) else IMAGES_PLAIN
+    values = IMAGES_ON_LOG_Q if isinstance(energy, NoiseAwareEnergy) else IMAGES_PLAIN
     return {name: value for name, value in values.items() if getattr(config, name) is None}
 
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from contrastive.core.estimator import Estimator
 from contrastive.errors import ContrastiveError
+from contrastive.protocols import rounds_networks_only
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:
@@ -25,7 +26,7 @@ def check_precision(estimator: Estimator, precision: str) -> None:
     if precision == "float32":
         return
     for role, model in {"energy": estimator.energy, "noise": estimator.noise}.items():
-        if not getattr(model, "rounds_networks_only", False):
+        if not rounds_networks_only(model):
             raise ContrastiveError(
                 f"--precision bf16 would round the log-density of the {role} {type(model).__name__}; leave it out, or "
                 "take models whose networks alone are rounded: the energies conv and mlp, the noise glow or a Gaussian"

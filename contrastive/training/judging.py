@@ -24,7 +24,7 @@ from contrastive.metrics import (
 from contrastive.normalizer import log_partitions
 from contrastive.numerics.random_state import seeded
 from contrastive.objectives.protocol import SamplingObjective, learns_normalizer
-from contrastive.protocols import FittableNoise, NoiseModel, trainable_parameters
+from contrastive.protocols import FittableNoise, NoiseModel, is_discrete, trainable_parameters
 from contrastive.training.prepared import Prepared
 from contrastive.training.trainer import Trainer
 
@@ -72,7 +72,7 @@ def make_scorer(data: Prepared) -> Callable[[Estimator, str], Tensor]:
 def _reference(estimator: Estimator, data: Prepared) -> NoiseModel:
     """A noise that stands still, for values that can be compared from one update to the next."""
     far = isinstance(estimator.objective, SamplingObjective)
-    if not (estimator.adapt_noise or far) or getattr(estimator.noise, "is_discrete", False):
+    if not (estimator.adapt_noise or far) or is_discrete(estimator.noise):
         return estimator.noise
     try:
         return data.gaussian.to(estimator.log_normalizer.device)
@@ -183,7 +183,7 @@ def _partition(config: FitConfig, estimator: Estimator, data: Prepared) -> dict[
 def _gaussian_log_prob(estimator: Estimator, data: Prepared, x: Tensor) -> dict[str, float]:
     """Mean log-density of a Gaussian of the data at `x`, original units: what a learned noise has to beat."""
     noise = estimator.noise
-    if isinstance(noise, FittableNoise) or not trainable_parameters(noise) or getattr(noise, "is_discrete", False):
+    if isinstance(noise, FittableNoise) or not trainable_parameters(noise) or is_discrete(noise):
         return {}
     if len(data.event_shape) != 1:
         return {}
