@@ -216,7 +216,7 @@ def is_discrete(model: object) -> bool:
 
 
 def rounds_networks_only(model: object) -> bool:
-    """Whether a model says, by `rounds_networks_only`, that its log-density keeps its digits under autocast; else no."""
+    """Whether a model says, by `rounds_networks_only`, that its log-density keeps its digits in autocast; else no."""
     return bool(getattr(model, "rounds_networks_only", False))
 
 

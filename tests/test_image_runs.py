@@ -362,3 +362,28 @@ def test_a_setting_of_the_gate_asks_for_the_gate(setting):
     assert FitConfig().resolved(images=True).schedule == "alternate"
     assert FitConfig(**setting).resolved(images=True).schedule == "gate"
     assert FitConfig(**setting, schedule="alternate").resolved(images=True).schedule == "alternate"
+
+
+class FollowsTheNoise(torch.nn.Module):
+    """A stranger's energy that is built on log q, by the protocol and not by our base class."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+
+    def start_from(self, noise):
+        object.__setattr__(self, "base", noise)
+
+    restart_from = start_from
+
+    def forward(self, x):
+        return self.base.log_prob(x) + self.weight
+
+
+def test_the_recipe_of_images_asks_the_protocol():
+    from contrastive import ContrastiveEstimator, make_noise
+
+    config = FitConfig(noise="gaussian", energy="conv").resolved(images=True)
+    data = prepare(blobs(40, side=8), config)
+    estimator = ContrastiveEstimator(FollowsTheNoise(), make_noise("gaussian", event_shape=data.event_shape))
+    assert decided(config, estimator, data).gradient_penalty == 0.25

@@ -15,7 +15,6 @@ from contrastive.testing.core import (
     close,
     collect,
     gap,
-    is_discrete,
     prepare,
     require,
     twin,
