@@ -115,7 +115,7 @@ def test_a_negative_value_of_a_dotted_option_is_no_option(tmp_path, words):
 def test_init_config_is_a_config(tmp_path, capsys):
     path = tmp_path / "c.yaml"
     assert main(["init-config", "--noise", "glow", "--noise.width", "8", "--to", str(path)]) == 0
-    assert "# who moves next in fce" in path.read_text()
+    assert "# schedule of the players in fce" in path.read_text()
     assert (
         main(
             [
