@@ -1,12 +1,10 @@
 """Many fits at once: finished runs are read, begun ones go on, and nothing stands under the wrong settings."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from grid import provenance, run_grid
+from benchmarks.lib.grid import provenance, run_grid
 
 SETTINGS = {"data": "8gaussians", "noise": "gaussian", "steps": 4, "batch_size": 20, "log_partition_draws": 0}
 
