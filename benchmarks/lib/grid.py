@@ -93,7 +93,7 @@ def provenance() -> dict[str, Any]:
 
 
 def _command() -> str:
-    """What to type, without this machine's paths: a module that `python -m` runs is named as one."""
+    """What was typed: `sys.argv` holds the path of a module that `python -m` runs, and not its name."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     program = ["-m", spec.name.removesuffix(".__main__")] if spec else [sys.argv[0]]
     return " ".join(["python", *program, *sys.argv[1:]])
