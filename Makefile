@@ -20,7 +20,7 @@ help:  ## what can be made
 install: .venv/installed  ## create .venv with the package, its extras, the plugins and the tools
 
 demo: install  ## fit 8 Gaussians (FCE with Glow, Gaussian NCE) and a real table; write a report
-	$(BIN)/python benchmarks/demo.py
+	$(BIN)/python -m benchmarks.library.demo
 
 test: lint types check-imports tests  ## everything that CI runs
 
@@ -48,8 +48,8 @@ test-long: install  ## the property tests on eight times the examples, under new
 	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n 2 --dist worksteal
 
 bench-quick: install  ## every benchmark in its quick form
-	@set -e; for name in $(filter-out contrastive_divergence ebm_runs few_labels grid image_sets image_tables l2_svm mixtures,$(basename $(notdir $(wildcard benchmarks/*.py)))); do \
-		echo "== $$name"; $(BIN)/python benchmarks/$$name.py --quick --out runs/quick/$$name; done
+	@set -e; for name in $(subst /,.,$(filter-out %/__init__,$(basename $(wildcard benchmarks/paper/*.py benchmarks/library/*.py)))); do \
+		echo "== $$name"; $(BIN)/python -m $$name --quick --out runs/quick/$${name##*.}; done
 	PYTHON=$(BIN)/python bash benchmarks/device/paper.sh --quick --out runs/quick/device-paper
 
 lock: install  ## write constraints.txt anew from what is installed

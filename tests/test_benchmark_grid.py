@@ -2,11 +2,11 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from grid import provenance, run_grid
+from benchmarks.lib.grid import benchmark_parser, provenance, run_grid
 
 SETTINGS = {"data": "8gaussians", "noise": "gaussian", "steps": 4, "batch_size": 20, "log_partition_draws": 0}
 
@@ -41,3 +41,18 @@ def test_results_name_the_commit_of_the_benchmark_wherever_it_is_called_from(tmp
     here = provenance()["commit"]
     monkeypatch.chdir(tmp_path)
     assert provenance()["commit"] == here
+
+
+def test_results_lie_beside_the_rooms():
+    results = benchmark_parser(None, "table1", quick="").parse_args([]).results
+    assert results == Path(__file__).parents[1] / "benchmarks" / "results"
+    assert (results / "table1.json").exists()
+
+
+def test_results_name_the_command_that_was_typed(monkeypatch):
+    main = SimpleNamespace(__spec__=SimpleNamespace(name="benchmarks.paper.table1"))
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    monkeypatch.setattr(sys, "argv", ["/somewhere/benchmarks/paper/table1.py", "--quick"])
+    assert provenance()["command"] == "python -m benchmarks.paper.table1 --quick"
+    main.__spec__ = None
+    assert provenance()["command"] == "python /somewhere/benchmarks/paper/table1.py --quick"

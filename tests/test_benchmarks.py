@@ -8,31 +8,30 @@ from pathlib import Path
 
 import pytest
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-#: What benchmarks share; these are none.
-SHARED = {
-    "contrastive_divergence",
-    "ebm_runs",
-    "few_labels",
-    "grid",
-    "image_sets",
-    "image_tables",
-    "l2_svm",
-    "mixtures",
-}
+ROOT = Path(__file__).parents[1]
+NAMES = sorted(
+    f"{room}.{path.stem}"
+    for room in ("paper", "library")
+    for path in ROOT.glob(f"benchmarks/{room}/*.py")
+    if path.stem != "__init__"
+)
 
 
-@pytest.mark.parametrize("name", sorted(p.stem for p in BENCHMARKS.glob("*.py") if p.stem not in SHARED))
+@pytest.mark.parametrize("name", NAMES)
 def test_quick_form_runs_and_leaves_its_output(name, tmp_path):
-    command = [sys.executable, BENCHMARKS / f"{name}.py", "--quick", "--out", tmp_path / name]
-    done = subprocess.run(command, capture_output=True, text=True)
+    stem = name.rpartition(".")[2]
+    command = [sys.executable, "-m", f"benchmarks.{name}", "--quick", "--out", tmp_path / stem]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
-    kept = {path.name for path in (tmp_path / name).iterdir()}
-    assert kept & {"report.html", f"{name}.json", f"{name}-8gaussians.json"}
+    kept = {path.name for path in (tmp_path / stem).iterdir()}
+    assert kept & {"report.html", f"{stem}.json", f"{stem}-8gaussians.json"}
+    for path in (tmp_path / stem).glob(f"{stem}*.json"):
+        command = json.loads(path.read_text(encoding="utf-8"))["command"]
+        assert command.startswith(f"python -m benchmarks.{name} --quick")
 
 
 def test_quick_form_for_a_device_runs_and_goes_on_where_it_was(tmp_path):
-    command = ["bash", BENCHMARKS / "device" / "paper.sh", "--quick", "--device", "cpu", "--out", tmp_path]
+    command = ["bash", ROOT / "benchmarks" / "device" / "paper.sh", "--quick", "--device", "cpu", "--out", tmp_path]
     environment = {**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr

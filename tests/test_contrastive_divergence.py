@@ -1,16 +1,11 @@
 """The benchmarks' contrastive divergence: its gradient in closed form, its fixed point, and a peer's loss."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from contrastive_divergence import Chains, divergence_loss, fit_by_divergence
-
+from benchmarks.lib.contrastive_divergence import Chains, divergence_loss, fit_by_divergence
 from contrastive import load, make_energy
 from contrastive.config import FitConfig
 from contrastive.sampling.kernels import MALA

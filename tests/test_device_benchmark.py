@@ -1,16 +1,10 @@
 """Parts of the benchmark for one GPU that a CPU can check."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
+from benchmarks.device.graphs import captured
 from contrastive import make_noise
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks" / "device"))
-
-from graphs import captured
 
 
 @pytest.fixture

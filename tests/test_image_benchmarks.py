@@ -1,16 +1,13 @@
 """What benchmarks of images share: splits, labelled subsets, runs that are there already, AUROC."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from ebm_runs import FLOW, chosen_scale, energy_parser, places_of
-from image_sets import label_subset, load_split
-from outliers import auroc
-
+from benchmarks.lib.ebm_runs import FLOW, chosen_scale, energy_parser, places_of
+from benchmarks.lib.image_sets import label_subset, load_split
+from benchmarks.library.outliers import auroc
 from contrastive.config import FitConfig
 from contrastive.training.run_directory import RunDirectory
 

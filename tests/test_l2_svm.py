@@ -1,14 +1,10 @@
 """The benchmarks' support vector machine beside scikit-learn's."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from sklearn.svm import LinearSVC
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from l2_svm import choose_l2_svm, fit_l2_svm
+from benchmarks.lib.l2_svm import choose_l2_svm, fit_l2_svm
 
 
 def blobs(n, d, seed=0, spread=2.0):

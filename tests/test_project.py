@@ -103,10 +103,24 @@ def test_make_targets_that_are_named_exist():
     assert named <= targets
 
 
-def test_what_benchmarks_share_is_run_by_neither_the_test_nor_make():
-    tree = ast.parse(text("tests/test_benchmarks.py"))
-    (shared,) = (n.value for n in tree.body if isinstance(n, ast.Assign) and n.targets[0].id == "SHARED")
-    assert set(re.search(r"filter-out ([a-z0-9_ ]+),", text("Makefile"))[1].split()) == ast.literal_eval(shared)
+def test_every_benchmark_stands_in_the_readme():
+    named = re.findall(r"^\| `python -m benchmarks\.([a-z]+\.[a-z0-9_]+)", text("benchmarks/README.md"), re.MULTILINE)
+    files = [path for room in ("paper", "library") for path in ROOT.glob(f"benchmarks/{room}/*.py")]
+    assert sorted(named) == sorted(f"{path.parent.name}.{path.stem}" for path in files if path.stem != "__init__")
+
+
+def test_benchmarks_are_not_installed():
+    find = tomllib.loads(text("pyproject.toml"))["tool"]["setuptools"]["packages"]["find"]
+    assert find == {"include": ["contrastive*"]}
+
+
+def test_commands_of_benchmarks_name_modules():
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/**/*.md"), ROOT / "Makefile"]
+    for path in [*pages, *ROOT.glob("benchmarks/**/*.py")]:
+        content = path.read_text(encoding="utf-8")
+        assert not re.search(r"python\s+benchmarks/", content), path
+        for name in re.findall(r"-m benchmarks\.([a-z]+\.[a-z0-9_]+)", content):
+            assert (ROOT / "benchmarks" / f"{name.replace('.', '/')}.py").exists(), (path, name)
 
 
 def test_files_that_are_named_exist():

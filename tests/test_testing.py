@@ -3,8 +3,17 @@
 from pathlib import Path
 
 import pytest
-from defects import BIJECTION_DEFECTS, ENERGY_DEFECTS, NOISE_DEFECTS, Autoregressive, Energy, Flow, Layer, Logit
 
+from benchmarks.lib.defects import (
+    BIJECTION_DEFECTS,
+    ENERGY_DEFECTS,
+    NOISE_DEFECTS,
+    Autoregressive,
+    Energy,
+    Flow,
+    Layer,
+    Logit,
+)
 from contrastive.testing import (
     check_bijection,
     check_energy_model,

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from graphs import captured
-from image_sets import load_split
-from image_tables import AHEAD, FCE, LIKELIHOOD, LONGER
 from numpy.typing import NDArray
 
-from contrastive import ContrastiveEstimator
+from benchmarks.device.graphs import captured
+from benchmarks.lib.image_sets import load_split
+from benchmarks.lib.image_tables import AHEAD, FCE, LIKELIHOOD, LONGER
 from contrastive.config import FitConfig
+from contrastive.core.estimator import Estimator
 from contrastive.io.checkpoints import read_checkpoint
 from contrastive.training.build import begin, make_estimator, make_trainer
 from contrastive.training.preparation import prepare
@@ -221,14 +221,14 @@ class _Clock(Progress):
         self.times.append(time.perf_counter())
 
 
-def _estimator(config: FitConfig, data: Prepared, mode: Mode) -> ContrastiveEstimator:
+def _estimator(config: FitConfig, data: Prepared, mode: Mode) -> Estimator:
     estimator = make_estimator(config, data)
-    return estimator.to(memory_format=torch.channels_last) if mode.channels_last else estimator
+    if mode.channels_last:
+        estimator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's own keyword
+    return estimator
 
 
-def _graphs(
-    config: FitConfig, estimator: ContrastiveEstimator, data: Prepared, mode: Mode
-) -> AbstractContextManager[None]:
+def _graphs(config: FitConfig, estimator: Estimator, data: Prepared, mode: Mode) -> AbstractContextManager[None]:
     if not mode.graphs:
         return nullcontext()
     return captured(estimator.noise, data.batch_size, config.precision, draws=config.method == "fce")

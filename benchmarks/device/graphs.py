@@ -60,7 +60,7 @@ def captured(noise: Any, rows: int, precision: str, *, draws: bool) -> Iterator[
         passes["from_latent"] = _Forward(noise.layers, precision)
     for name, module in passes.items():
         sample = torch.randn(shape, dtype=like.dtype, device=like.device)
-        graphed = torch.cuda.make_graphed_callables(module.train(), (sample,))
+        graphed: Any = torch.cuda.make_graphed_callables(module.train(), (sample,))
         setattr(noise, name, _of_shape(shape, graphed, getattr(noise, name)))
     try:
         yield

@@ -20,18 +20,31 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import weights
-from flows import FCE, LIKELIHOOD, LONGER, PAPER_GLOW, SHARES, Mode, Size, fit, pace, prepared, read_pixels, row_fields
-from grid import provenance
 from numpy.typing import NDArray
-from throughput import MODES, precision_gaps, throughput_table
 
+from benchmarks.device import weights
+from benchmarks.device.flows import (
+    FCE,
+    LIKELIHOOD,
+    LONGER,
+    PAPER_GLOW,
+    SHARES,
+    Mode,
+    Size,
+    fit,
+    pace,
+    prepared,
+    read_pixels,
+    row_fields,
+)
+from benchmarks.device.throughput import MODES, precision_gaps, throughput_table
+from benchmarks.lib.grid import provenance
 from contrastive import ContrastiveEstimator, load
 from contrastive.data.images import PixelScaling, quantize
 from contrastive.data.images.grids import image_grid, write_png
@@ -207,6 +220,9 @@ def one_set(report: Report, arguments: argparse.Namespace, rows: Rows, ends: flo
         network = make_network("efficientnet-lite0", device=rows.device)
         return network, summarize(torch.from_numpy(rows.pixels), network, limit=size.samples)
 
+    def judged(estimator: ContrastiveEstimator) -> dict[str, Any]:
+        return judge(estimator, *reference(), size.samples)
+
     training = max(3.0, ends - time.monotonic() - 3 * _MEASURING)
     seconds = {LIKELIHOOD: LIKELIHOOD_SHARE * training, FCE: (1 - LIKELIHOOD_SHARE) / 2 * training}
     places = {label: arguments.runs / name / short for label, short in _SHORT.items()}
@@ -236,11 +252,11 @@ def one_set(report: Report, arguments: argparse.Namespace, rows: Rows, ends: flo
         if label == FCE:  # the flow that goes on by likelihood gets as long as FCE took
             seconds[LONGER] = row["summary"]["seconds"]
         estimator = load(path).to(rows.device)
-        report.phase(f"{name}: {short}", lambda e=estimator: judge(e, *reference(), size.samples))
+        report.phase(f"{name}: {short}", partial(judged, estimator))
         if label == LIKELIHOOD:
-            report.phase(f"{name}: precision", lambda e=estimator: precision_gaps(e, data.test[:256]))
+            report.phase(f"{name}: precision", partial(precision_gaps, estimator, data.test[:256]))
         else:
-            report.phase(f"{name}: weights of {short}", lambda p=path: weights.keep(p, name, arguments.out))
+            report.phase(f"{name}: weights of {short}", partial(weights.keep, path, name, arguments.out))
         pictures.append(image_grid(samples_of(estimator, shown)))
         draw(arguments.out / f"{name}-samples.png", pictures)
 

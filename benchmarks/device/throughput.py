@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from flows import Mode, pace
 from torch import Tensor
 
+from benchmarks.device.flows import Mode, pace
 from contrastive import ContrastiveEstimator
 from contrastive.training.execution import autocast
 from contrastive.training.prepared import Prepared
@@ -91,8 +91,9 @@ def precision_gaps(estimator: ContrastiveEstimator, x: Tensor) -> dict[str, Any]
 
     exact = log_q("float32", False)
     found: dict[str, Any] = {"images": len(x), "standard_deviation_of_log_q": float(exact.std())}
-    kinds = {"bf16": ("bf16", True), "tf32": ("float32", True), "tf32_products_too": ("float32", True, True)}
-    for name, rounded in {name: log_q(*kind) for name, kind in kinds.items()}.items():
+    kinds = {"bf16": ("bf16", False), "tf32": ("float32", False), "tf32_products_too": ("float32", True)}
+    for name, (precision, products) in kinds.items():
+        rounded = log_q(precision, True, products)
         gap = (rounded - exact).abs()
         found[f"largest_gap_{name}"] = float(gap.max()) / dimensions
         found[f"root_mean_square_gap_{name}"] = float(gap.square().mean().sqrt()) / dimensions

@@ -1,8 +1,8 @@
 """Figure 4 of Gao et al. (2020): a linear classifier on an energy's top layer against the same network, supervised.
 
-    python benchmarks/figure4.py --data-root /data                   # the SVHN part, small networks
-    python benchmarks/figure4.py --runs runs/table3 --data-root /data    # with the energies of table 3
-    python benchmarks/figure4.py --quick
+    python -m benchmarks.paper.figure4 --data-root /data                   # the SVHN part, small networks
+    python -m benchmarks.paper.figure4 --runs runs/table3 --data-root /data    # with the energies of table 3
+    python -m benchmarks.paper.figure4 --quick
 
 Over the number of labels: a squared-hinge SVM on the last hidden layer of the energy of FCE, of fixed-flow and of
 Gaussian NCE, and of one with random weights; beside them a network of the energy's architecture with one output a
@@ -12,20 +12,21 @@ chosen by cross-validation on the labelled images.
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from ebm_runs import Scale, chosen_scale, energy_parser, energy_runs
-from grid import provenance
-from image_sets import Split, label_subset, load_split
-from l2_svm import choose_l2_svm
 from matplotlib.figure import Figure
-from table3 import RANDOM, row, table, untrained
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
+from benchmarks.lib.ebm_runs import Scale, chosen_scale, energy_parser, energy_runs
+from benchmarks.lib.grid import provenance
+from benchmarks.lib.image_sets import Split, label_subset, load_split
+from benchmarks.lib.l2_svm import choose_l2_svm
+from benchmarks.paper.table3 import RANDOM, row, table, untrained
 from contrastive import ContrastiveEstimator, load, make_energy
 from contrastive.data.images import PixelScaling, cell_centres
 from contrastive.io.checkpoints import write_json
@@ -63,20 +64,17 @@ def measure(runs: dict[str, list[Path]], scale: Scale, split: Split, kept: Path)
                     errors.append({"features": label, "seed": seed, "subset": subset, "labels": n, "error": error})
                     write_json(kept, errors)
 
+    def svm_error(x: np.ndarray, x_test: np.ndarray, rows: np.ndarray, _: int) -> float:
+        return choose_l2_svm(x[rows], split.y[rows]).error(x_test, split.y_test)
+
     estimators: list[tuple[str, int, Callable[[], ContrastiveEstimator]]] = [
-        (RANDOM, seed, lambda seed=seed: untrained(scale, split, seed)) for seed in range(scale.seeds + 1)
+        (RANDOM, seed, partial(untrained, scale, split, seed)) for seed in range(scale.seeds + 1)
     ]
-    estimators += [
-        (label, seed, lambda path=path: load(path)) for label in ENERGIES for seed, path in enumerate(runs[label])
-    ]
+    estimators += [(label, seed, partial(load, path)) for label in ENERGIES for seed, path in enumerate(runs[label])]
     for label, seed, make in tqdm(estimators, unit="energy"):
         estimator = make()
         x, x_test = (estimator.features(torch.from_numpy(images)).numpy() for images in (split.x, split.x_test))
-        add(
-            label,
-            seed,
-            lambda rows, _, x=x, x_test=x_test: choose_l2_svm(x[rows], split.y[rows]).error(x_test, split.y_test),
-        )
+        add(label, seed, partial(svm_error, x, x_test))
     add(SUPERVISED, 0, lambda rows, subset: supervised_error(scale, split, rows, subset))
     return errors
 

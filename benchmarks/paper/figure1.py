@@ -1,17 +1,17 @@
 """Figure 1 of Gao et al. (2020): truth, Glow by maximum likelihood, Glow by FCE, energy by FCE, on several densities.
 
-python benchmarks/figure1.py
-python benchmarks/figure1.py --data 8gaussians two-spirals checkerboard pinwheel
-python benchmarks/figure1.py --quick
+python -m benchmarks.paper.figure1
+python -m benchmarks.paper.figure1 --data 8gaussians two-spirals checkerboard pinwheel
+python -m benchmarks.paper.figure1 --quick
 """
 
 import json
 from typing import Any
 
 import torch
-from grid import Result, benchmark_parser, provenance, run_grid
 from matplotlib.figure import Figure
 
+from benchmarks.lib.grid import Result, benchmark_parser, provenance, run_grid
 from contrastive.api import load
 from contrastive.data.densities import make_density
 

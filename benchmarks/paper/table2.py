@@ -1,8 +1,8 @@
 """Table 2 of Gao et al. (2020): bits per dimension of flows and energies.
 
-    python benchmarks/table2.py --data-root DATA                   # SVHN part, CIFAR-10, MNIST; two cores
-    python benchmarks/table2.py --data-root DATA --scale paper     # SVHN, CIFAR-10, CelebA; a GPU, days
-    python benchmarks/table2.py --quick
+    python -m benchmarks.paper.table2 --data-root DATA                   # SVHN part, CIFAR-10, MNIST; two cores
+    python -m benchmarks.paper.table2 --data-root DATA --scale paper     # SVHN, CIFAR-10, CelebA; a GPU, days
+    python -m benchmarks.paper.table2 --quick
 
 Its runs are those of table 1: what that has made is read. An energy's bits are given with the learned c, which is a
 parameter and may flatter, and with the upper end of the interval of log Z, which holds only where the verdict is
@@ -11,9 +11,18 @@ parameter and may flatter, and with the upper end of the interval of log Z, whic
 
 from typing import Any
 
-from grid import Result, provenance
-from image_tables import FCE, FIXED, FLOWS, GAUSSIAN, LIKELIHOOD, chosen_scale, spread, table_parser, table_runs
-
+from benchmarks.lib.grid import Result, provenance
+from benchmarks.lib.image_tables import (
+    FCE,
+    FIXED,
+    FLOWS,
+    GAUSSIAN,
+    LIKELIHOOD,
+    chosen_scale,
+    spread,
+    table_parser,
+    table_runs,
+)
 from contrastive.io.checkpoints import write_json
 
 #: Of the flow, quoted from Gao et al. (2020), table 2.

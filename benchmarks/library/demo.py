@@ -5,9 +5,9 @@ import sys
 import time
 from pathlib import Path
 
-from grid import run_grid
 from sklearn.datasets import load_breast_cancer
 
+from benchmarks.lib.grid import run_grid
 from contrastive.cli import plot
 
 _GLOW = {"noise": "glow", "noise_options": {"depth": 6, "width": 64}}

@@ -1,7 +1,7 @@
 """A long game: FCE with Glow for 20,000 updates on three densities, three seeds each, without one NaN.
 
-    python benchmarks/stability.py
-    python benchmarks/stability.py --quick
+    python -m benchmarks.library.stability
+    python -m benchmarks.library.stability --quick
 
 Fails (exit code 1) if any metric of any evaluation is missing or not finite, or any update was skipped.
 """
@@ -11,7 +11,7 @@ import math
 import sys
 from typing import Any
 
-from grid import Result, benchmark_parser, provenance, run_grid
+from benchmarks.lib.grid import Result, benchmark_parser, provenance, run_grid
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """Do the intervals of log Z cover the truth? Oracles with an exact log Z, from 1 to 3,072 dimensions.
 
-    python benchmarks/normalizer.py             # 500 repetitions of each method on each oracle, about 20 minutes
-    python benchmarks/normalizer.py --run runs/figure2/FCE*/8gaussians-seed0   # and a fit's c and log Z by quadrature
-    python benchmarks/normalizer.py --quick
+    python -m benchmarks.library.normalizer  # 500 repetitions of each method on each oracle, about 20 minutes
+    python -m benchmarks.library.normalizer --run runs/figure2/FCE*/8gaussians-seed0  # and a fit's c and log Z
+    python -m benchmarks.library.normalizer --quick
 
 Four tables: coverage of the 95 % intervals where the verdict is "reliable"; cases whose interval misses by
 construction, which must be "doubtful"; `log_partition()` as a whole; the bridge's accuracy against importance
@@ -16,16 +16,17 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from grid import provenance
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.distributions import Independent, MultivariateNormal, Normal
 from tqdm import tqdm
 
+from benchmarks.lib.grid import RESULTS, provenance
 from contrastive import ContrastiveEstimator, fit, load, make_density, make_energy, make_noise
 from contrastive.normalizer import (
     LogPartition,
@@ -358,7 +359,7 @@ def peer(plan: Plan, count: int) -> dict[str, Any] | None:
             return -oracle.estimator.energy(x)
 
     shape = tuple(noise.event_shape)
-    settings = {"n_temps": plan.temperatures, "n_chains": count * plan.paths, "base": noise}
+    settings: dict[str, Any] = {"n_temps": plan.temperatures, "n_chains": count * plan.paths, "base": noise}
     work = ebm.ais_log_z(Energy(), shape, **settings).log_weights.reshape(count, plan.paths)
     estimates = work.logsumexp(1) - math.log(plan.paths)
     weights = torch.softmax(work, 1) * plan.paths
@@ -435,7 +436,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=500)
     parser.add_argument("--run", type=Path, help="a finished run on 8gaussians, its log Z checked by quadrature")
     parser.add_argument("--whole", type=int, default=10, help="repetitions of log_partition() as a whole [10]")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--quick", action="store_true", help="few repetitions, few dimensions")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -447,7 +448,7 @@ def main() -> None:
         fit("8gaussians", steps=20, out=str(arguments.run), overwrite=True, quiet=True)
     begun = time.process_time()
     jobs: list[Callable[[], dict[str, Any]]] = [
-        lambda plan=plan, method=method: coverage(plan, method, count) for plan in tried for method in plan.methods
+        partial(coverage, plan, method, count) for plan in tried for method in plan.methods
     ]
     rows = [job() for job in tqdm(jobs, desc="coverage", unit="case")]
     peers = [peer(plan, min(count, 100)) for plan in tqdm(tried, desc="ebmkit") if "annealing" in plan.methods]

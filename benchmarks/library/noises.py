@@ -1,8 +1,8 @@
 """Every noise that the registry knows, held and adapting, on one density: what each brings the energy, and its cost.
 
-    python benchmarks/noises.py                                  # two spirals, 10,000 updates
-    python benchmarks/noises.py --noises gaussian glow made --data checkerboard
-    python benchmarks/noises.py --quick
+    python -m benchmarks.library.noises                                  # two spirals, 10,000 updates
+    python -m benchmarks.library.noises --noises gaussian glow made --data checkerboard
+    python -m benchmarks.library.noises --quick
 
 A new plugin is in the table as soon as it is installed. Noises with parameters are pre-trained by maximum likelihood,
 held or not; those that adapt do so along their paths, or by the score function where they have none.
@@ -12,13 +12,12 @@ import json
 from contextlib import suppress
 from typing import Any
 
-from grid import Result, benchmark_parser, provenance, run_grid
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
+from benchmarks.lib.grid import Result, benchmark_parser, provenance, run_grid
 from contrastive import AdaptiveNoise, ContrastiveError, available_noises, make_noise
-from contrastive.protocols import trainable_parameters
-from contrastive.testing.core import is_discrete
+from contrastive.protocols import is_discrete, trainable_parameters
 
 #: Options of a name that make a noise of their own in the table.
 VARIANTS: dict[str, dict[str, Any]] = {"glow, spline": {"noise": "glow", "noise_options": {"coupling": "spline"}}}

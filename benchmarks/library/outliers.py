@@ -1,8 +1,8 @@
 """Is log p low where there are no data? CIFAR-10 against SVHN both ways, constant and noise images.
 
-    python benchmarks/outliers.py --data-root /data                  # small networks
-    python benchmarks/outliers.py --runs runs/table3 --data-root /data
-    python benchmarks/outliers.py --quick
+    python -m benchmarks.library.outliers --data-root /data                  # small networks
+    python -m benchmarks.library.outliers --runs runs/table3 --data-root /data
+    python -m benchmarks.library.outliers --quick
 
 Flows are known to find digits likelier than the objects they were fitted to (Nalisnick et al. 2019, "Do deep
 generative models know what they don't know?"). For each set and each model: the AUROC of log p between its test images
@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from ebm_runs import FLOW, chosen_scale, energy_parser, energy_runs
-from grid import provenance
-from image_sets import load_split
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from tqdm import tqdm
 
+from benchmarks.lib.ebm_runs import FLOW, chosen_scale, energy_parser, energy_runs
+from benchmarks.lib.grid import provenance
+from benchmarks.lib.image_sets import load_split
 from contrastive import ContrastiveEstimator, load
 from contrastive.data.images import cell_centres
 from contrastive.io.checkpoints import write_json

@@ -1,7 +1,7 @@
 """Small real tables by the default settings, beside their own noise and a Gaussian mixture.
 
-    python benchmarks/tables.py --data-root /data              # /data/tables/small/*.csv, and what scikit-learn ships
-    python benchmarks/tables.py --quick
+    python -m benchmarks.library.tables --data-root /data  # /data/tables/small/*.csv, and what scikit-learn ships
+    python -m benchmarks.library.tables --quick
 
 Each table is fitted by `contrastive.fit(table)` with no setting at all, on several splits. Of each split a tenth of the
 rows is held out for the figures; nothing is chosen by them. Beside the energy's mean log-density there, with the
@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from grid import benchmark_parser, provenance, run_all
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 from sklearn.mixture import GaussianMixture
 
 import contrastive
+from benchmarks.lib.grid import benchmark_parser, provenance, run_all
 from contrastive.config import FitConfig
 from contrastive.io.checkpoints import write_json
 from contrastive.training.preparation import prepare

@@ -20,6 +20,8 @@ from tqdm import tqdm
 from contrastive.config import FitConfig
 from contrastive.training.run_directory import RunDirectory
 
+#: Where results lie that are kept with the code.
+RESULTS = Path(__file__).parents[1] / "results"
 #: Settings that say where something lies, which may be written in several ways.
 _PLACES = ("data", "data_root", "init_noise", "out")
 
@@ -39,7 +41,7 @@ def benchmark_parser(doc: str | None, name: str, quick: str) -> argparse.Argumen
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("runs") / name)
-    parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--quick", action="store_true", help=quick)
     return parser
 
@@ -81,13 +83,20 @@ def provenance() -> dict[str, Any]:
     import torch
 
     return {
-        "command": " ".join(["python", *sys.argv]),
+        "command": _command(),
         "commit": _commit(),
         "date": datetime.now(UTC).date().isoformat(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, no GPU" if not torch.cuda.is_available() else "GPU",
     }
+
+
+def _command() -> str:
+    """What was typed: `sys.argv` holds the path of a module that `python -m` runs, and not its name."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    program = ["-m", spec.name.removesuffix(".__main__")] if spec else [sys.argv[0]]
+    return " ".join(["python", *program, *sys.argv[1:]])
 
 
 def _commit() -> str | None:

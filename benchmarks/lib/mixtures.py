@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
+from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
 
 SD = 0.25
 SPREAD = math.sqrt(1 + SD**2)  # standard deviation of a coordinate
 
 
-def product_of_mixtures(dim: int) -> Independent:
+def product_of_mixtures(dim: int) -> Distribution:
     """The density over `dim` coordinates."""
     modes = Normal(torch.tensor([-1.0, 1.0]).expand(dim, 2), SD)
     return Independent(MixtureSameFamily(Categorical(torch.ones(dim, 2)), modes), 1)

@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from contrastive_divergence import fit_by_divergence
-from grid import benchmark_parser, run_grid
-from image_sets import SETS, training_pixels
 from tqdm import tqdm
 
+from benchmarks.lib.contrastive_divergence import fit_by_divergence
+from benchmarks.lib.grid import benchmark_parser, run_grid
+from benchmarks.lib.image_sets import SETS, training_pixels
 from contrastive.config import FitConfig, read_config
 from contrastive.training.run_directory import RunDirectory
 

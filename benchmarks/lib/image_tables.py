@@ -8,8 +8,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from grid import Result, benchmark_parser, run_grid
-from image_sets import SETS, training_pixels
+from benchmarks.lib.grid import Result, benchmark_parser, run_grid
+from benchmarks.lib.image_sets import SETS, training_pixels
 
 LIKELIHOOD, LONGER, FCE = "Glow, maximum likelihood", "Glow, likelihood for longer", "FCE"
 FIXED, GAUSSIAN = "fixed-flow NCE", "Gaussian NCE"

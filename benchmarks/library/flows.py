@@ -1,8 +1,8 @@
 """Which flow for several modes? Maximum likelihood on a product of two-mode mixtures, and what a score and a draw cost.
 
-    python benchmarks/flows.py
-    python benchmarks/flows.py --only nsf glow
-    python benchmarks/flows.py --quick
+    python -m benchmarks.library.flows
+    python -m benchmarks.library.flows --only nsf glow
+    python -m benchmarks.library.flows --quick
 
 The density is a product over 16 coordinates of (N(-1, 1/16) + N(1, 1/16)) / 2, so that log p is known. Every flow
 takes the same number of Adam steps (1e-3, falling to 0 by a cosine) on fresh batches; the figure is
@@ -21,11 +21,11 @@ from typing import Any
 import matplotlib
 import normflows
 import torch
-from grid import provenance
-from mixtures import product_of_mixtures
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from benchmarks.lib.grid import RESULTS, provenance
+from benchmarks.lib.mixtures import product_of_mixtures
 from contrastive import make_noise
 from contrastive.protocols import FittableNoise, trainable_parameters
 from contrastive.testing.core import prepare
@@ -70,12 +70,12 @@ def normflows_coupling(transforms: int, bins: int) -> Normflows:
     )
 
 
-def noise(name: str, **options: Any) -> Callable[[], nn.Module]:
+def noise(name: str, **options: Any) -> Callable[[], Any]:
     """A factory of a registered noise."""
     return partial(make_noise, name, event_shape=(DIM,), **options)
 
 
-FLOWS: dict[str, Callable[[], nn.Module]] = {
+FLOWS: dict[str, Callable[[], Any]] = {
     "gaussian": noise("gaussian"),
     "maf": noise("maf"),
     "nsf, 8 bins, 1 transform": noise("nsf", bins=8, transforms=1),
@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--batch-size", type=int, default=1000, help="[1000]")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--quick", action="store_true", help="5 steps; no results kept unless --out is given")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -1,9 +1,9 @@
 """Table 4 of Gao et al. (2020): error of a classifier of images from few labels, five ways to learn it.
 
-    python benchmarks/table4.py --data-root data                          # --scale cpu: MNIST with 100 labels
-    python benchmarks/table4.py --sets svhn-part --networks tilted-conv --data-root data
-    python benchmarks/table4.py --scale paper --data-root data --device cuda
-    python benchmarks/table4.py --quick
+    python -m benchmarks.paper.table4 --data-root data                          # --scale cpu: MNIST with 100 labels
+    python -m benchmarks.paper.table4 --sets svhn-part --networks tilted-conv --data-root data
+    python -m benchmarks.paper.table4 --scale paper --data-root data --device cuda
+    python -m benchmarks.paper.table4 --quick
 
 Rows: supervised (the labels alone), VAT (labels and virtual adversarial training, no contrast), FCE-init (contrast with
 a pre-trained Glow that is held), FCE (from there on Glow plays), FCE + VAT. One network, one optimiser, one number of
@@ -21,11 +21,12 @@ from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 import numpy as np
-from few_labels import peer_errors
-from grid import Result, benchmark_parser, provenance, run_grid
-from image_tables import AHEAD, SMALL_GLOW, spread
 
+from benchmarks.lib.few_labels import peer_errors
+from benchmarks.lib.grid import Result, benchmark_parser, provenance, run_grid
+from benchmarks.lib.image_tables import AHEAD, SMALL_GLOW, spread
 from contrastive.config import FitConfig
+from contrastive.data.images import ImageSource
 from contrastive.training.preparation import prepare
 
 ROWS = ["supervised", "FCE-init", "FCE", "VAT", "FCE + VAT"]
@@ -221,10 +222,15 @@ def _peer_rows(scale: Scale, name: str, arguments: Any, most: int = 5000) -> lis
             fields = {**_base(scale, name, arguments), "labels_per_class": labels, "label_seed": seed, "seed": seed}
             fields.pop("evaluate_every")
             data = prepare(fields["data"], FitConfig(**fields))
+            source = data.row_source
+            assert isinstance(source, ImageSource)
+            assert data.labels is not None
+            assert data.test_labels is not None
+            assert data.classes is not None
             y = data.labels.numpy()
             known = np.flatnonzero(y >= 0)
             rows = np.concatenate([known, np.flatnonzero(y < 0)[:most]])
-            pixels = data.row_source.images.pixels[data.row_source.rows.numpy()[rows]]
+            pixels = source.images.pixels[source.rows.numpy()[rows]]
             x = pixels.reshape(len(rows), -1) / 256
             test = data.test.reshape(len(data.test), -1).double().numpy() / 256
             for peer, error in peer_errors(x, y[rows], test, data.test_labels.numpy()).items():

@@ -1,8 +1,8 @@
 """Figure 5 of Gao et al. (2020): two spirals, seven labels a class; densities of both classes, and who else finds them.
 
-    python benchmarks/figure5.py                                  # five seeds
-    python benchmarks/figure5.py --seeds 1
-    python benchmarks/figure5.py --quick
+    python -m benchmarks.paper.figure5                                  # five seeds
+    python -m benchmarks.paper.figure5 --seeds 1
+    python -m benchmarks.paper.figure5 --quick
 
 The goal: at least 99 % of 10,000 fresh points right, median over the seeds. A seed picks other labels and other
 starts. Every fit is a run under --out; a stopped benchmark goes on where it was. scikit-learn's methods get the same
@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from few_labels import PEERS, peer_errors
-from grid import Result, benchmark_parser, provenance, read_result, run_all
 from matplotlib.figure import Figure
 
-from contrastive import ContrastiveEstimator
+from benchmarks.lib.few_labels import PEERS, peer_errors
+from benchmarks.lib.grid import Result, benchmark_parser, provenance, read_result, run_all
 from contrastive.config import FitConfig
+from contrastive.core.estimator import Estimator
 from contrastive.data.densities import make_density
 from contrastive.training.callbacks import Callback, Running
 from contrastive.training.preparation import prepare, read_rows
@@ -119,7 +119,7 @@ def _grid() -> torch.Tensor:
 
 
 @torch.no_grad()
-def _densities(estimator: ContrastiveEstimator) -> dict[str, Any]:
+def _densities(estimator: Estimator) -> dict[str, Any]:
     points = _grid()
     classes = estimator.class_log_prob(points)
     pictures = {
@@ -135,11 +135,13 @@ def _peers(seed: int, unlabelled: int) -> dict[str, float | None]:
     """scikit-learn's methods on the labels of this seed."""
     few = prepare("two-spirals", FitConfig(labels_per_class=7, label_seed=seed, batch_size=14)).source
     batch = next(few.batches(14, 0, 0)).labelled
+    assert batch is not None
     torch.manual_seed(_UNLABELLED_SEED + seed)
     more = make_density("two-spirals").sample(torch.Size([unlabelled]))
     x = torch.cat([batch.z, more]).double().numpy()
     y = np.concatenate([batch.y.numpy(), np.full(unlabelled, -1)])
     fresh, fresh_y = read_rows("two-spirals", FitConfig(), (2,), classes=[0, 1])
+    assert fresh_y is not None
     return peer_errors(x, y, fresh[:_TEST].double().numpy(), fresh_y[:_TEST].numpy())
 
 
@@ -179,6 +181,7 @@ def _figure(result: Result) -> Figure:
     density = make_density("two-spirals")
     top = float(density.log_prob(_grid()).exp().quantile(0.999))
     few = next(prepare("two-spirals", FitConfig(labels_per_class=7)).source.batches(14, 0, 0)).labelled
+    assert few is not None
     figure = Figure(figsize=(2.4 * len(chosen), 9.6), layout="constrained")
     panels = figure.subplots(4, len(chosen), squeeze=False, sharex=True, sharey=True)
     errors = {line["updates"]: line.get("test_error") for line in result.metrics}

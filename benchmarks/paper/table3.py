@@ -1,10 +1,10 @@
 """Table 3 of Gao et al. (2020): errors of a linear SVM on what an energy has learned, over the number of labels.
 
-    python benchmarks/table3.py --data-root /data                    # the SVHN part, small networks; about an hour
-    python benchmarks/table3.py --data-root /data --data cifar10
-    python benchmarks/table3.py --data-root /data --scale paper      # the whole SVHN, on a GPU
-    python benchmarks/table3.py --runs runs/images                   # with energies that are there already
-    python benchmarks/table3.py --quick
+    python -m benchmarks.paper.table3 --data-root /data                # the SVHN part, small networks; about an hour
+    python -m benchmarks.paper.table3 --data-root /data --data cifar10
+    python -m benchmarks.paper.table3 --data-root /data --scale paper  # the whole SVHN, on a GPU
+    python -m benchmarks.paper.table3 --runs runs/images               # with energies that are there already
+    python -m benchmarks.paper.table3 --quick
 
 Energies see the training images without labels. Then a squared-hinge SVM learns from the top three convolutional layers
 at the labelled images (the DCGAN protocol: `estimator.features(x, "dcgan")`), and is judged at the test images. Its C
@@ -15,19 +15,20 @@ error is kept: a stopped benchmark goes on where it was.
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
 import torch
-from ebm_runs import ENERGIES, Scale, chosen_scale, energy_parser, energy_runs
-from grid import provenance
-from image_sets import Split, label_subset, load_split
-from l2_svm import choose_l2_svm, fit_l2_svm
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
+from benchmarks.lib.ebm_runs import ENERGIES, Scale, chosen_scale, energy_parser, energy_runs
+from benchmarks.lib.grid import provenance
+from benchmarks.lib.image_sets import Split, label_subset, load_split
+from benchmarks.lib.l2_svm import choose_l2_svm, fit_l2_svm
 from contrastive import ContrastiveEstimator, load, make_energy, make_noise
 from contrastive.data.images import PixelScaling
 from contrastive.io.checkpoints import write_json
@@ -56,12 +57,19 @@ def main() -> None:
 
 def measure(runs: dict[str, list[Path]], scale: Scale, split: Split, kept: Path) -> list[dict[str, Any]]:
     """One entry for each representation, its seed, the set of labelled images and their number."""
+
+    def learned(path: Path) -> tuple[np.ndarray, np.ndarray]:
+        return _features(load(path), split)
+
+    def random(seed: int) -> tuple[np.ndarray, np.ndarray]:
+        return _features(untrained(scale, split, seed), split)
+
     makers: list[tuple[str, int, Callable[[], tuple[np.ndarray, np.ndarray]]]] = []
     for label in ENERGIES:
         for seed, path in enumerate(runs[label]):
-            makers.append((label, seed, lambda path=path: _features(load(path), split)))
+            makers.append((label, seed, partial(learned, path)))
     for seed in range(scale.seeds + 1):
-        makers.append((RANDOM, seed, lambda seed=seed: _features(untrained(scale, split, seed), split)))
+        makers.append((RANDOM, seed, partial(random, seed)))
     makers.append((PIXELS, 0, lambda: (_flat(split.x), _flat(split.x_test))))
     errors: list[dict[str, Any]] = json.loads(kept.read_text()) if kept.exists() else []
     for label, seed, make in tqdm(makers, unit="representation"):

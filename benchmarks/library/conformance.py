@@ -1,8 +1,8 @@
 """The conformance kit's own error rates: planted defects caught, false alarms on correct models, seconds a run.
 
-    python benchmarks/conformance.py                       # 200 seeds a correct model, 20 a defect
-    python benchmarks/conformance.py --models glow made    # registered noises besides the zoo of tests/defects.py
-    python benchmarks/conformance.py --quick
+    python -m benchmarks.library.conformance                       # 200 seeds a correct model, 20 a defect
+    python -m benchmarks.library.conformance --models glow made    # registered noises besides the zoo
+    python -m benchmarks.library.conformance --quick
 
 Fails (exit code 1) on a false alarm, or if a defect is missed under any seed.
 """
@@ -10,12 +10,11 @@ Fails (exit code 1) on a false alarm, or if a defect is missed under any seed.
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from grid import benchmark_parser, provenance, run_all
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # the zoo of defects lives with the tests
+from benchmarks.lib import defects as zoo
+from benchmarks.lib.grid import benchmark_parser, provenance, run_all
+from contrastive.testing import make_subject, outcomes_of
 
 Task = tuple[str, str, tuple[int, ...], int, str | None]  # model, kind, event shape, seed, check (None: all)
 
@@ -53,9 +52,7 @@ def main() -> None:
 
 
 def _zoo() -> tuple[list[Any], list[Any]]:
-    """(model, kind, event shape, check) of what is right and of what is broken in tests/defects.py."""
-    import defects as zoo
-
+    """(model, kind, event shape, check) of what is right and of what is broken in the zoo."""
     shapes = {"noise": (2,), "energy": (2,), "bijection": (3,)}
     right = [("noise", model) for model in zoo.CORRECT] + [("energy", zoo.Energy), ("bijection", zoo.Layer)]
     wrong = {"noise": zoo.NOISE_DEFECTS, "energy": zoo.ENERGY_DEFECTS, "bijection": zoo.BIJECTION_DEFECTS}
@@ -74,10 +71,6 @@ def _run(
 
 
 def _outcomes(task: Task) -> list[Any]:
-    import defects as zoo
-
-    from contrastive.testing import make_subject, outcomes_of
-
     name, kind, shape, seed, check = task
     target = getattr(zoo, name, name)
     return list(outcomes_of(make_subject(target, kind, shape, seed=seed), check and [check]))  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """Is a contrastive estimate as good as theory says? Variances over replications against the asymptotic formulae.
 
-    python benchmarks/efficiency.py            # 5,000 replications, about 2 minutes
-    python benchmarks/efficiency.py --quick
+    python -m benchmarks.library.efficiency            # 5,000 replications, about 2 minutes
+    python -m benchmarks.library.efficiency --quick
 
 First table: p = N(0.5, 1) with mean, precision and c unknown, noises N(0, 4) and p itself, several objectives. n Cov of
 the estimates, predicted by quadrature and found over replications, beside Cramer and Rao's (1, 2, 0.5); how often the
@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from grid import provenance
 from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
 
+from benchmarks.lib.grid import RESULTS, provenance
 from contrastive.numerics.optimal_normalizer import optimal_log_normalizer
 from contrastive.objectives import Bregman, make_objective
 
@@ -118,7 +118,7 @@ def _contrasted(setting: Setting, x: Tensor, y: Tensor) -> Tensor:
         nodes, masses = np.polynomial.hermite_e.hermegauss(60)
         y = setting.loc + setting.scale * torch.as_tensor(nodes)[None].expand(len(x), -1)
         weights = torch.as_tensor(masses / masses.sum())[None]
-    sides = [
+    sides: list[tuple[Tensor, Tensor, Callable[[Tensor], Tensor], Any]] = [
         (features(x), log_normal(x, setting.loc, setting.scale), lambda r: -objective.slope(r), 1 / x.shape[1]),
         (features(y), log_normal(y, setting.loc, setting.scale), lambda r: setting.nu * objective.dual(r), weights),
     ]
@@ -304,7 +304,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--replications", type=int, default=5_000)
     parser.add_argument("--rows", type=int, default=1_000, help="data points of a replication [1000]")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--quick", action="store_true", help="few replications, two settings")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

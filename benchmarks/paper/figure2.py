@@ -1,8 +1,8 @@
 """Figure 2 of Gao et al. (2020): error of log p over the updates of the energy, for four kinds of noise.
 
-    python benchmarks/figure2.py                                  # 8 Gaussians and the tight ones, three seeds
-    python benchmarks/figure2.py --data 8gaussians --seeds 1
-    python benchmarks/figure2.py --quick
+    python -m benchmarks.paper.figure2                                  # 8 Gaussians and the tight ones, three seeds
+    python -m benchmarks.paper.figure2 --data 8gaussians --seeds 1
+    python -m benchmarks.paper.figure2 --quick
 
 Every fit is a run under --out; a stopped benchmark goes on where it was.
 """
@@ -11,8 +11,9 @@ import json
 from statistics import median
 from typing import Any
 
-from grid import Result, benchmark_parser, provenance, run_grid
 from matplotlib.figure import Figure
+
+from benchmarks.lib.grid import Result, benchmark_parser, provenance, run_grid
 
 _GLOW: dict[str, Any] = {"noise": "glow"}
 SETTINGS: dict[str, dict[str, Any]] = {

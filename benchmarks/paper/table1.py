@@ -1,8 +1,8 @@
 """Table 1 of Gao et al. (2020): how far samples of the flow are from data, by likelihood and by FCE.
 
-    python benchmarks/table1.py --data-root DATA                   # SVHN part, CIFAR-10, MNIST; two cores, 1 1/2 hours
-    python benchmarks/table1.py --data-root DATA --scale paper     # SVHN, CIFAR-10, CelebA; a GPU, days
-    python benchmarks/table1.py --quick
+    python -m benchmarks.paper.table1 --data-root DATA                # SVHN part, CIFAR-10, MNIST; two cores, 90 min
+    python -m benchmarks.paper.table1 --data-root DATA --scale paper  # SVHN, CIFAR-10, CelebA; a GPU, days
+    python -m benchmarks.paper.table1 --quick
 
 DATA holds svhn-8885.npz or the official files. The measure is the Frechet distance in features of EfficientNet-Lite0
 (docs/image-measures.md), and FID where InceptionV3's weights are named by --inception-weights. It falls with the number
@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from grid import Result, provenance
-from image_sets import load_split
-from image_tables import FCE, FLOWS, LIKELIHOOD, LONGER, chosen_scale, spread, table_parser, table_runs
 from tqdm import tqdm
 
+from benchmarks.lib.grid import Result, provenance
+from benchmarks.lib.image_sets import load_split
+from benchmarks.lib.image_tables import FCE, FLOWS, LIKELIHOOD, LONGER, chosen_scale, spread, table_parser, table_runs
 from contrastive import load
 from contrastive.data.images import PixelScaling, quantize
 from contrastive.data.images.grids import image_grid, write_png

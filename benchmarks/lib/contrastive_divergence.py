@@ -117,6 +117,7 @@ def fit_by_divergence(
     parameters = list(energy.parameters())  # type: ignore[attr-defined]
     optimizer = torch.optim.Adam(parameters, config.learning_rate or 1e-3, betas=(0.5, 0.99))
     stream = prepared.source.batches(prepared.batch_size, config.seed, 0)
+    assert config.steps is not None
     started = time.monotonic()
     for step in range(config.steps):
         z = next(stream).z
@@ -129,7 +130,7 @@ def fit_by_divergence(
         optimizer.step()
     name = "persistent" if persistent else "one-step"
     summary = {
-        "trained_by": f"benchmarks/contrastive_divergence.py, {name}",
+        "trained_by": f"benchmarks/lib/contrastive_divergence.py, {name}",
         "steps": config.steps,
         "seconds": round(time.monotonic() - started, 2),
         "step_size": float(chains.kernel.step_size),

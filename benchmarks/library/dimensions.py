@@ -1,8 +1,8 @@
 """Where Gaussian NCE fails, and what does not: error of log p over the dimension, for every noise.
 
-    python benchmarks/dimensions.py                       # 2 to 64 dimensions; about 70 minutes of one core
-    python benchmarks/dimensions.py --dims 2 8 --noises gaussian nsf
-    python benchmarks/dimensions.py --quick
+    python -m benchmarks.library.dimensions                       # 2 to 64 dimensions; about 70 minutes of one core
+    python -m benchmarks.library.dimensions --dims 2 8 --noises gaussian nsf
+    python -m benchmarks.library.dimensions --quick
 
 The density is a product of two-mode mixtures (`mixtures.py`), 2^d modes. First, theory: the variance of NCE against the
 moment-matched Gaussian over that of maximum likelihood, and what is found over replications. Then fits of a network:
@@ -16,11 +16,12 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from grid import Result, benchmark_parser, provenance, run_grid
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from mixtures import Variance, measure_variance, product_of_mixtures, variance_ratio
 from tqdm import tqdm
+
+from benchmarks.lib.grid import Result, benchmark_parser, provenance, run_grid
+from benchmarks.lib.mixtures import Variance, measure_variance, product_of_mixtures, variance_ratio
 
 NOISES: dict[str, dict[str, Any]] = {
     "gaussian": {"noise": "gaussian"},

@@ -38,9 +38,9 @@ def load_split(name: str, root: Path, *, most_test: int | None = None) -> Split:
         whole = read_images(str(root / _SVHN_PART), ImageOptions(name="x"))
         images, test = _split_off(whole, _SVHN_PART_TEST)
     else:
-        images = read_images(name, ImageOptions(root=root))
-        assert images.test is not None
-        images, test = _shuffled(images), images.test
+        whole = read_images(name, ImageOptions(root=root))
+        assert whole.test is not None
+        images, test = _shuffled(whole), whole.test
     assert images.labels is not None
     assert test.labels is not None
     return Split(images.pixels, images.labels, test.pixels[:most_test], test.labels[:most_test])

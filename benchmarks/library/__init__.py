@@ -1,0 +1,1 @@
+"""What this library claims of itself, measured."""

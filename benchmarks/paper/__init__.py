@@ -1,0 +1,1 @@
+"""The figures and tables of Gao et al. (2020)."""
