@@ -15,6 +15,7 @@ from contrastive.config import FitConfig
 from contrastive.errors import ContrastiveWarning
 from contrastive.metrics import noise_warning
 from contrastive.training.build import decided, make_estimator
+from contrastive.training.callbacks import Callback
 from contrastive.training.judging import make_scorer
 from contrastive.training.preparation import prepare
 
@@ -230,6 +231,48 @@ def test_a_fit_without_early_stopping_warns_python_users_of_overfitting():
     with warnings.catch_warnings():
         warnings.simplefilter("error", ContrastiveWarning)
         contrastive.fit(IRIS, steps=300, quiet=True, log_partition_draws=0)
+
+
+class StopAt(Callback):
+    """Ctrl-C at one update."""
+
+    def __init__(self, update):
+        self.update = update
+
+    def on_update(self, trainer, mover):
+        if trainer.position.updates == self.update:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("steps", [None, 200])
+def test_a_run_interrupted_at_its_last_evaluation_ends_with_the_same_state(steps, tmp_path):
+    """By early stopping, or by its steps: what is left to do is to choose the state."""
+    settings = {"evaluate_every": 20, "early_stopping": 3, "log_partition_draws": 0, "learning_rate": 0.02}
+    settings |= {} if steps is None else {"steps": steps, "early_stopping": 100}
+    whole = contrastive.fit(FEW, **settings, quiet=True, out=str(tmp_path / "whole"))
+    last = lines(tmp_path / "whole")[-1]["updates"]
+    with pytest.raises(KeyboardInterrupt):
+        contrastive.fit(FEW, **settings, quiet=True, out=str(tmp_path / "cut"), callbacks=[StopAt(last)])
+    again = contrastive.fit(FEW, resume=tmp_path / "cut", quiet=True)
+    assert again.summary["best_update"] == whole.summary["best_update"]
+    assert torch.equal(again.log_prob(FEW), whole.log_prob(FEW))
+
+
+def test_a_last_state_that_is_not_finite_gives_way_to_the_best():
+    """A last score of -inf or NaN compares with nothing, and must not win by that."""
+
+    class Spoil(Callback):
+        def on_update(self, trainer, mover):
+            if trainer.position.updates == 40:
+                for model in (trainer.estimator, trainer.averaged):
+                    with torch.no_grad():
+                        model.log_normalizer.fill_(float("nan"))
+
+    estimator = contrastive.fit(
+        FEW, steps=40, evaluate_every=20, quiet=True, callbacks=[Spoil()], log_partition_draws=0
+    )
+    assert estimator.summary["best_update"] < 40
+    assert torch.isfinite(estimator.log_prob(FEW)).all()
 
 
 def test_a_run_killed_between_stages_goes_on_to_the_same_figures(tmp_path):

@@ -73,7 +73,6 @@ class Trainer:
         self.position = Position()
         self.best: dict[str, Tensor] | None = None
         self._rng: dict[str, Tensor] = {}
-        self._scores = torch.empty(0)
 
     def run(self) -> Position:
         """Go on from the present position to the end; the estimator then holds the averaged (or best) weights.
@@ -114,8 +113,11 @@ class Trainer:
             at.moves[mover] += stage is self.stages[-1]
             at.seconds = time.monotonic() - started
             self._check(stage, mover)
-            for callback in self.callbacks:
-                callback.on_update(self, mover)
+            try:
+                for callback in self.callbacks:
+                    callback.on_update(self, mover)
+            except KeyboardInterrupt:
+                interrupt.asked = True  # saved first, as on Ctrl-C
             if at.step % self.evaluate_every == 0 or at.step == stage.steps:
                 self._evaluate(stage)
             if at.step % self.checkpoint_every == 0 and at.step < stage.steps:
@@ -146,8 +148,7 @@ class Trainer:
         at = self.position
         metrics = self.evaluate(self.averaged, stage.name)
         if self.early_stopping and self.score is not None:
-            self._scores = self.score(self.averaged, stage.name)
-            metrics["score"] = float(self._scores.mean())
+            metrics["score"] = float(self.score(self.averaged, stage.name).mean())
         skipped = sum(player.skipped for player in stage.players.values())
         line = {
             "stage": stage.name,
@@ -187,9 +188,11 @@ class Trainer:
         if self.best is None or self.score is None:
             return
         last = {name: tensor.clone() for name, tensor in self.averaged.state_dict().items()}
+        scores = self.score(self.averaged, stage.name)
         self.averaged.load_state_dict(self.best)
-        gain = self.score(self.averaged, stage.name) - self._scores
-        if len(gain) > 1 and not float(gain.mean()) > float(gain.std()) / math.sqrt(len(gain)):
+        gain = self.score(self.averaged, stage.name) - scores
+        error = float(gain.std()) / math.sqrt(len(gain)) if len(gain) > 1 else 0.0
+        if bool(torch.isfinite(gain).all()) and float(gain.mean()) <= error:
             self.averaged.load_state_dict(last)
             self.position.best_updates = self.position.updates
         else:
