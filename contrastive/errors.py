@@ -1,6 +1,7 @@
 """Errors that a user can act on."""
 
 import difflib
+import sys
 import warnings
 from collections.abc import Iterable
 
@@ -53,8 +54,14 @@ class ContrastiveWarning(UserWarning):
 
 
 def warn(message: str) -> None:
-    """Say `message` as a `ContrastiveWarning`: Python users see a warning, the command line prints one line."""
-    warnings.warn(message, ContrastiveWarning, stacklevel=3)
+    """Say `message` as a `ContrastiveWarning`: Python users see a warning, the command line prints one line.
+
+    It points at the line outside of this package from which the work was asked for.
+    """
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "contrastive":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, ContrastiveWarning, stacklevel=level)
 
 
 def listed(names: Iterable[object], most: int = 10) -> str:

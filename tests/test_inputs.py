@@ -99,3 +99,12 @@ def test_images_of_uint8_are_scored_at_the_middle_of_their_cells():
 def test_other_rows_are_refused_in_a_sentence(classes, x, message):
     with pytest.raises(ContrastiveError, match=message):
         classes.log_prob(x)
+
+
+def test_a_warning_points_at_the_callers_line(classes):
+    frame = pd.DataFrame(ROWS, columns=["a", "b"])
+    estimator = contrastive.fit(frame, steps=5, quiet=True, log_partition_draws=0)
+    with pytest.warns(contrastive.errors.ContrastiveWarning) as caught:
+        estimator.log_prob(frame.assign(c=1.0))
+    assert any("ignored the columns 'c'" in str(one.message) for one in caught)
+    assert not any(one.filename.endswith(("points.py", "columns.py", "errors.py")) for one in caught)
