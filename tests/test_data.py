@@ -178,7 +178,8 @@ def test_unknown_data_names_the_near_densities():
 
 
 @pytest.mark.parametrize(
-    ("rows", "share", "expected"), [(50, None, 10), (150, None, 30), (250, None, 40), (900, None, 90), (150, 0.1, 15)]
+    ("rows", "share", "expected"),
+    [(50, None, 10), (150, None, 30), (250, None, 40), (900, None, 90), (120_000, None, 10_000), (150, 0.1, 15)],
 )
 def test_a_small_table_holds_out_more_than_a_handful(rows, share, expected):
     data = prepare(torch.randn(rows, 2), FitConfig(validation=share).resolved())

@@ -33,7 +33,8 @@ class FitConfig:
     columns: str | None = option(None, "columns of a table, or the array of an .npz, comma-separated; all numeric")
     standardize: bool | None = option(None, "fit in standardised coordinates [tables: yes, densities: no]")
     validation: float | None = option(
-        None, "share of the rows held out for early stopping [0.1; of a small table 40 rows, at most a fifth]"
+        None,
+        "share of the rows held out for early stopping [0.1, at most 10,000; a small table: 40, at most 0.2]",
     )
     test: float = option(0.1, "share of a table's rows held out for the reported log-densities")
     label_column: str | None = option(

@@ -39,6 +39,8 @@ def split_rows(n: int, *, validation: int, test: int, seed: int) -> Portions:
 def validation_rows(n: int, config: FitConfig, fewest: int = _FEWEST_VALIDATION) -> int:
     """How many of `n` rows early stopping goes by: a tenth unless told, more where that would be a handful.
 
+    At most 10,000: they are scored at every evaluation, and more would be more exact than anybody needs.
+
     Args:
         n: rows in all.
         config: of the run.
@@ -46,7 +48,7 @@ def validation_rows(n: int, config: FitConfig, fewest: int = _FEWEST_VALIDATION)
     """
     if config.validation is not None:
         return round(n * config.validation)
-    return round(min(max(n * _VALIDATION, fewest), n * _MOST_VALIDATION))
+    return round(min(max(n * _VALIDATION, fewest), n * _MOST_VALIDATION, HELD_OUT_ROWS))
 
 
 def choose_batch_size(n: int, config: FitConfig, default: int = 1000) -> int:
