@@ -114,6 +114,22 @@ def test_the_start_counts_too():
     torch.testing.assert_close(estimator.log_prob(FEW), estimator.noise_log_prob(FEW))
 
 
+def test_a_network_that_has_learned_nothing_is_no_density_to_end_with(tmp_path):
+    """Its log p may be high everywhere: nothing has normalised it yet."""
+    contrastive.fit(FEW, steps=60, evaluate_every=20, out=str(tmp_path / "run"), quiet=True, log_partition_draws=0)
+    assert [line["step"] for line in lines(tmp_path / "run")] == [20, 40, 60]
+
+
+def test_an_energy_that_gains_nothing_over_its_noise_is_said_to():
+    """Rows of a Gaussian against a Gaussian, and an energy that hardly moves: V is below its chance level."""
+    x = np.random.default_rng(3).normal(size=(400, 3))
+    with pytest.warns(ContrastiveWarning, match=r"no better than its noise .*chance level -1\.386.*--energy tilted"):
+        contrastive.fit(x, steps=20, learning_rate=1e-9, quiet=True, log_partition_draws=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ContrastiveWarning)
+        contrastive.fit(x, energy="tilted", steps=20, learning_rate=1e-9, quiet=True, log_partition_draws=0)
+
+
 @pytest.mark.parametrize(
     ("data", "settings", "patience"),
     [

@@ -1,5 +1,6 @@
 """Evaluation of a run: metrics during training, the early-stopping score, the summary."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +30,7 @@ from contrastive.training.prepared import Prepared
 from contrastive.training.trainer import Trainer
 
 _TRAINING_ROWS = 500
+_BELOW_CHANCE = 0.01  # nats
 _NO_DENSITY = "the energy learned from the labels alone: it is a classifier, and its log p means nothing"
 
 
@@ -148,8 +150,32 @@ def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, 
         "test_rows": len(data.test),
         **_label_figures(data),
         **metrics,
-        "noise_warning": noise_warning(metrics) if config.contrast_weight else _NO_DENSITY,
+        "noise_warning": _warning(config, trainer, metrics),
     }
+
+
+def _warning(config: FitConfig, trainer: Trainer, metrics: dict[str, Any]) -> str:
+    """What is wrong with the run, in one sentence; empty if nothing is."""
+    if not config.contrast_weight:
+        return _NO_DENSITY
+    return noise_warning(metrics) or _no_gain(config, trainer)
+
+
+def _no_gain(config: FitConfig, trainer: Trainer) -> str:
+    """Said where the best state is below chance level on held-out rows, against the noise itself; empty elsewhere."""
+    estimator, best = trainer.estimator, trainer.position.best_score
+    own = config.method == "nce" and not isinstance(estimator.objective, SamplingObjective)
+    if not config.early_stopping or not own or estimator.num_classes is not None or not math.isfinite(best):
+        return ""
+    nu = estimator.noise_ratio
+    chance = nu * math.log(nu) - (1 + nu) * math.log(1 + nu)
+    if best > chance - _BELOW_CHANCE:
+        return ""
+    return (
+        f"on held-out rows the energy is no better than its noise (NCE value {best:.3f} nats, chance level "
+        f"{chance:.3f}): there are too few rows for it, or nothing that the noise lacks; take an energy that begins as "
+        "the noise (--energy tilted), or the noise alone"
+    )
 
 
 def _classification(estimator: Estimator, data: Prepared, rows: int) -> dict[str, float]:

@@ -9,6 +9,7 @@ from torch import Tensor
 from contrastive.core.contrast import CHANCE_LEVEL, Contrast
 from contrastive.core.estimator import Estimator
 from contrastive.data.sources import Batch, Source
+from contrastive.protocols import NoiseAwareEnergy
 from contrastive.training.execution import autocast, eagerly
 from contrastive.training.players import Player
 from contrastive.training.schedules import Role, Schedule
@@ -21,6 +22,11 @@ class Stage(Protocol):
     name: str
     steps: int
     players: dict[str, Player]
+
+    @property
+    def begins_as_density(self) -> bool:
+        """Whether what the stage trains is a density before its first update, and so a state to end with."""
+        ...
 
     def begin(self, batch: Batch, source: Source) -> None:
         """Called once before the first update; not when resumed in the middle."""
@@ -62,6 +68,11 @@ class MaximumLikelihood:
     ) -> None:
         self.estimator, self.steps, self.players, self.name = estimator, steps, {"noise": noise}, name
         self.accumulate, self.precision = accumulate, precision
+
+    @property
+    def begins_as_density(self) -> bool:
+        """Always: a noise is normalised, whatever its parameters."""
+        return True
 
     def begin(self, batch: Batch, source: Source) -> None:
         """Nothing to prepare."""
@@ -150,6 +161,11 @@ class Game:
         self.noise_is_held = "noise" not in players
         self.energy_is_lost = False
         self._source: Source | None = None
+
+    @property
+    def begins_as_density(self) -> bool:
+        """Where the energy is built on the noise, or trained before; a network's first f is no density."""
+        return self.goes_on or isinstance(self.estimator.energy, NoiseAwareEnergy)
 
     def begin(self, batch: Batch, source: Source) -> None:
         """Start from the noise as pre-training left it, and from the best c for the untrained energy."""

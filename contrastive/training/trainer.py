@@ -102,7 +102,7 @@ class Trainer:
             at.best_score, at.best_updates, at.evaluations_since_best, self.best = -float("inf"), 0, 0, None
             stage.begin(self._next(stream), self.source)
             self.averaged.load_state_dict(self.estimator.state_dict())
-            if self.early_stopping:
+            if self.early_stopping and stage.begins_as_density:
                 self._evaluate(stage)  # where it begins may be the best that these rows allow
         else:
             stage.resume(self.source)
