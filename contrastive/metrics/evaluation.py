@@ -51,22 +51,20 @@ def evaluate(
         log p - log q over the rows, and `test_gain_error`, its standard error.
     """
     log_true = None if truth is None else _in_parts(truth.log_prob, x).double()
-    log_q = _in_parts(estimator.noise_log_prob, x).double()
+    log_q = log_densities(estimator, x, energy=False)
     metrics: dict[str, Any] = {"test_log_prob_noise": float(log_q.mean()), **_errors("noise", log_true, log_q)}
     metrics |= image_bits(estimator, "noise", metrics["test_log_prob_noise"])
     metrics |= noise_spread(estimator, x)
     if not energy:
         return metrics
-    log_p = _in_parts(estimator.log_prob, x).double()
+    log_p = log_densities(estimator, x)
     metrics |= {"test_log_prob_energy": float(log_p.mean()), **_errors("energy", log_true, log_p)}
     metrics |= image_bits(estimator, "energy", metrics["test_log_prob_energy"])
     gain = log_p - log_q
     error = gain.std() / math.sqrt(len(gain)) if len(gain) > 1 else math.inf
     metrics |= {"test_gain": float(gain.mean()), "test_gain_error": float(error)}
     metrics["log_normalizer"] = estimator.log_normalizer.tolist()  # a list for K classes
-    with _same_draws(estimator):
-        few = x[: 4 * rows_at_once(tuple(x.shape[1:]), _ROWS // 4)]  # one pass
-        contrast = estimator.contrast(estimator.model_coordinates(few))
+    contrast = _one_pass(estimator, estimator.model_coordinates(_few(x)))
     return metrics | {
         "value": float(contrast.value),
         "value_data": -float(contrast.data_loss),
@@ -89,12 +87,11 @@ def evaluate_training(estimator: Estimator, z: Float[Tensor, "n *event"], *, ene
         `train_log_prob_noise` and, with `energy`, `train_log_prob_energy`, `train_accuracy`, `train_twice_jsd`.
     """
     x = estimator.scaling.inverse(z)
-    figures = {"train_log_prob_noise": float(_in_parts(estimator.noise_log_prob, x).double().mean())}
+    figures = {"train_log_prob_noise": float(log_densities(estimator, x, energy=False).mean())}
     if not energy:
         return figures
-    figures["train_log_prob_energy"] = float(_in_parts(estimator.log_prob, x).double().mean())
-    with _same_draws(estimator):
-        contrast = estimator.contrast(z[: 4 * rows_at_once(tuple(z.shape[1:]), _ROWS // 4)])
+    figures["train_log_prob_energy"] = float(log_densities(estimator, x).mean())
+    contrast = _one_pass(estimator, _few(z))
     return figures | {"train_accuracy": float(contrast.accuracy), "train_twice_jsd": float(contrast.twice_jsd)}
 
 
@@ -254,6 +251,17 @@ def _same_draws(estimator: Estimator) -> Iterator[None]:
     """The same noise at every evaluation, so that curves are not jagged by it; torch's random state is kept."""
     with seeded(0, estimator.log_normalizer.device):
         yield
+
+
+def _few(x: Tensor) -> Tensor:
+    """As many of the first rows as one pass takes."""
+    return x[: 4 * rows_at_once(tuple(x.shape[1:]), _ROWS // 4)]
+
+
+def _one_pass(estimator: Estimator, z: Tensor) -> Contrast:
+    """Contrast of `z`, in model coordinates, with the same noise each time."""
+    with _same_draws(estimator):
+        return estimator.contrast(z)
 
 
 def _in_parts(log_prob: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
