@@ -8,10 +8,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
-from contrastive.config import FitConfig, flattened
+from contrastive.config import FitConfig, changed, configure, flattened, shown
 from contrastive.core.estimator import Estimator
 from contrastive.data.images import PixelScaling
 from contrastive.data.points import Rows
+from contrastive.data.preparation.prepared import frozen_gaussian
 from contrastive.data.scaling import Coordinates, Scaling
 from contrastive.data.tables import has_named_columns
 from contrastive.errors import ContrastiveError, warn
@@ -24,14 +25,12 @@ from contrastive.protocols import NoiseModel
 from contrastive.registry import make_energy, make_noise
 from contrastive.sampling import sample_energy
 from contrastive.training.callbacks import Callback
-from contrastive.training.labelling import class_prior_of
-from contrastive.training.prepared import held_gaussian
+from contrastive.training.models import class_prior_of
 from contrastive.training.progress import Progress
-from contrastive.training.run import MODELS, go_on, resolve, train
+from contrastive.training.run import belongs_to_models, go_on, train
 from contrastive.training.run_directory import RunDirectory
 
-#: What an estimator that is there already has of its own.
-_OWN = {*MODELS, "method"}
+_UNKEPT = ("run.out", "run.tensorboard")
 
 
 class ContrastiveEstimator(Estimator):
@@ -120,7 +119,7 @@ class ContrastiveEstimator(Estimator):
                 "this estimator has parts that are objects, which no settings name, or is not fitted: pickle it "
                 "(torch.save(estimator, path)), or fit by names, contrastive.fit(x, energy='mlp', noise='gaussian')"
             )
-        config, tensors = self.config.at(str(directory)), self.state_dict()
+        config, tensors = changed(self.config, {"run.out": str(directory)}), self.state_dict()
         try:
             with seeded(0):
                 _rebuilt(config, tensors, allow_import=True)  # what this could import has been imported for the fit
@@ -238,22 +237,18 @@ def _objects(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _config(data: Any, settings: dict[str, Any]) -> FitConfig:
-    """Keywords by the same check as a config file, with the recipe that the data ask for."""
-    options = {name: settings.pop(name) for name in list(settings) if name.endswith("_options")}
     name = str(data) if isinstance(data, str | Path) else type(data).__name__
-    config = FitConfig.from_flat({"data": name, **flattened(settings)})
-    for part, given in options.items():
-        config = config.with_options(part, given)
-    return resolve(config, data)
+    return configure({"data": name, **settings})
 
 
 def _refuse_own(settings: dict[str, Any]) -> None:
     """Refuse settings that an estimator's own `fit` would ignore."""
-    if own := _OWN & set(settings):
-        raise ContrastiveError(f"the estimator has its own {', '.join(sorted(own))}: leave it out of fit()")
-    if unkept := {"out", "tensorboard"} & set(settings):
+    paths = flattened(settings)
+    if own := sorted(shown(path) for path in paths if belongs_to_models(path) or path == "game.method"):
+        raise ContrastiveError(f"the estimator has its own {', '.join(own)}: leave it out of fit()")
+    if unkept := sorted(shown(path) for path in paths if path in _UNKEPT):
         raise ContrastiveError(
-            f"estimator.fit keeps no run, so {', '.join(sorted(unkept))} would have no effect: leave it out, or take "
+            f"estimator.fit keeps no run, so {', '.join(unkept)} would have no effect: leave it out, or take "
             "contrastive.fit"
         )
 
@@ -293,15 +288,15 @@ def _rebuilt(config: FitConfig, tensors: dict[str, Tensor], *, allow_import: boo
     event_shape = scaling.event_shape
     given: dict[str, Any] = {"event_shape": event_shape, "allow_import": allow_import}
     estimator = ContrastiveEstimator(
-        make_energy(config.energy, **given, **config.energy_options),
-        make_noise(config.noise, **given, **config.noise_options),
-        objective=make_objective(config.objective, **config.objective_options),
-        noise_ratio=config.noise_ratio,
-        noise_per_data=config.noise_per_data,
-        adapt_noise=config.method == "fce",
+        make_energy(config.energy.name, **given, **config.energy.options),
+        make_noise(config.noise.name, **given, **config.noise.options),
+        objective=make_objective(config.objective.name, **config.objective.options),
+        noise_ratio=config.objective.noise_ratio,
+        noise_per_data=config.objective.noise_per_data,
+        adapt_noise=config.game.method == "fce",
         scaling=scaling,
-        defence=held_gaussian(event_shape) if config.defensive_share else None,
-        defensive_share=config.defensive_share or 0.0,
+        defence=frozen_gaussian(event_shape) if config.game.defensive_share else None,
+        defensive_share=config.game.defensive_share or 0.0,
         class_prior=class_prior_of(config),
     )
     if (dtype := tensors["log_normalizer"].dtype) != estimator.log_normalizer.dtype:
@@ -313,7 +308,7 @@ def _rebuilt(config: FitConfig, tensors: dict[str, Tensor], *, allow_import: boo
 def _named_columns(config: FitConfig, summary: dict[str, Any]) -> tuple[str, ...] | None:
     """Names by which the columns of new tables are found; None for a run of an array, a density or images."""
     # Runs of earlier versions do not say: of what they took, files alone had names.
-    named = summary.get("columns_are_named", has_named_columns(config.data))
+    named = summary.get("columns_are_named", has_named_columns(config.data.source))
     return tuple(summary["columns"]) if named and "columns" in summary else None
 
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from contrastive.training.preparation import prepare
 from torch import nn
 from torch.distributions import Independent, Normal
 
@@ -18,7 +19,6 @@ from contrastive.data.sources import Batch, Labelled
 from contrastive.metrics.classification import classification, reliability
 from contrastive.objectives.supervised import labelled_loss
 from contrastive.training.players import Player
-from contrastive.training.preparation import prepare
 from contrastive.training.schedules import Alternate
 from contrastive.training.stages import Game
 from contrastive.training.terms import LabelledTerm

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from contrastive.training.preparation import prepare
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import TensorDataset
@@ -15,7 +16,6 @@ from contrastive.config import FitConfig
 from contrastive.data.scaling import Scaling
 from contrastive.data.sources import ArraySource, DatasetSource, row_stream
 from contrastive.data.tables import check, from_array, read_table
-from contrastive.training.preparation import prepare
 
 CONFIG = FitConfig().resolved()
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from contrastive.training.preparation import prepare
 from torch.distributions import Independent, Normal
 
 from contrastive import ContrastiveError, ContrastiveEstimator, fit, load
@@ -9,7 +10,6 @@ from contrastive.config import FitConfig
 from contrastive.noises import DefensiveMixture, Gaussian, Uniform
 from contrastive.testing import check_noise_model
 from contrastive.training.build import decided
-from contrastive.training.preparation import prepare
 
 
 def normal(loc, scale, d=2):

@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from contrastive.training.preparation import prepare
 from sklearn.datasets import load_iris
 from torch.utils.data import TensorDataset
 
@@ -17,7 +18,6 @@ from contrastive.metrics import noise_warning
 from contrastive.training.build import decided, make_estimator
 from contrastive.training.callbacks import Callback
 from contrastive.training.judging import make_scorer
-from contrastive.training.preparation import prepare
 
 IRIS = load_iris().data
 FEW = np.random.default_rng(0).normal(size=(60, 3))

@@ -5,6 +5,7 @@ import struct
 
 import numpy as np
 import pytest
+from contrastive.training.preparation import prepare
 from PIL import Image
 from scipy.io import savemat
 
@@ -12,7 +13,6 @@ from contrastive import ContrastiveError
 from contrastive.config import FitConfig
 from contrastive.data.images import ImageOptions, folder, names_images, read_images
 from contrastive.io.torchvision_import import import_with_torchvision
-from contrastive.training.preparation import prepare
 
 RANDOM = np.random.default_rng(0)
 

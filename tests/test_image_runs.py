@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from contrastive.training.preparation import prepare
 from PIL import Image
 
 from contrastive import ContrastiveError, fit, load
@@ -18,7 +19,6 @@ from contrastive.cli.main import main
 from contrastive.config import FitConfig
 from contrastive.data.images import PixelScaling, dequantize
 from contrastive.training.build import decided, make_estimator
-from contrastive.training.preparation import prepare
 from contrastive.training.run_directory import RunDirectory
 
 MODELS = "--energy conv --energy.widths 8,8 --noise glow --noise.blocks 1 --noise.levels 2 --noise.width 8 --method fce"

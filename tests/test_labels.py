@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from contrastive.training.preparation import prepare
 
 from contrastive import ContrastiveError, fit, load
 from contrastive.cli.main import main
@@ -14,7 +15,6 @@ from contrastive.config import FitConfig
 from contrastive.data.densities import make_density
 from contrastive.data.labels import LabelledSource, encode, hold_out_unlabelled_first, keep_per_class
 from contrastive.data.sources import ArraySource
-from contrastive.training.preparation import prepare
 
 QUICK = {"steps": 30, "batch_size": 50, "energy_options": {"widths": [8]}, "log_partition_draws": 0, "quiet": True}
 

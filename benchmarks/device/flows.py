@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from benchmarks.device.graphs import captured
 from benchmarks.lib.image_sets import load_split
 from benchmarks.lib.image_tables import AHEAD, FCE, LIKELIHOOD, LONGER
-from contrastive.config import FitConfig
+from contrastive.config import FitConfig, ResolvedConfig, by_path, configure, resolve
 from contrastive.core.estimator import Estimator
+from contrastive.data.preparation import Prepared, prepare
 from contrastive.io.checkpoints import read_checkpoint
-from contrastive.training.build import begin, make_estimator, make_trainer
-from contrastive.training.preparation import prepare
-from contrastive.training.prepared import Prepared
+from contrastive.training.build import make_trainer
+from contrastive.training.models import facts_of, make_estimator, new_estimator
 from contrastive.training.progress import Progress
 from contrastive.training.run import conclude
 from contrastive.training.run_directory import RunDirectory
@@ -121,7 +121,7 @@ def row_fields(data: str, label: str, size: Size, device: str, mode: Mode) -> di
 
 def prepared(fields: dict[str, Any], pixels: NDArray[np.uint8]) -> Prepared:
     """The images ready to train on; the same for every row of a set."""
-    return prepare(pixels, FitConfig(**fields).resolved(images=True))
+    return prepare(pixels, configure(**fields))
 
 
 def fit(
@@ -135,25 +135,28 @@ def fit(
     if directory.is_finished:
         return directory.read_summary(), True
     resume = directory.checkpoint_path.exists()
-    config = directory.read_config() if resume else FitConfig(**fields, out=str(path)).resolved(images=True)
-    estimator = _estimator(config, data, mode)
+    if resume:
+        config = directory.read_config()
+        estimator = make_estimator(config, data)
+    else:
+        estimator, config = new_estimator(configure(**fields, out=str(path)), data)
+    settled = _ready(estimator, config, data, mode)
     if not resume:
-        config = begin(config, estimator, data)
-        directory.create(config, overwrite=True)
-    trainer = make_trainer(config, estimator, data, directory, Progress(lines=True))
+        directory.create(settled, overwrite=True)
+    trainer = make_trainer(settled, estimator, data, directory, Progress(lines=True))
     if resume:
         trainer.load()
     try:
         with limited(most_seconds):
-            with _graphs(config, estimator, data, mode):
+            with _graphs(settled, estimator, data, mode):
                 trainer.run()
-            return conclude(config, trainer, data, directory), True
+            return conclude(settled, trainer, data, directory), True
     except KeyboardInterrupt:
         if not directory.checkpoint_path.exists():
             raise
     tensors, state = read_checkpoint(directory.checkpoint_path)
     averaged = {k.removeprefix("averaged."): v for k, v in tensors.items() if k.startswith("averaged.")}
-    directory.write_model(averaged, {"config": config.to_flat()})
+    directory.write_model(averaged, {"config": by_path(settled)})
     lines = directory.read_metrics()
     return {**(lines[-1] if lines else {}), "steps": state["position"]["step"], **state["position"]}, False
 
@@ -167,16 +170,15 @@ def pace(
         KeyboardInterrupt: where that takes more than `most_seconds`.
     """
     steps = 2 * updates + 1  # the last one's time holds an evaluation
-    config = FitConfig(**{**fields, "steps": steps, "evaluate_every": steps, "checkpoint_every": steps})
-    config = config.resolved(images=True)
-    estimator = _estimator(config, data, mode)
-    config = begin(config, estimator, data)
+    fields = {**fields, "steps": steps, "evaluate_every": steps, "checkpoint_every": steps}
+    estimator, config = new_estimator(configure(**fields), data)
+    settled = _ready(estimator, config, data, mode)
     clock = _Clock()
-    trainer = make_trainer(config, estimator, data, None, clock)
-    cuda = torch.device(config.device).type == "cuda"
+    trainer = make_trainer(settled, estimator, data, None, clock)
+    cuda = torch.device(settled.run.device).type == "cuda"
     if cuda:
         torch.cuda.reset_peak_memory_stats()
-    with limited(most_seconds), _graphs(config, estimator, data, mode):
+    with limited(most_seconds), _graphs(settled, estimator, data, mode):
         trainer.run()
     times = clock.times
     seconds = (times[2 * updates] - times[updates]) / updates
@@ -221,17 +223,17 @@ class _Clock(Progress):
         self.times.append(time.perf_counter())
 
 
-def _estimator(config: FitConfig, data: Prepared, mode: Mode) -> Estimator:
-    estimator = make_estimator(config, data)
+def _ready(estimator: Estimator, config: FitConfig, data: Prepared, mode: Mode) -> ResolvedConfig:
+    """The resolved settings; the estimator is laid out as the mode says."""
     if mode.channels_last:
         estimator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's own keyword
-    return estimator
+    return resolve(config, data.facts, facts_of(estimator))
 
 
-def _graphs(config: FitConfig, estimator: Estimator, data: Prepared, mode: Mode) -> AbstractContextManager[None]:
+def _graphs(config: ResolvedConfig, estimator: Estimator, data: Prepared, mode: Mode) -> AbstractContextManager[None]:
     if not mode.graphs:
         return nullcontext()
-    return captured(estimator.noise, data.batch_size, config.precision, draws=config.method == "fce")
+    return captured(estimator.noise, data.batch_size, config.run.precision, draws=config.game.method == "fce")
 
 
 __all__ = [

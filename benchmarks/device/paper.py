@@ -48,6 +48,7 @@ from benchmarks.lib.grid import provenance
 from contrastive import ContrastiveEstimator, load
 from contrastive.data.images import PixelScaling, quantize
 from contrastive.data.images.grids import image_grid, write_png
+from contrastive.data.preparation import Prepared
 from contrastive.io.checkpoints import write_json
 from contrastive.metrics.images import (
     FeatureNetwork,
@@ -57,7 +58,6 @@ from contrastive.metrics.images import (
     make_network,
     summarize,
 )
-from contrastive.training.prepared import Prepared
 
 SIZES = {
     "paper": Size(PAPER_GLOW, widths=(64, 128, 256), batch_size=256, samples=5_000, images=50_000, timed=20),

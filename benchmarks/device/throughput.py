@@ -10,8 +10,8 @@ from torch import Tensor
 
 from benchmarks.device.flows import Mode, pace
 from contrastive import ContrastiveEstimator
+from contrastive.data.preparation import Prepared
 from contrastive.training.execution import autocast
-from contrastive.training.prepared import Prepared
 
 #: What is timed. The compiled one takes the memory format that was faster without.
 MODES = {

@@ -8,10 +8,10 @@ import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from contrastive.config import FitConfig
+from contrastive.config import by_path, configure
+from contrastive.data.preparation import Prepared
 from contrastive.errors import ContrastiveError
-from contrastive.training.build import make_estimator
-from contrastive.training.prepared import Prepared
+from contrastive.training.models import make_estimator
 from contrastive.training.run_directory import RunDirectory
 
 _PART = 15 * 2**20  # bytes
@@ -34,7 +34,7 @@ def keep(run: Path, data: str, folder: Path) -> list[str]:
             taken = 0
         parts[-1][name] = value.contiguous()
         taken += value.nbytes
-    config = {"config": json.dumps(directory.read_config().to_flat())}
+    config = {"config": json.dumps(by_path(directory.read_config()))}
     names = [f"{data}-{run.name}-weights-{i}.safetensors" for i in range(len(parts))]
     for name, part in zip(names, parts):
         save_file(part, folder / name, metadata=config)
@@ -53,7 +53,7 @@ def as_run(folder: Path, data: str, run: Path, prepared: Prepared, row: str = "l
     directory = RunDirectory(run)
     if directory.model_path.exists():
         return run
-    config = FitConfig.from_flat(json.loads(_metadata(files[0])["config"]))
+    config = configure(json.loads(_metadata(files[0])["config"]))
     tensors: dict[str, Tensor] = {}
     for file in files:
         tensors |= load_file(file)
@@ -62,8 +62,8 @@ def as_run(folder: Path, data: str, run: Path, prepared: Prepared, row: str = "l
     whole = make_estimator(config, prepared).state_dict() | own
     whole |= {f"scaling.{name}": value for name, value in prepared.scaling.state_dict().items()}
     run.mkdir(parents=True, exist_ok=True)
-    directory.config_path.write_text(yaml.safe_dump(config.to_flat(), sort_keys=False), encoding="utf-8")
-    directory.write_model({name: torch.as_tensor(value) for name, value in whole.items()}, {"config": config.to_flat()})
+    directory.config_path.write_text(yaml.safe_dump(by_path(config), sort_keys=False), encoding="utf-8")
+    directory.write_model({name: torch.as_tensor(value) for name, value in whole.items()}, {"config": by_path(config)})
     return run
 
 

@@ -7,18 +7,18 @@ acceptance of 0.574. Nothing is known of log Z, so log p has no scale: c is left
 """
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from contrastive.config import FitConfig
+from contrastive.config import FitConfig, by_path, changed, resolve
+from contrastive.data.preparation import prepare
 from contrastive.protocols import EnergyModel, FittableNoise
 from contrastive.sampling.kernels import MALA
-from contrastive.training.build import make_estimator
-from contrastive.training.preparation import prepare
+from contrastive.training.models import facts_of, new_estimator
 from contrastive.training.run_directory import RunDirectory
 
 _STEERING = 0.05  # of the log step size, an update
@@ -104,39 +104,40 @@ def fit_by_divergence(
     if directory.is_finished:
         return
     directory.check_free(overwrite=True)  # before the work
-    config = replace(config, noise="diag-gaussian", out=str(path)).resolved()
+    config = changed(config, {"noise.name": "diag-gaussian", "run.out": str(path)})
     prepared = prepare(data, config)
-    estimator = make_estimator(config, prepared)
+    estimator, config = new_estimator(config, prepared)
+    settled = resolve(config, prepared.facts, facts_of(estimator))
+    steps, learning_rate = settled.game.steps, settled.game.energy.learning_rate
     if isinstance(estimator.noise, FittableNoise):
         estimator.noise.fit(prepared.fitting)
-    torch.manual_seed(config.seed)
+    torch.manual_seed(settled.run.seed)
     chains = Chains(None, transitions)
     if persistent:
         chains = Chains(estimator.noise.sample(torch.Size([persistent])), transitions, restart=0.01)
     energy = estimator.energy
     parameters = list(energy.parameters())  # type: ignore[attr-defined]
-    optimizer = torch.optim.Adam(parameters, config.learning_rate or 1e-3, betas=(0.5, 0.99))
-    stream = prepared.source.batches(prepared.batch_size, config.seed, 0)
-    assert config.steps is not None
+    optimizer = torch.optim.Adam(parameters, learning_rate, betas=(0.5, 0.99))
+    stream = prepared.source.batches(prepared.batch_size, settled.run.seed, 0)
     started = time.monotonic()
-    for step in range(config.steps):
+    for step in range(steps):
         z = next(stream).z
         loss = divergence_loss(energy, z, chains.move(energy, z), regularization=regularization)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, clip_norm)
         for group in optimizer.param_groups:
-            group["lr"] = (config.learning_rate or 1e-3) * (1 - step / config.steps)
+            group["lr"] = learning_rate * (1 - step / steps)
         optimizer.step()
     name = "persistent" if persistent else "one-step"
     summary = {
         "trained_by": f"benchmarks/lib/contrastive_divergence.py, {name}",
-        "steps": config.steps,
+        "steps": steps,
         "seconds": round(time.monotonic() - started, 2),
         "step_size": float(chains.kernel.step_size),
         "event_shape": list(prepared.event_shape),
         "columns": prepared.columns,
     }
-    directory.create(config, overwrite=True)
-    directory.write_model(estimator.state_dict(), {"config": config.to_flat(), "summary": summary})
+    directory.create(settled, overwrite=True)
+    directory.write_model(estimator.state_dict(), {"config": by_path(settled), "summary": summary})
     directory.write_summary(summary)

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from benchmarks.lib.contrastive_divergence import fit_by_divergence
 from benchmarks.lib.grid import benchmark_parser, run_grid
 from benchmarks.lib.image_sets import SETS, training_pixels
-from contrastive.config import FitConfig, read_config
+from contrastive.config import configure, read_config
 from contrastive.training.run_directory import RunDirectory
 
 FLOW = "Glow, maximum likelihood"
@@ -207,7 +207,7 @@ def energy_runs(
         persistent = 1_000 if label == "persistent CD" else 0
         for name, fields in tqdm(list(places.missing(label, scale.seeds, chains)), desc=label, unit="fit"):
             path = places.path(name, fields["seed"])
-            fit_by_divergence(pixels(), FitConfig(**fields), path, persistent=persistent)
+            fit_by_divergence(pixels(), configure(**fields), path, persistent=persistent)
     return {
         label: [places.path(label, seed) for seed in range(1 if label == FLOW else scale.seeds)] for label in labels
     } | {FLOW: [places.path(FLOW, 0)]}
@@ -218,7 +218,7 @@ def _conv_of(runs: Path) -> dict[str, Any] | None:
     found: list[dict[str, Any]] = []
     configs = [path for label in ENERGIES for path in runs.glob(f"{label}/*/config.yaml")]
     for path in (path for path in configs if RunDirectory(path.parent).is_finished):
-        options = {key: value for key, value in read_config(path).energy_options.items() if key != "correction"}
+        options = {key: value for key, value in read_config(path).energy.options.items() if key != "correction"}
         if options not in found:
             found.append(options)
     if len(found) > 1:

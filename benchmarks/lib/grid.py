@@ -17,13 +17,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from contrastive.config import FitConfig
+from contrastive.config import by_path, choose_models, configure, with_recipe
 from contrastive.training.run_directory import RunDirectory
 
 #: Where results lie that are kept with the code.
 RESULTS = Path(__file__).parents[1] / "results"
 #: Settings that say where something lies, which may be written in several ways.
-_PLACES = ("data", "data_root", "init_noise", "out")
+_PLACES = ("data.source", "data.images.root", "likelihood.init_noise", "run.out")
 
 
 @dataclass(frozen=True)
@@ -120,13 +120,12 @@ def _refuse_other_settings(settings: dict[str, Any], path: Path) -> None:
     directory = RunDirectory(path)
     if not directory.config_path.exists():
         return
-    found = directory.read_config().to_flat()
+    found = by_path(directory.read_config())
     fields = {name: value for name, value in settings.items() if name != "density"}
-    # The data need not be read: a recipe that is left open follows from them, and they are the run's.
-    wanted = FitConfig(**fields, out=str(path)).resolved(images=found["recipe"] == "images").to_flat()
-    # What a run decides for itself, as the step of virtual adversarial training, is None here.
-    told = [name for name, value in wanted.items() if value is not None and name not in _PLACES]
-    other = [name for name in told if found.get(name) != wanted[name]]
+    images = found["run.recipe"] == "images"  # the data need not be read: those of the run are the same
+    asked = choose_models(with_recipe(configure(**fields, out=str(path)), images=images), images=images)
+    wanted = {name: value for name, value in by_path(asked).items() if value is not None and name not in _PLACES}
+    other = [name for name in wanted if found.get(name) != wanted[name]]
     if other:
         print(
             f"error: {path} was fitted with other settings ({', '.join(other)}): name another --out, or delete it",
@@ -136,7 +135,7 @@ def _refuse_other_settings(settings: dict[str, Any], path: Path) -> None:
 
 
 def _fit(settings: dict[str, Any], path: Path) -> None:
-    from contrastive.training.run import go_on, resolve, train
+    from contrastive.training.run import go_on, train
 
     directory = RunDirectory(path)
     if directory.is_finished:
@@ -147,7 +146,7 @@ def _fit(settings: dict[str, Any], path: Path) -> None:
     if directory.config_path.exists():
         go_on(path, source)
     else:
-        train(resolve(FitConfig(**fields, out=str(path)), source), source)
+        train(configure(**fields, out=str(path)), source)
 
 
 def read_result(label: str, path: Path) -> Result:

@@ -24,9 +24,9 @@ from sklearn.mixture import GaussianMixture
 
 import contrastive
 from benchmarks.lib.grid import benchmark_parser, provenance, run_all
-from contrastive.config import FitConfig
+from contrastive.config import configure
+from contrastive.data.preparation import prepare
 from contrastive.io.checkpoints import write_json
-from contrastive.training.preparation import prepare
 from contrastive.training.run_directory import RunDirectory
 
 SHIPPED = {"iris": load_iris, "wine": load_wine, "diabetes": load_diabetes, "breast-cancer": load_breast_cancer}
@@ -75,7 +75,7 @@ def measure(name: str, seed: int, data_root: Path | None, out: Path, settings: d
             contrastive.fit(frame, seed=seed, quiet=True, out=str(path), overwrite=True, **settings)
     seconds = time.monotonic() - started
     estimator, summary = contrastive.load(path), RunDirectory(path).read_summary()
-    data = prepare(frame, FitConfig(seed=seed))
+    data = prepare(frame, configure(seed=seed))
     rest = torch.cat([data.scaling.inverse(data.row_source.z), data.validation])  # type: ignore[attr-defined]
     log_p, log_q = estimator.log_prob(data.test).double(), estimator.noise_log_prob(data.test).double()
     return {

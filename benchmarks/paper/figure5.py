@@ -21,12 +21,12 @@ from matplotlib.figure import Figure
 
 from benchmarks.lib.few_labels import PEERS, peer_errors
 from benchmarks.lib.grid import Result, benchmark_parser, provenance, read_result, run_all
-from contrastive.config import FitConfig
+from contrastive.config import configure
 from contrastive.core.estimator import Estimator
 from contrastive.data.densities import make_density
+from contrastive.data.preparation import prepare, read_rows
 from contrastive.training.callbacks import Callback, Running
-from contrastive.training.preparation import prepare, read_rows
-from contrastive.training.run import go_on, resolve, train
+from contrastive.training.run import go_on, train
 from contrastive.training.run_directory import RunDirectory
 
 _FLOW: dict[str, Any] = {"noise": "glow", "noise_options": {"depth": 6, "width": 64}, "pretrain_steps": 300}
@@ -94,7 +94,7 @@ def _fit(fields: dict[str, Any], path: Path, pictured: bool) -> None:
     if directory.config_path.exists():
         go_on(path, callbacks=callbacks)
     else:
-        train(resolve(FitConfig(**fields, out=str(path)), fields["data"]), fields["data"], callbacks=callbacks)
+        train(configure(**fields, out=str(path)), fields["data"], callbacks=callbacks)
 
 
 class _Pictures(Callback):
@@ -133,14 +133,14 @@ def _densities(estimator: Estimator) -> dict[str, Any]:
 
 def _peers(seed: int, unlabelled: int) -> dict[str, float | None]:
     """scikit-learn's methods on the labels of this seed."""
-    few = prepare("two-spirals", FitConfig(labels_per_class=7, label_seed=seed, batch_size=14)).source
+    few = prepare("two-spirals", configure(labels_per_class=7, label_seed=seed, batch_size=14)).source
     batch = next(few.batches(14, 0, 0)).labelled
     assert batch is not None
     torch.manual_seed(_UNLABELLED_SEED + seed)
     more = make_density("two-spirals").sample(torch.Size([unlabelled]))
     x = torch.cat([batch.z, more]).double().numpy()
     y = np.concatenate([batch.y.numpy(), np.full(unlabelled, -1)])
-    fresh, fresh_y = read_rows("two-spirals", FitConfig(), (2,), classes=[0, 1])
+    fresh, fresh_y = read_rows("two-spirals", configure(), (2,), classes=[0, 1])
     assert fresh_y is not None
     return peer_errors(x, y, fresh[:_TEST].double().numpy(), fresh_y[:_TEST].numpy())
 
@@ -180,7 +180,7 @@ def _figure(result: Result) -> Figure:
     }
     density = make_density("two-spirals")
     top = float(density.log_prob(_grid()).exp().quantile(0.999))
-    few = next(prepare("two-spirals", FitConfig(labels_per_class=7)).source.batches(14, 0, 0)).labelled
+    few = next(prepare("two-spirals", configure(labels_per_class=7)).source.batches(14, 0, 0)).labelled
     assert few is not None
     figure = Figure(figsize=(2.4 * len(chosen), 9.6), layout="constrained")
     panels = figure.subplots(4, len(chosen), squeeze=False, sharex=True, sharey=True)

@@ -25,9 +25,9 @@ import numpy as np
 from benchmarks.lib.few_labels import peer_errors
 from benchmarks.lib.grid import Result, benchmark_parser, provenance, run_grid
 from benchmarks.lib.image_tables import AHEAD, SMALL_GLOW, spread
-from contrastive.config import FitConfig
+from contrastive.config import configure
 from contrastive.data.images import ImageSource
-from contrastive.training.preparation import prepare
+from contrastive.data.preparation import prepare
 
 ROWS = ["supervised", "FCE-init", "FCE", "VAT", "FCE + VAT"]
 #: What each ingredient gains: a row, and the one without it.
@@ -221,7 +221,7 @@ def _peer_rows(scale: Scale, name: str, arguments: Any, most: int = 5000) -> lis
         for seed in range(arguments.seeds):
             fields = {**_base(scale, name, arguments), "labels_per_class": labels, "label_seed": seed, "seed": seed}
             fields.pop("evaluate_every")
-            data = prepare(fields["data"], FitConfig(**fields))
+            data = prepare(fields["data"], configure(**fields))
             source = data.row_source
             assert isinstance(source, ImageSource)
             assert data.labels is not None

@@ -86,7 +86,8 @@ def _factory(
     only_energy = name in energies.names() and name not in noises.names()
     kind = kind or ("energy" if only_energy else "noise")
     registry = energies if kind == "energy" else noises
-    refuse_taken(kind, options)
+    for option in options:
+        refuse_taken(f"{kind}.{option}")
     return partial(registry.make, name, event_shape=shape, allow_import=allow_import, **options), kind
 
 

@@ -1,6 +1,5 @@
 """`contrastive evaluate`."""
 
-import dataclasses
 import json as _json
 from typing import Any
 
@@ -9,8 +8,10 @@ from torch import Tensor
 
 from contrastive import ContrastiveEstimator
 from contrastive.api import load
+from contrastive.config import changed
 from contrastive.data.densities import available_densities, make_density
 from contrastive.data.images import ImageSource, PixelScaling, quantize
+from contrastive.data.preparation import Prepared, label_column_in, read_rows
 from contrastive.data.sources import ArraySource
 from contrastive.errors import ContrastiveError
 from contrastive.io.checkpoints import finite_or_none
@@ -19,9 +20,6 @@ from contrastive.metrics.images import default_cache
 from contrastive.metrics.images import image_distances as distances_between
 from contrastive.numerics.random_state import seeded
 from contrastive.training.held_out import read_held_out
-from contrastive.training.labelling import label_column_in
-from contrastive.training.preparation import read_rows
-from contrastive.training.prepared import Prepared
 from contrastive.training.run_directory import RunDirectory
 
 
@@ -40,17 +38,16 @@ def run(
     """Print the metrics of a finished run at data."""
     estimator, directory = load(run, trainable=standard_errors, allow_import=allow_import), RunDirectory(run)
     config = directory.read_config()
-    own = data is None and config.data not in available_densities()
+    own = data is None and config.data.source not in available_densities()
     held_out = read_held_out(directory, estimator.columns) if own else None
-    name = data or config.data
+    name = data or config.data.source
     summary = directory.read_newest_summary()
     prepared = None if held_out is None else held_out.prepared
     if held_out is not None:
         x, y = held_out.x, held_out.labels
     else:
-        config = dataclasses.replace(
-            config, columns=columns or config.columns, label_column=label_column or label_column_in(name, config)
-        )
+        labels = label_column or label_column_in(name, config)
+        config = changed(config, {"data.columns": columns or config.data.columns, "labels.column": labels})
         x, y = read_rows(
             name, config, tuple(estimator.noise.event_shape), columns=estimator.columns, classes=summary.get("classes")
         )

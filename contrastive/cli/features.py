@@ -1,6 +1,5 @@
 """`contrastive features`."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +10,14 @@ from torch import Tensor
 
 from contrastive.api import load
 from contrastive.cli.outputs import refuse_existing
-from contrastive.config import FitConfig
+from contrastive.config import FitConfig, changed
 from contrastive.data import tables
 from contrastive.data.densities import available_densities
 from contrastive.data.images import names_images
+from contrastive.data.preparation import images_of, label_column_in, read_rows
 from contrastive.errors import ContrastiveError
 from contrastive.inference.features import extract_features, named_layers
 from contrastive.io.atomic import write_atomically
-from contrastive.training.image_preparation import images_of
-from contrastive.training.labelling import label_column_in
-from contrastive.training.preparation import read_rows
 from contrastive.training.run_directory import RunDirectory
 
 
@@ -51,7 +48,7 @@ def run(
         raise ContrastiveError(f"--out {out}: expected a .npz file")
     refuse_existing(path, overwrite=overwrite, data=data)
     estimator, config = load(run, allow_import=allow_import), RunDirectory(run).read_config()
-    config = dataclasses.replace(config, columns=columns or config.columns)
+    config = changed(config, {"data.columns": columns or config.data.columns})
     x, y = _rows_and_labels(data, part, labels, config, tuple(estimator.noise.event_shape), estimator.columns)
     names: str | list[str] = [name.strip() for name in layers.split(",")] if "," in layers else layers
     features = extract_features(estimator, x, names, pool=pool, batch_size=batch_size)
@@ -73,9 +70,9 @@ def _rows_and_labels(
     fitted: tuple[str, ...] | None,
 ) -> tuple[Tensor, NDArray[Any] | None]:
     """All rows in the order in which they lie, in original units or as uint8, and a label for each where there are."""
-    if data in available_densities() or not names_images(data, config.columns):
+    if data in available_densities() or not names_images(data, config.data.columns or None):
         own = labels if tables.has_named_columns(data) else None
-        config = dataclasses.replace(config, label_column=own or label_column_in(data, config))
+        config = changed(config, {"labels.column": own or label_column_in(data, config)})
         x, _ = read_rows(data, config, event_shape, columns=fitted)
         return x, _labels(data, labels, len(x))
     images = images_of(data, config)

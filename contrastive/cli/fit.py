@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from contrastive.cli.options import build_config
-from contrastive.config import FitConfig
+from contrastive.config import FitConfig, as_option, changed, choose_models
 from contrastive.errors import ContrastiveError, MissingExtraError, warn
 from contrastive.training.progress import Progress, describe
-from contrastive.training.run import go_on, resolve, train
+from contrastive.training.run import go_on, train
 from contrastive.training.run_directory import RunDirectory
 
 
@@ -32,13 +32,13 @@ def run(
         path = resume
     else:
         asked = build_config(given, dotted, config)
-        settings = resolve(asked, asked.data)
-        path = settings.out or _default_directory(settings)
+        path = asked.run.out or _default_directory(asked)
     try:
         if resume:
             trained = go_on(path, **progress)
         else:
-            trained = train(settings.at(path), settings.data, overwrite=overwrite, **progress)
+            settings = changed(asked, {"run.out": path})
+            trained = train(settings, settings.data.source, overwrite=overwrite, **progress)
     except KeyboardInterrupt:
         print(f"\nstopped; go on with: contrastive fit --resume {path}", file=sys.stderr)
         raise
@@ -64,11 +64,12 @@ def _report_writer() -> tuple[Callable[..., None] | None, MissingExtraError | No
 
 
 def _default_directory(config: FitConfig) -> str:
-    return str(Path("runs") / f"{Path(config.data).stem}-{config.method}-{config.noise.replace('/', '-')}")
+    noise = choose_models(config, images=False).noise.name.replace("/", "-")
+    return str(Path("runs") / f"{Path(config.data.source).stem}-{config.game.method}-{noise}")
 
 
 def _refuse_others(given: dict[str, Any], dotted: list[str], config: str | None, overwrite: bool) -> None:
-    others = [f"--{name.replace('_', '-')}" for name in given] + [word for word in dotted if word.startswith("--")]
+    others = [as_option(path) for path in given] + [word for word in dotted if word.startswith("--")]
     others += ["--config"] * bool(config) + ["--overwrite"] * overwrite
     if others:
         raise ContrastiveError(f"--resume takes every setting from the run: leave out {', '.join(others)}")

@@ -1,6 +1,5 @@
 """`contrastive init-config`."""
 
-import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,14 +8,14 @@ from typing import Any
 import yaml
 
 from contrastive.cli.options import build_config
-from contrastive.config import FIELDS, FitConfig
+from contrastive.config import SETTINGS, FitConfig, to_sections
 from contrastive.errors import ContrastiveError
 from contrastive.io.checkpoints import write_text
 
 
 def run(*, dotted: list[str], config: str | None, to: str | None, **given: Any) -> None:
     """Print a config that `contrastive fit --config` takes, each line explained."""
-    text = explained(build_config(given, dotted, config).resolved())
+    text = explained(build_config(given, dotted, config))
     if to is None:
         print(text, end="")
     elif os.path.lexists(to):
@@ -26,21 +25,20 @@ def run(*, dotted: list[str], config: str | None, to: str | None, **given: Any) 
 
 
 def explained(config: FitConfig) -> str:
-    """The settings as YAML, in sections, with their help as comments."""
-    fields = {field.name: field for field in dataclasses.fields(FitConfig)}
-    return "\n".join(_lines(config.to_sections(), "", fields)) + "\n"
+    """The settings as YAML, in sections, with their help as comments; an open one is null, and decided by the run."""
+    return "\n".join(_lines(to_sections(config), "")) + "\n"
 
 
-def _lines(section: dict[str, Any], path: str, fields: dict[str, Any]) -> Iterator[str]:
+def _lines(section: dict[str, Any], path: str) -> Iterator[str]:
     indent = "  " * path.count(".")
     for key, value in section.items():
         inner = f"{path}{key}"
-        if any(known.startswith(f"{inner}.") for known in FIELDS):
+        if any(known.startswith(f"{inner}.") for known in SETTINGS):
             yield f"{indent}{key}:"
-            yield from _lines(value, f"{inner}.", fields)
+            yield from _lines(value, f"{inner}.")
             continue
-        if inner in FIELDS:
-            yield f"{indent}# {fields[FIELDS[inner]].metadata['help']}"
+        if inner in SETTINGS:
+            yield f"{indent}# {SETTINGS[inner].help}"
         yield f"{indent}{key}: {_inline(value)}"
 
 

@@ -1,13 +1,24 @@
 """Command-line options of the settings."""
 
 import argparse
-import dataclasses
 import typing
 from typing import Any
 
 import yaml
 
-from contrastive.config import EVERYDAY, FIELDS, PARTS, ROOTS, FitConfig, choices, read_config
+from contrastive.config import (
+    ALIASES,
+    EVERYDAY,
+    PARTS,
+    ROOTS,
+    SETTINGS,
+    FitConfig,
+    Setting,
+    choices,
+    configure,
+    flattened,
+    read_yaml,
+)
 from contrastive.errors import ContrastiveError
 
 _TITLES = {
@@ -23,36 +34,34 @@ _TITLES = {
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """Add an option for every field; those not given stay out of the namespace.
+    """Add an option for every setting; those not given stay out of the namespace.
 
-    The everyday ones are shown by the fields' names, the others by their paths in the sections; each has both.
+    The everyday ones are shown by their flat names, the others by their paths in the sections; both work for each, and
+    so do the names of earlier versions.
     """
-    fields = {field.name: field for field in dataclasses.fields(FitConfig)}
     group = parser.add_argument_group("every day")
-    for name in EVERYDAY:
-        _add(group, f"--{name}", fields[name])
+    for name, path in EVERYDAY.items():
+        _add(group, f"--{name}", SETTINGS[path])
     groups = {root: parser.add_argument_group(_TITLES[root]) for root in ROOTS}
-    for path, name in FIELDS.items():
-        section = groups[path.partition(".")[0]]
-        _add(section, f"--{path}", fields[name], hidden=name in EVERYDAY)
+    for path, setting in SETTINGS.items():
+        _add(groups[path.partition(".")[0]], f"--{path}", setting, hidden=path in EVERYDAY.values())
+    for name, path in ALIASES.items():
         if name not in EVERYDAY:
-            _add(section, f"--{name}", fields[name], hidden=True)
+            _add(groups[path.partition(".")[0]], f"--{name}", SETTINGS[path], hidden=True)
 
 
-def _add(group: Any, option: str, field: Any, *, hidden: bool = False) -> None:
-    hint = typing.get_type_hints(FitConfig)[field.name]
-    allowed = choices(hint)
-    takes_bool = bool in (hint, *typing.get_args(hint))
-    flag: dict[str, Any] = {"nargs": "?", "const": "true"} if takes_bool else {}  # --flip is --flip true
-    default = "" if field.default is None else f" [{field.default}]"
+def _add(group: Any, option: str, setting: Setting, *, hidden: bool = False) -> None:
+    allowed = choices(setting.kind)
+    flag: dict[str, Any] = {"nargs": "?", "const": "true"} if setting.kind is bool else {}  # --flip is --flip true
+    default = "" if setting.default in (None, "") else f" [{setting.default}]"
     group.add_argument(
         option.replace("_", "-"),
-        dest=field.name,
+        dest=setting.path,
         action=_Once,
         default=argparse.SUPPRESS,
-        metavar=None if allowed else field.name.split("_")[-1].upper(),
+        metavar=None if allowed else setting.path.replace("_", ".").split(".")[-1].upper(),
         choices=allowed,
-        help=argparse.SUPPRESS if hidden else f"{field.metadata['help']}{default}",
+        help=argparse.SUPPRESS if hidden else f"{setting.help}{default}",
         **flag,
     )
 
@@ -68,21 +77,23 @@ class _Once(argparse.Action):
 
 
 def build_config(given: dict[str, Any], dotted: list[str], config: str | None) -> FitConfig:
-    """The config of a file (if any), with the options that were given on top.
+    """The settings of a file (if any), with the options that were given on top.
+
+    Args:
+        given: text by path.
+        dotted: words of the options of parts.
+        config: a YAML file.
 
     Raises:
         ContrastiveError: for unknown options or values of the wrong kind.
     """
-    flat = read_config(config).to_flat() if config else {}
-    flat |= {name: value if name in _TEXT else _parsed(name, value) for name, value in given.items()}
-    return FitConfig.from_flat(flat | dict(dotted_options(dotted)))
+    values = flattened(read_yaml(config)) if config else {}
+    values |= {path: text if _is_text(SETTINGS[path]) else _parsed(path, text) for path, text in given.items()}
+    return configure(values | dict(dotted_options(dotted)))
 
 
-_TEXT = {
-    name
-    for name, hint in typing.get_type_hints(FitConfig).items()
-    if str in (hint, *typing.get_args(hint)) or choices(hint)
-}
+def _is_text(setting: Setting) -> bool:
+    return setting.kind is str or choices(setting.kind) is not None
 
 
 def dotted_options(arguments: list[str]) -> typing.Iterator[tuple[str, Any]]:

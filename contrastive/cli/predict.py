@@ -1,7 +1,6 @@
 """`contrastive predict`."""
 
 import csv
-import dataclasses
 import io
 from pathlib import Path
 
@@ -10,11 +9,11 @@ import torch
 
 from contrastive.api import load
 from contrastive.cli.outputs import refuse_existing
+from contrastive.config import changed
+from contrastive.data.preparation import label_column_in, read_rows
 from contrastive.errors import ContrastiveError
 from contrastive.io.atomic import write_atomically
 from contrastive.metrics.classification import predict_log_proba
-from contrastive.training.labelling import label_column_in
-from contrastive.training.preparation import read_rows
 from contrastive.training.run_directory import RunDirectory
 
 _ROWS = 10_000  # at once
@@ -31,9 +30,8 @@ def run(*, run: str, data: str, columns: str | None, out: str, overwrite: bool, 
     if classes is None:
         raise ContrastiveError(f"{run} was fitted without labels, so it has no classes; fit with --label-column")
     shape = tuple(estimator.noise.event_shape)
-    config = dataclasses.replace(
-        config, columns=columns or config.columns, label_column=label_column_in(data, config), labels_per_class=None
-    )
+    asked = {"data.columns": columns or config.data.columns, "labels.column": label_column_in(data, config)}
+    config = changed(config, {**asked, "labels.per_class": -1})
     x, _ = read_rows(data, config, shape, columns=estimator.columns)
     with torch.no_grad():
         proba = predict_log_proba(estimator, x).exp().numpy()

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from contrastive.api import load
+from contrastive.config import to_sections
 from contrastive.data.densities import available_densities, make_density
 from contrastive.data.images import ImageSource
+from contrastive.data.preparation import Prepared
 from contrastive.io.atomic import write_atomically
 from contrastive.io.checkpoints import write_text
 from contrastive.plots import (
@@ -22,7 +24,6 @@ from contrastive.plots import (
     render_report,
 )
 from contrastive.training.held_out import read_held_out
-from contrastive.training.prepared import Prepared
 from contrastive.training.run_directory import RunDirectory
 
 _SHOWN_ROWS = 5_000
@@ -42,13 +43,13 @@ def finished_run(directory: RunDirectory, *, allow_import: bool = False) -> Fini
     summary, config = directory.read_newest_summary(), directory.read_config()
     estimator = load(directory.path, allow_import=allow_import)
     held_out = read_held_out(directory, estimator.columns)
-    truth = make_density(config.data) if config.data in available_densities() else None
+    truth = make_density(config.data.source) if config.data.source in available_densities() else None
     return FinishedRun(
         path=directory.path,
         estimator=estimator,
         summary=summary,
         metrics=directory.read_metrics(),
-        config=config.to_sections(),
+        config=to_sections(config),
         data=held_out.x[:_SHOWN_ROWS],
         truth=truth,
         columns=summary["columns"],

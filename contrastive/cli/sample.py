@@ -48,7 +48,7 @@ def run(
     suffixes = (".npz", ".npy", ".png") if isinstance(scaling, PixelScaling) else (".npy", ".csv")
     if path.suffix not in suffixes:
         raise ContrastiveError(f"--out {out}: draws of this run go to {' or '.join(suffixes)} files")
-    refuse_existing(path, overwrite=overwrite, data=RunDirectory(run).read_config().data)
+    refuse_existing(path, overwrite=overwrite, data=RunDirectory(run).read_config().data.source)
     torch.manual_seed(seed)
     if model == "noise":
         x = estimator.sample_noise(n)

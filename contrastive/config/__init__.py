@@ -1,28 +1,40 @@
-"""Settings of a fit, checked at every door and filled in by a recipe. No torch: `contrastive --help` reads them."""
+"""Settings of a fit, checked at every door and resolved once. No torch: `contrastive --help` reads them."""
 
 from contrastive.config.effects import without_effect
-from contrastive.config.parsing import PARTS, Options, choices, refuse_taken
-from contrastive.config.reading import read_flat
-from contrastive.config.recipes import ENERGY_OPTIONS, IMAGES_ON_LOG_Q, IMAGES_PLAIN, RECIPES
-from contrastive.config.sections import EVERYDAY, FIELDS, PATHS, ROOTS, flattened
-from contrastive.config.settings import FitConfig, read_config
+from contrastive.config.names import ALIASES, EVERYDAY, ROOTS, SETTINGS, as_option, flattened, shown
+from contrastive.config.parsing import PARTS, choices, refuse_taken
+from contrastive.config.reading import read_yaml
+from contrastive.config.recipes import RECIPES
+from contrastive.config.resolve import DataFacts, ModelFacts, choose_models, resolve, with_recipe
+from contrastive.config.schema import Setting
+from contrastive.config.sections import FitConfig, ResolvedConfig
+from contrastive.config.settings import by_path, changed, configure, read_config, to_sections
 
 __all__ = [
-    "ENERGY_OPTIONS",
+    "ALIASES",
     "EVERYDAY",
-    "FIELDS",
-    "IMAGES_ON_LOG_Q",
-    "IMAGES_PLAIN",
     "PARTS",
-    "PATHS",
     "RECIPES",
     "ROOTS",
+    "SETTINGS",
+    "DataFacts",
     "FitConfig",
-    "Options",
+    "ModelFacts",
+    "ResolvedConfig",
+    "Setting",
+    "as_option",
+    "by_path",
+    "changed",
     "choices",
+    "choose_models",
+    "configure",
     "flattened",
     "read_config",
-    "read_flat",
+    "read_yaml",
     "refuse_taken",
+    "resolve",
+    "shown",
+    "to_sections",
+    "with_recipe",
     "without_effect",
 ]

@@ -1,82 +1,60 @@
 """Coercion of settings, the same for keywords, YAML and command-line options."""
 
-import types
 import typing
-from collections.abc import Iterable
 from os import PathLike
 from typing import Any, Literal
 
 from contrastive.errors import ContrastiveError, near
 
-Options = dict[str, Any]
 #: What takes options of its own, `--PART.NAME VALUE`.
 PARTS = ("energy", "noise", "objective")
 #: What no option of a part can be called: the factories get it from elsewhere.
 _TAKEN = ("self", "name", "event_shape", "allow_import")
 
 
-def refuse_taken(part: str | None, names: Iterable[str]) -> None:
-    """Refuse options of a part that are not for whoever writes settings to choose.
+def refuse_taken(name: str) -> None:
+    """Refuse a setting, or an option of a part, that is not for whoever writes settings to choose.
 
     Raises:
-        ContrastiveError: if one is among `names`.
+        ContrastiveError: if `name` is one.
     """
-    for name in names:
-        setting = name if part is None else f"{part}.{name}"
-        if name == "allow_import":
-            raise ContrastiveError(
-                f"{setting} is no setting: no config can allow an import, only --allow-import on the command line can "
-                "(in Python allow_import=True)"
-            )
-        if name in _TAKEN:
-            raise ContrastiveError(f"{setting} is no setting: leave it out")
+    part, _, option = name.rpartition(".")
+    if option == "allow_import":
+        raise ContrastiveError(
+            f"{name} is no setting: no config can allow an import, only --allow-import on the command line can "
+            "(in Python allow_import=True)"
+        )
+    if part in PARTS and option in _TAKEN:
+        raise ContrastiveError(f"{name} is no setting: leave it out")
 
 
-def choices(hint: Any) -> tuple[Any, ...] | None:
-    """The values of a `Literal` (optional or not), None for other types."""
-    for part in _union(hint):
-        if typing.get_origin(part) is Literal:
-            return typing.get_args(part)
-    return None
+def choices(kind: Any) -> tuple[Any, ...] | None:
+    """The values of a `Literal`; None for other types."""
+    return typing.get_args(kind) if typing.get_origin(kind) is Literal else None
 
 
-def _union(hint: Any) -> tuple[Any, ...]:
-    # Optional[Literal[...]] is a typing.Union, int | None a types.UnionType
-    return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+def coerced(name: str, value: Any, kind: Any) -> Any:
+    """`value` as the type of a setting.
 
-
-def as_options(name: str, value: Any) -> Options:
-    """`value` as options of a part, a dictionary of its own.
-
-    Raises:
-        ContrastiveError: if it is no dictionary with names.
-    """
-    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise ContrastiveError(f"{name} must be a dictionary of options by name, got {value!r}")
-    return dict(value)
-
-
-def coerced(key: str, value: Any, hint: Any) -> Any:
-    """`value` as the type of the field `key`.
+    Args:
+        name: of the setting, for the message.
+        value: of any type that can stand for it.
+        kind: bool, str, float, int, or a `Literal` of words.
 
     Raises:
         ContrastiveError: saying what was expected.
     """
-    parts = _union(hint)
-    if value is None and type(None) in parts:
-        return None
-    allowed = choices(hint)
+    allowed = choices(kind)
     if allowed is not None:
         if not isinstance(value, str) or value not in allowed:
-            hint_near = near(str(value), allowed)
+            hint = near(str(value), allowed)
             raise ContrastiveError(
-                f"{key} must be one of {', '.join(allowed)}, got {value!r}{'; ' if hint_near else ''}{hint_near}"
+                f"{name} must be one of {', '.join(allowed)}, got {value!r}{'; ' if hint else ''}{hint}"
             )
         return value
-    wanted = next(part for part in parts if part is not type(None))
-    found = _TYPES[wanted](value)
+    found = _TYPES[kind](value)
     if found is None:
-        raise ContrastiveError(f"{key} must be {_EXPECTED[wanted]}, got {value!r}")
+        raise ContrastiveError(f"{name} must be {_EXPECTED[kind]}, got {value!r}")
     return found
 
 

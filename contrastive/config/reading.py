@@ -5,15 +5,14 @@ from typing import Any
 
 import yaml
 
-from contrastive.config.sections import flattened
 from contrastive.errors import ContrastiveError
 
 _LARGEST = 1_000_000  # bytes
 _MOST_ALIASES = 8  # some dozens that name each other make a text without end
 
 
-def read_flat(path: str | Path) -> dict[str, Any]:
-    """The settings of a YAML file by field, before anything is made of them; sections and fields may be mixed.
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """The settings of a YAML file, by whatever names they have there.
 
     Raises:
         ContrastiveError: if it is missing, too large or not YAML, or holds something else than settings.
@@ -34,7 +33,7 @@ def read_flat(path: str | Path) -> dict[str, Any]:
         raise ContrastiveError(f"{path} is no config: {reason}") from error
     if not isinstance(found, dict):
         raise ContrastiveError(f"{path} must hold settings as 'name: value' lines")
-    return flattened(found)
+    return found
 
 
 class _Loader(yaml.SafeLoader):

@@ -1,166 +1,269 @@
-"""Sections of the settings: what a config file, nested keywords and dotted options call each field of `FitConfig`.
+"""The settings of a fit, in sections: keys of `config.yaml`, keywords of `contrastive.fit`, command-line options.
 
-    noise: {name: glow, width: 64}
-    game: {method: fce, steps: 10000, noise: {learning_rate: 1.0e-3}}
-
-The names of the fields themselves, `noise_learning_rate`, are aliases: of every field in files, keywords and options;
-of those in `EVERYDAY` in `contrastive fit --help`.
+Every setting is declared here once, with its type, default, help and bound. `FitConfig` is what was given: an open
+setting, one whose right value depends on the recipe, the data or the models, is None until somebody sets it.
+`resolve` closes them all and gives a `ResolvedConfig`, the same class without a None.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, Never, TypeAlias
 
-from contrastive.config.parsing import PARTS
-from contrastive.errors import ContrastiveError, did_you_mean
-
-#: Path in the sections -> field, in the order in which files and `--help` have them.
-FIELDS = {
-    "data.source": "data",
-    "data.columns": "columns",
-    "data.standardize": "standardize",
-    "data.validation": "validation",
-    "data.test": "test",
-    "data.test_rows": "test_rows",
-    "data.images.root": "data_root",
-    "data.images.size": "image_size",
-    "data.images.crop": "crop",
-    "data.images.color": "color",
-    "data.images.bits": "bits",
-    "data.images.flip": "flip",
-    "data.images.logit": "logit",
-    "labels.column": "label_column",
-    "labels.per_class": "labels_per_class",
-    "labels.seed": "label_seed",
-    "labels.prior": "class_prior",
-    "labels.weight": "label_weight",
-    "labels.batch_size": "labelled_batch_size",
-    "labels.vat.weight": "vat_weight",
-    "labels.vat.epsilon": "vat_epsilon",
-    "labels.vat.power_iterations": "vat_power_iterations",
-    "noise.name": "noise",
-    "energy.name": "energy",
-    "objective.name": "objective",
-    "objective.noise_ratio": "noise_ratio",
-    "objective.noise_per_data": "noise_per_data",
-    "likelihood.init_noise": "init_noise",
-    "likelihood.steps": "pretrain_steps",
-    "likelihood.learning_rate": "pretrain_learning_rate",
-    "game.method": "method",
-    "game.steps": "steps",
-    "game.batch_size": "batch_size",
-    "game.accumulate": "accumulate",
-    "game.contrast_weight": "contrast_weight",
-    "game.defensive_share": "defensive_share",
-    "game.momentum": "momentum",
-    "game.decay": "decay",
-    "game.clip_norm": "clip_norm",
-    "game.energy.steps": "energy_steps",
-    "game.energy.optimizer": "optimizer",
-    "game.energy.learning_rate": "learning_rate",
-    "game.energy.ema": "ema",
-    "game.energy.gradient_penalty": "gradient_penalty",
-    "game.energy.restart_every": "restart_energy_every",
-    "game.noise.optimizer": "noise_optimizer",
-    "game.noise.learning_rate": "noise_learning_rate",
-    "game.noise.ema": "noise_ema",
-    "game.noise.likelihood_weight": "noise_likelihood_weight",
-    "game.noise.freeze_after": "hold_noise_after",
-    "game.noise.gradient": "noise_gradient",
-    "game.noise.loss": "noise_loss",
-    "game.schedule.name": "schedule",
-    "game.schedule.gate_on": "gate_on",
-    "game.schedule.accuracy": "gate_accuracy",
-    "game.schedule.divergence": "gate_divergence",
-    "game.schedule.ema": "gate_memory",
-    "game.schedule.margin": "gate_margin",
-    "game.schedule.max_noise_steps": "max_noise_run",
-    "game.schedule.min_energy_steps": "min_energy_run",
-    "game.schedule.energy_updates": "energy_updates",
-    "game.schedule.noise_updates": "noise_updates",
-    "run.recipe": "recipe",
-    "run.seed": "seed",
-    "run.device": "device",
-    "run.precision": "precision",
-    "run.compile": "compile",
-    "run.early_stopping": "early_stopping",
-    "run.evaluate_every": "evaluate_every",
-    "run.checkpoint_every": "checkpoint_every",
-    "run.log_partition_draws": "log_partition_draws",
-    "run.tensorboard": "tensorboard",
-    "run.out": "out",
-}
-PATHS = {field: path for path, field in FIELDS.items()}
-ROOTS = tuple(dict.fromkeys(path.partition(".")[0] for path in FIELDS))
-
-#: Fields that people type all day: they come first in `--help`, by their own names.
-EVERYDAY = (
-    *("data", "label_column", "image_size", "noise", "energy", "method", "objective", "noise_ratio", "recipe", "steps"),
-    *("pretrain_steps", "batch_size", "early_stopping", "seed", "device", "precision", "out"),
+from contrastive.config.schema import (
+    AT_LEAST_0,
+    AT_LEAST_1,
+    FRACTION,
+    POSITIVE,
+    POSITIVE_FRACTION,
+    TWICE_JSD,
+    Bound,
+    Open,
+    section,
+    setting,
 )
 
 
-def flattened(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings by field, as `FitConfig.from_flat` takes them, from sections, fields, or a mixture of both.
+@dataclass(frozen=True)
+class Images:
+    """How images are read."""
 
-    Args:
-        settings: nested sections (`{"game": {"steps": 100}}`), dotted paths (`"game.steps"`), fields (`"steps"`) and
-            options of the parts (`"noise.width"`).
-
-    Raises:
-        ContrastiveError: for a name that a section does not have, or a setting that is given twice.
-    """
-    flat: dict[str, Any] = {}
-    for name, value in _walked(settings):
-        if name in flat:
-            names = f", as {name} and as {PATHS[name]}" if name in PATHS else ""
-            raise ContrastiveError(f"{name} is given twice{names}: leave one out")
-        flat[name] = value
-    return flat
+    root: str = setting("data", "folder of the named sets")
+    size: int = setting(0, "height and width; 0: as they are, named sets 32", AT_LEAST_0)
+    crop: Literal["center", "none"] = setting("center", "images that are not square: cut to a square, or squeeze")
+    color: Literal["original", "rgb", "gray"] = setting("original", "colour, gray, or as the images are")
+    bits: int = setting(8, "bits of a pixel value that are kept", Bound("1 to 8", lambda value: 1 <= value <= 8))
+    flip: bool = setting(False, "mirror each with probability 1/2 in training")
+    logit: float = setting(
+        0.0,
+        "a of the logit coordinates logit(a + (1 - 2a) x / 2^bits), such as 0.05; 0: none",
+        Bound("in [0, 0.5)", lambda value: 0 <= value < 0.5),
+    )
 
 
-def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `flattened`, in the order of `FIELDS`; the options of a part come after its settings."""
-    whole: dict[str, Any] = {}
-    for path, field in FIELDS.items():
-        if field in flat:
-            _put(whole, path, flat[field])
-    for name, value in flat.items():
-        if name not in PATHS:
-            _put(whole, name, value)
-    return whole
+@dataclass(frozen=True)
+class Data(Generic[Open]):
+    """What to fit to, and which rows judge it."""
+
+    source: str = setting(
+        "8gaussians",
+        "a density or image set by name (contrastive list), a .csv .tsv .parquet .npy .npz file, or a folder of images",
+    )
+    columns: str = setting("", "columns of a table, or the array of an .npz, comma-separated; empty: all numeric")
+    standardize: bool | Open = setting(None, "fit in standardised coordinates [tables: yes, densities: no]")
+    validation: float | Open = setting(
+        None,
+        "share of the rows held out for early stopping [0.1, at most 10,000; a small table: 40, at most 0.2]",
+        FRACTION,
+    )
+    test: float = setting(0.1, "share of a table's rows held out for the reported log-densities", FRACTION)
+    test_rows: int = setting(0, "most held-out rows that are scored at the end; 0: all, of images 10,000", AT_LEAST_0)
+    images: Images = section(Images)
 
 
-def _walked(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for key, value in settings.items():
-        name = str(key).replace("-", "_")
-        if isinstance(value, Mapping) and name in ROOTS:
-            yield from _section(name, value)
-        else:
-            yield _field(name), value
+@dataclass(frozen=True)
+class VirtualAdversarial:
+    """Virtual adversarial training (Miyato et al. 2018)."""
+
+    weight: float = setting(0.0, "weight in the energy's loss; 0: none", AT_LEAST_0)
+    epsilon: float = setting(0.0, "length of the perturbation, in model coordinates; 0: 0.05 sqrt(d)", AT_LEAST_0)
+    power_iterations: int = setting(1, "power iterations for the direction of the perturbation", AT_LEAST_1)
 
 
-def _section(path: str, section: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for key, value in section.items():
-        inner = f"{path}.{str(key).replace('-', '_')}"
-        is_section = any(known.startswith(f"{inner}.") for known in FIELDS)
-        if isinstance(value, Mapping) and is_section:
-            yield from _section(inner, value)
-        else:
-            yield _field(inner), value
+@dataclass(frozen=True)
+class Labels:
+    """Classes to learn."""
+
+    column: str = setting("", "column of a table, or array of an .npz, with the classes; empty: unlabelled")
+    per_class: int = setting(
+        -1,
+        "labels of training rows that are kept per class, the rest hidden; 0: all; -1: all, but none of images and "
+        "densities",
+        Bound("at least 0", lambda value: value >= -1),
+    )
+    seed: int = setting(0, "seed of which labels are kept", AT_LEAST_0)
+    prior: str = setting("equal", "share of each class, comma-separated; 'equal'; or 'labelled': of the labels")
+    weight: float = setting(1.0, "weight of the labels' cross-entropy in the energy's loss", AT_LEAST_0)
+    batch_size: int = setting(0, "labelled rows per update; 0: 64, or all of fewer", AT_LEAST_0)
+    vat: VirtualAdversarial = section(VirtualAdversarial)
 
 
-def _field(name: str) -> str:
-    """The field, or option of a part, that a path or field names."""
-    root, dot, _ = name.partition(".")
-    if name in FIELDS:
-        return FIELDS[name]
-    if dot and root not in PARTS:
-        raise ContrastiveError(f"unknown setting {name!r}; {did_you_mean(name, FIELDS)}")
-    return name
+@dataclass(frozen=True)
+class Noise:
+    """The noise, by name, with its options."""
+
+    name: str = setting("gaussian", "noise by name; options as --noise.NAME VALUE")
+    options: dict[str, Any] = field(default_factory=dict)
 
 
-def _put(whole: dict[str, Any], path: str, value: Any) -> None:
-    *sections, last = path.split(".")
-    for section in sections:
-        whole = whole.setdefault(section, {})
-    whole[last] = value
+@dataclass(frozen=True)
+class Energy:
+    """The energy, by name, with its options."""
+
+    name: str = setting("mlp", "energy by name; options as --energy.NAME VALUE")
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Objective(Generic[Open]):
+    """The objective, by name, with its options."""
+
+    name: str = setting("nce", "objective by name; options as --objective.NAME VALUE")
+    noise_ratio: float = setting(1.0, "nu, the weight of the noise in the loss", POSITIVE)
+    noise_per_data: float | Open = setting(None, "noise samples per data point [noise_ratio]", POSITIVE)
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Likelihood(Generic[Open]):
+    """Maximum likelihood of the noise, before the contrast."""
+
+    init_noise: str = setting("", "a finished run whose noise to begin with, in place of pre-training")
+    steps: int | Open = setting(
+        None, "maximum-likelihood updates of the noise before [nce with a flow: 5000]", AT_LEAST_0
+    )
+    learning_rate: float | Open = setting(None, "learning rate of the noise in pre-training", POSITIVE)
+
+
+@dataclass(frozen=True)
+class EnergyPlayer(Generic[Open]):
+    """Updates of the energy."""
+
+    steps: int = setting(0, "fce: updates of the energy alone before the game, with the noise frozen", AT_LEAST_0)
+    optimizer: Literal["adam", "adamax", "ngd"] | Open = setting(
+        None, "optimiser of the energy; ngd: normalised gradient descent"
+    )
+    learning_rate: float | Open = setting(None, "learning rate of the energy", POSITIVE)
+    ema: float | Open = setting(None, "decay of the moving average of the energy; 0: none", FRACTION)
+    gradient_penalty: float | Open = setting(
+        None,
+        "gamma: half of it times the log-ratio's squared slope at the data is added to the energy's loss",
+        AT_LEAST_0,
+    )
+    restart_every: int = setting(0, "reset a tilted energy to the noise every N updates; 0: never", AT_LEAST_0)
+
+
+@dataclass(frozen=True)
+class NoisePlayer(Generic[Open]):
+    """Updates of the noise in FCE."""
+
+    optimizer: Literal["adam", "adamax"] | Open = setting(None, "optimiser of the noise in fce")
+    learning_rate: float | Open = setting(None, "learning rate of the noise in fce", POSITIVE)
+    ema: float | Open = setting(None, "decay of the moving average of the noise; 0: none", FRACTION)
+    likelihood_weight: float | Open = setting(
+        None, "weight of the log-likelihood in the noise's loss in fce", AT_LEAST_0
+    )
+    freeze_after: float | Open = setting(
+        None, "fce: fraction of the steps after which the noise is frozen; 1: never", POSITIVE_FRACTION
+    )
+    gradient: Literal["full", "path"] | Open = setting(
+        None, "gradient estimator of the noise: of V, or its path derivative (less variance, biased while f is wrong)"
+    )
+    loss: Literal["value", "non-saturating"] | Open = setting(
+        None, "noise loss in fce: minimax (value), or non-saturating (Goodfellow et al. 2014)"
+    )
+
+
+@dataclass(frozen=True)
+class Schedule(Generic[Open]):
+    """Who is updated next in FCE."""
+
+    name: Literal["gate", "alternate"] | Open = setting(
+        None, "schedule of the players in fce [by the recipe; gate where a setting of it is given]"
+    )
+    gate_on: Literal["accuracy", "divergence"] = setting(
+        "accuracy", "quantity that the gate watches: discriminator accuracy, or 2 JSD in nats"
+    )
+    accuracy: float | Open = setting(
+        None,
+        "gate: the energy is updated until its discriminator accuracy exceeds this",
+        Bound("in [0.5, 1)", lambda value: 0.5 <= value < 1),
+    )
+    divergence: float = setting(0.1, "gate: threshold where it watches the divergence, nats", TWICE_JSD)
+    ema: float = setting(0.0, "gate: decay of a moving average of the watched quantity; 0: the last batch", FRACTION)
+    margin: float = setting(0.0, "gate: hysteresis above and below the threshold", TWICE_JSD)
+    max_noise_steps: int | Open = setting(None, "gate: most consecutive updates of the noise", AT_LEAST_1)
+    min_energy_steps: int | Open = setting(None, "gate: fewest consecutive updates of the energy", AT_LEAST_1)
+    energy_updates: int | Open = setting(None, "alternate: updates of the energy in a turn", AT_LEAST_1)
+    noise_updates: int = setting(1, "alternate: updates of the noise in a turn", AT_LEAST_1)
+
+
+@dataclass(frozen=True)
+class Game(Generic[Open]):
+    """The contrast of data with noise: NCE, or FCE where the noise is updated too."""
+
+    method: Literal["nce", "fce", "mle"] = setting(
+        "nce",
+        "nce: the noise is frozen; fce: it is trained against the energy; mle: it alone is fitted, by likelihood",
+    )
+    steps: int | Open = setting(
+        None,
+        "updates of both players together; given, all are made, and the best state is still kept [10000]",
+        AT_LEAST_1,
+    )
+    batch_size: int | Open = setting(
+        None, "data points per update [1000, images 64, or all rows of a smaller table]", AT_LEAST_1
+    )
+    accumulate: int = setting(
+        1, "a batch is taken in this many parts, whose gradients are summed: for less memory", AT_LEAST_1
+    )
+    contrast_weight: float = setting(
+        1.0, "weight of the contrast in the energy's loss; 0: labels alone, in nce", AT_LEAST_0
+    )
+    defensive_share: float | Open = setting(
+        None,
+        "fraction of the energy's noise samples from a Gaussian fitted to the data [learned noise: 0.1; else 0]",
+        FRACTION,
+    )
+    beta1: float | Open = setting(None, "Adam's first beta, of both players", FRACTION)
+    decay: Literal["cosine", "constant"] | Open = setting(None, "learning rates over the run")
+    clip_norm: float | Open = setting(None, "gradients are clipped to this norm", POSITIVE)
+    energy: EnergyPlayer[Open] = section(EnergyPlayer)
+    noise: NoisePlayer[Open] = section(NoisePlayer)
+    schedule: Schedule[Open] = section(Schedule)
+
+
+@dataclass(frozen=True)
+class Run(Generic[Open]):
+    """Where and how it runs, when it is evaluated and stopped, and what is kept."""
+
+    recipe: Literal["default", "images", "paper"] | Open = setting(
+        None, "default and images: measure best on vectors, on images; paper: Gao et al. 2020 [by the data]"
+    )
+    seed: int = setting(0, "seed of everything random", AT_LEAST_0)
+    device: str = setting("cpu", "torch device")
+    precision: Literal["float32", "bf16"] = setting("float32", "bf16: the networks run in it, log-densities never do")
+    compile: bool = setting(False, "torch.compile the models: worth its minutes of compiling on a GPU")
+    early_stopping: int | Open = setting(
+        None,
+        "stop after this many evaluations without gain on held-out rows, and end with the best state; 0: never "
+        "[rows that repeat: 20 for a small table, else a quarter of the steps; fresh draws, fce over images: 0]",
+        AT_LEAST_0,
+    )
+    evaluate_every: int | Open = setting(
+        None, "updates between evaluations [a fortieth of the steps, at least 50; 50 for a small table]", AT_LEAST_1
+    )
+    checkpoint_every: int | Open = setting(None, "updates between checkpoints [as evaluate_every]", AT_LEAST_1)
+    log_partition_draws: int = setting(
+        20_000,
+        "noise draws for the interval of log Z at the end; 0: none",
+        Bound("0, or at least 1000", lambda value: value == 0 or value >= 1000),
+    )
+    tensorboard: bool = setting(False, "write figures and sample grids for TensorBoard, to RUN/tensorboard")
+    out: str = setting("", "run directory [runs/DATA-METHOD-NOISE]")
+
+
+@dataclass(frozen=True)
+class Settings(Generic[Open]):
+    """All settings of a fit."""
+
+    data: Data[Open] = section(Data)
+    labels: Labels = section(Labels)
+    noise: Noise = section(Noise)
+    energy: Energy = section(Energy)
+    objective: Objective[Open] = section(Objective)
+    likelihood: Likelihood[Open] = section(Likelihood)
+    game: Game[Open] = section(Game)
+    run: Run[Open] = section(Run)
+
+
+FitConfig: TypeAlias = Settings[None]
+ResolvedConfig: TypeAlias = Settings[Never]

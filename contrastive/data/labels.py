@@ -87,14 +87,14 @@ class LabelledSource:
         source: of all rows, labelled or not.
         labelled: of the labelled rows, with their classes.
         rows: how many labelled rows there are.
-        batch_size: labelled rows a batch; 64, or all of fewer, unless told.
+        batch_size: labelled rows a batch; 0: 64, or all of fewer.
     """
 
-    def __init__(self, source: Source, labelled: Source, rows: int, batch_size: int | None = None) -> None:
-        batch_size = min(_LABELLED_BATCH, rows) if batch_size is None else batch_size
+    def __init__(self, source: Source, labelled: Source, rows: int, batch_size: int = 0) -> None:
+        batch_size = batch_size or min(_LABELLED_BATCH, rows)
         if batch_size > rows:
             raise ContrastiveError(
-                f"{rows} labelled rows are fewer than a batch of {batch_size}: --labelled-batch-size {rows} or less"
+                f"{rows} labelled rows are fewer than a batch of {batch_size}: --labels.batch-size {rows} or less"
             )
         self.source, self.labelled, self.batch_size = source, labelled, batch_size
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from contrastive.data.preparation import Prepared, prepare
 from contrastive.io.checkpoints import read_checkpoint, write_checkpoint
-from contrastive.training.preparation import prepare
-from contrastive.training.prepared import Prepared
 from contrastive.training.run_directory import RunDirectory
 
 
@@ -44,5 +43,5 @@ def read_held_out(directory: RunDirectory, columns: tuple[str, ...] | None) -> H
         tensors, _ = read_checkpoint(directory.held_out_path)
         return HeldOut(tensors["x"], tensors.get("labels"), None)
     config = directory.read_config()
-    prepared = prepare(config.data, config, columns=columns)
+    prepared = prepare(config.data.source, config, columns=columns)
     return HeldOut(prepared.test, None if prepared.classes is None else prepared.test_labels, prepared)

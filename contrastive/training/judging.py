@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from contrastive.config import FitConfig
+from contrastive.config import ResolvedConfig
 from contrastive.core.estimator import Estimator
 from contrastive.data.labels import LabelledSource
+from contrastive.data.preparation import Prepared
 from contrastive.data.sources import Labelled
 from contrastive.errors import ContrastiveError
 from contrastive.metrics import (
@@ -26,7 +27,6 @@ from contrastive.normalizer import log_partitions
 from contrastive.numerics.random_state import seeded
 from contrastive.objectives.protocol import SamplingObjective, learns_normalizer
 from contrastive.protocols import FittableNoise, NoiseModel, is_discrete, trainable_parameters
-from contrastive.training.prepared import Prepared
 from contrastive.training.trainer import Trainer
 
 _TRAINING_ROWS = 500
@@ -34,7 +34,7 @@ _BELOW_CHANCE = 0.01  # nats
 _NO_DENSITY = "the energy learned from the labels alone: it is a classifier, and its log p means nothing"
 
 
-def make_judge(config: FitConfig, estimator: Estimator, data: Prepared) -> Callable[[Estimator, str], dict[str, Any]]:
+def make_judge(estimator: Estimator, data: Prepared) -> Callable[[Estimator, str], dict[str, Any]]:
     """What gives the figures of an estimator in a stage of the run."""
     gaussian = _gaussian_log_prob(estimator, data, data.curve_rows)
 
@@ -117,7 +117,7 @@ def fill_log_normalizer(estimator: Estimator, data: Prepared) -> None:
         estimator.solve_log_normalizer(data.first_rows)
 
 
-def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, Any]:
+def summarize(config: ResolvedConfig, trainer: Trainer, data: Prepared) -> dict[str, Any]:
     """The figures of a finished run, all on the whole test set."""
     estimator, at = trainer.estimator, trainer.position
     started = time.monotonic()
@@ -126,24 +126,24 @@ def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, 
     metrics |= _classification(estimator, data, len(data.test))
     metrics |= _partition(config, estimator, data)
     return {
-        "data": config.data,
-        "method": config.method,
-        "noise": config.noise,
-        "energy": config.energy,
-        "objective": config.objective,
-        "noise_ratio": config.noise_ratio,
-        "recipe": config.recipe,
-        "seed": config.seed,
-        "steps": sum(at.moves.values()) + config.energy_steps,
-        "steps_energy": at.moves["energy"] + config.energy_steps,
+        "data": config.data.source,
+        "method": config.game.method,
+        "noise": config.noise.name,
+        "energy": config.energy.name,
+        "objective": config.objective.name,
+        "noise_ratio": config.objective.noise_ratio,
+        "recipe": config.run.recipe,
+        "seed": config.run.seed,
+        "steps": sum(at.moves.values()) + config.game.energy.steps,
+        "steps_energy": at.moves["energy"] + config.game.energy.steps,
         "steps_noise": at.moves["noise"],
-        "pretrain_steps": at.updates - sum(at.moves.values()) - config.energy_steps,
+        "pretrain_steps": at.updates - sum(at.moves.values()) - config.game.energy.steps,
         "skipped_steps": sum(player.skipped for stage in trainer.stages for player in stage.players.values()),
         "stopped_early": at.stopped_early,
-        **({"best_update": at.best_updates} if config.early_stopping else {}),
+        **({"best_update": at.best_updates} if config.run.early_stopping else {}),
         "seconds": round(at.seconds, 2),
         "seconds_evaluation": round(time.monotonic() - started, 2),
-        "device": config.device,
+        "device": config.run.device,
         "event_shape": list(data.event_shape),
         "columns": data.columns,
         "columns_are_named": data.named,
@@ -154,18 +154,18 @@ def summarize(config: FitConfig, trainer: Trainer, data: Prepared) -> dict[str, 
     }
 
 
-def _warning(config: FitConfig, trainer: Trainer, metrics: dict[str, Any]) -> str:
+def _warning(config: ResolvedConfig, trainer: Trainer, metrics: dict[str, Any]) -> str:
     """What is wrong with the run, in one sentence; empty if nothing is."""
-    if not config.contrast_weight:
+    if not config.game.contrast_weight:
         return _NO_DENSITY
     return noise_warning(metrics) or _no_gain(config, trainer)
 
 
-def _no_gain(config: FitConfig, trainer: Trainer) -> str:
+def _no_gain(config: ResolvedConfig, trainer: Trainer) -> str:
     """Said where the best state is below chance level on held-out rows, against the noise itself; empty elsewhere."""
     estimator, best = trainer.estimator, trainer.position.best_score
-    own = config.method == "nce" and not isinstance(estimator.objective, SamplingObjective)
-    if not config.early_stopping or not own or estimator.num_classes is not None or not math.isfinite(best):
+    own = config.game.method == "nce" and not isinstance(estimator.objective, SamplingObjective)
+    if not config.run.early_stopping or not own or estimator.num_classes is not None or not math.isfinite(best):
         return ""
     nu = estimator.noise_ratio
     chance = nu * math.log(nu) - (1 + nu) * math.log(1 + nu)
@@ -191,16 +191,16 @@ def _label_figures(data: Prepared) -> dict[str, Any]:
     return figures if data.test_labels is None else {**figures, "test_labels": int((data.test_labels >= 0).sum())}
 
 
-def _partition(config: FitConfig, estimator: Estimator, data: Prepared) -> dict[str, Any]:
+def _partition(config: ResolvedConfig, estimator: Estimator, data: Prepared) -> dict[str, Any]:
     """log Z with its interval beside the learned c, by importance sampling: the method that takes but a moment.
 
     `contrastive normalizer` goes on where that is doubtful. A model that gives no estimate still gets its summary.
     """
-    if not config.log_partition_draws:
+    if not config.run.log_partition_draws:
         return {}
-    with seeded(config.seed, estimator.log_normalizer.device):
+    with seeded(config.run.seed, estimator.log_normalizer.device):
         try:
-            settings: dict[str, Any] = {"draws": config.log_partition_draws, "data": data.curve_rows}
+            settings: dict[str, Any] = {"draws": config.run.log_partition_draws, "data": data.curve_rows}
             return partition_figures(estimator, log_partitions(estimator, "importance", **settings), data.test)
         except ContrastiveError as error:
             return {"log_partition_verdict": f"doubtful because {error}"}

@@ -1,30 +1,28 @@
 """The one way through a fit, behind `contrastive.fit`, `estimator.fit`, the command line and the benchmarks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch.distributions import Distribution
 
-from contrastive.config import FitConfig, without_effect
+from contrastive.config import PARTS, FitConfig, ResolvedConfig, by_path, changed, resolve, without_effect
 from contrastive.core.estimator import Estimator
+from contrastive.data.images import require_pillow
+from contrastive.data.preparation import Prepared, prepare
 from contrastive.errors import ContrastiveError, warn
 from contrastive.protocols import EnergyModel, NoiseModel
-from contrastive.training.build import begin, decided, make_estimator, make_trainer
+from contrastive.training.build import make_trainer
 from contrastive.training.callbacks import Callback
 from contrastive.training.execution import check_precision, eagerly
 from contrastive.training.held_out import keep_held_out
 from contrastive.training.judging import fill_log_normalizer, summarize
-from contrastive.training.preparation import holds_images, prepare
-from contrastive.training.prepared import Prepared
+from contrastive.training.models import facts_of, make_estimator, new_estimator
 from contrastive.training.progress import Progress
 from contrastive.training.run_directory import RunDirectory
+from contrastive.training.tensorboard import require_tensorboard
 from contrastive.training.trainer import Trainer
-
-#: Settings of which an estimator that is there already has its own, beside the method.
-MODELS = ["energy", "noise", "energy_options", "noise_options", "init_noise", "class_prior"]
-MODELS += ["objective", "objective_options", "noise_ratio", "noise_per_data"]
 
 
 @dataclass(frozen=True)
@@ -34,24 +32,14 @@ class Trained:
     Attributes:
         estimator: with its averaged or best weights.
         summary: its figures, as in summary.json.
-        config: all settings, decided.
+        config: all settings, resolved.
         directory: where the run is kept; None where it is not.
     """
 
     estimator: Estimator
     summary: dict[str, Any]
-    config: FitConfig
+    config: ResolvedConfig
     directory: RunDirectory | None
-
-
-def resolve(config: FitConfig, data: Any) -> FitConfig:
-    """Fill in the recipe that the data ask for, and the noise of the run at `init_noise`.
-
-    Warns of settings that would have no effect.
-    """
-    for name, why in without_effect(config).items():
-        warn(f"{name} has no effect here: {why}")
-    return config.resolved(images=holds_images(data, config.columns))
 
 
 def train(
@@ -72,7 +60,7 @@ def train(
     """Prepare the data, build the models, train, and keep what the run directory should hold.
 
     Args:
-        config: resolved. A run is kept on disk where it names `out`.
+        config: as given. A run is kept on disk where it names `out`.
         data: as in `contrastive.fit`.
         y: labels, likewise.
         kind: class of the estimator to build.
@@ -88,44 +76,69 @@ def train(
     Raises:
         ContrastiveError: if the data or the settings cannot work, or the place is taken.
     """
-    directory = None if config.out is None else RunDirectory(config.out)
-    if directory is not None and not resume:
-        directory.check_free(overwrite=overwrite, data=config.data)  # before the work of reading the data
+    directory = RunDirectory(config.run.out) if config.run.out else None
+    if not resume:
+        for name, why in without_effect(config).items():
+            warn(f"{name} has no effect here: {why}")
+        if directory is not None:
+            directory.check_free(overwrite=overwrite, data=config.data.source)  # before the work of reading the data
     prepared = prepare(data, config, y)
+    in_place = estimator is not None
     if estimator is None:
-        estimator = make_estimator(config, prepared, kind, energy=energy, noise=noise, allow_import=allow_import)
-        _check_fits(estimator, prepared, config)
-        config = config if resume else begin(config, estimator, prepared, energy_is_given=energy is not None)
-        named = energy is None and noise is None
-    else:
-        _check_fits(estimator, prepared, config)
-        config = decided(config, estimator, prepared)
-        named = False
+        models: dict[str, Any] = {"energy": energy, "noise": noise, "allow_import": allow_import}
+        if resume:
+            estimator = make_estimator(config, prepared, kind, **models)
+        else:
+            _check_extras(config, prepared)
+            estimator, config = new_estimator(config, prepared, kind, **models)
+    _check_fits(estimator, prepared, config)
+    settled = resolve(config, prepared.facts, facts_of(estimator))
     if directory is not None and not resume:
-        directory.create(config, overwrite=overwrite)
+        directory.create(settled, overwrite=overwrite)
         if not isinstance(data, str | Path):
             keep_held_out(directory, prepared)
-    trainer = make_trainer(config, estimator, prepared, directory, progress, callbacks)
+    trainer = make_trainer(settled, estimator, prepared, directory, progress, callbacks)
     if resume:
         trainer.load()
     trainer.run()
-    summary = conclude(config, trainer, prepared, directory)
-    estimator.config = config if named else _with_own_models(config, estimator)
-    return Trained(estimator, summary, config, directory)
+    summary = conclude(settled, trainer, prepared, directory)
+    by_name = not in_place and energy is None and noise is None
+    estimator.config = settled if by_name else _with_own_models(settled, estimator)
+    return Trained(estimator, summary, settled, directory)
 
 
-def _with_own_models(config: FitConfig, estimator: Estimator) -> FitConfig | None:
+def _check_extras(config: FitConfig, data: Prepared) -> None:
+    """Refuse what the run could not write for want of a package, before the work.
+
+    Raises:
+        ContrastiveError: naming the extra.
+    """
+    if config.run.tensorboard:
+        require_tensorboard()
+    if config.run.out and data.are_images:
+        require_pillow()
+
+
+def _with_own_models(config: ResolvedConfig, estimator: Estimator) -> ResolvedConfig | None:
     """`config` of a fit in place, the models described as before; None if they are not."""
     if estimator.config is None:
         return None
     share = estimator.defensive_share if estimator.defence is not None else 0.0
-    return replace(config, defensive_share=share, **{name: getattr(estimator.config, name) for name in MODELS})
+    own = {path: value for path, value in by_path(estimator.config).items() if belongs_to_models(path)}
+    return changed(config, {**own, "game.defensive_share": share})
 
 
-def conclude(config: FitConfig, trainer: Trainer, data: Prepared, directory: RunDirectory | None) -> dict[str, Any]:
+def belongs_to_models(path: str) -> bool:
+    """Whether a setting describes what an estimator that is there already has of its own."""
+    return path.startswith(tuple(f"{part}." for part in PARTS)) or path in ("likelihood.init_noise", "labels.prior")
+
+
+def conclude(
+    config: ResolvedConfig, trainer: Trainer, data: Prepared, directory: RunDirectory | None
+) -> dict[str, Any]:
     """Settle c, judge and keep what a trainer that has run ends with; returns the summary."""
     estimator = trainer.estimator
-    if config.method == "mle":
+    if config.game.method == "mle":
         estimator.update_base_noise()
     with eagerly():
         fill_log_normalizer(estimator, data)
@@ -159,12 +172,13 @@ def go_on(path: str | Path, data: Any = None, y: Any = None, **how: Any) -> Trai
         raise ContrastiveError(
             f"{path} was fitted to data in memory: go on in Python with contrastive.fit(data, resume={str(path)!r})"
         )
-    return train(config.at(str(path)), config.data if data is None else data, y, resume=True, **how)
+    here = changed(config, {"run.out": str(path)})
+    return train(here, config.data.source if data is None else data, y, resume=True, **how)
 
 
 def _check_fits(estimator: Estimator, data: Prepared, config: FitConfig) -> None:
     """Refuse data or a precision that a given estimator cannot take."""
-    check_precision(estimator, config.precision)
+    check_precision(estimator, config.run.precision)
     if data.event_shape != tuple(estimator.noise.event_shape):
         raise ContrastiveError(
             f"data of shape {data.event_shape} a point, but the noise is over {tuple(estimator.noise.event_shape)}"

@@ -25,7 +25,7 @@ from typing import Any
 import yaml
 from torch import Tensor
 
-from contrastive.config import FitConfig, read_config
+from contrastive.config import FitConfig, by_path, read_config, to_sections
 from contrastive.errors import ContrastiveError
 from contrastive.io.checkpoints import (
     check_finite,
@@ -112,10 +112,10 @@ class RunDirectory:
 
         Of a run that is replaced only its own files go: whatever else lies there stays.
         """
-        files = self._to_remove(overwrite, config.data)
+        files = self._to_remove(overwrite, config.data.source)
         write_marker(self.path)
         remove(self.path, files)
-        write_text(self.config_path, yaml.safe_dump(config.to_sections(), sort_keys=False))
+        write_text(self.config_path, yaml.safe_dump(to_sections(config), sort_keys=False))
 
     def read_config(self) -> FitConfig:
         """The settings of this run.
@@ -180,7 +180,7 @@ class RunDirectory:
 
     def write_finished(self, config: FitConfig, tensors: dict[str, Tensor], summary: dict[str, Any]) -> None:
         """Write the finished estimator and its figures, the last of a run."""
-        self.write_model(tensors, {"config": config.to_flat(), "summary": summary})
+        self.write_model(tensors, {"config": by_path(config), "summary": summary})
         self.write_summary(summary)
 
     def keep(

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from contrastive.config import FitConfig, read_flat
+from contrastive.config import by_path, configure, flattened, read_yaml
 from contrastive.errors import ContrastiveError
 from contrastive.io.checkpoints import is_checkpoint, write_json
 from contrastive.version import __version__
@@ -32,7 +32,7 @@ WRITTEN: dict[str, tuple[str, ...]] = {
     "tensorboard": (r"events\.out\.tfevents.*",),
 }
 #: Of every version.
-_SETTINGS = {"data", "energy", "noise", "method", "steps", "seed"}
+_SETTINGS = {"data.source", "energy.name", "noise.name", "game.method", "game.steps", "run.seed"}
 _METRICS_KEYS = {"stage", "step", "updates"}
 _CHECKPOINTS = ("model.safetensors", "checkpoint.safetensors", "best.safetensors")
 
@@ -156,7 +156,7 @@ def _has_marker(run: Path) -> bool:
 
 def _keys(config: Path) -> set[Any]:
     try:
-        return set(read_flat(config))
+        return set(flattened(read_yaml(config)))
     except ContrastiveError:
         return set()
 
@@ -164,8 +164,8 @@ def _keys(config: Path) -> set[Any]:
 def _has_full_config(run: Path) -> bool:
     """Whether config.yaml has every setting; one that a user writes has those that matter to him."""
     try:
-        flat = read_flat(run / "config.yaml")
-        return set(FitConfig.from_flat(flat).to_flat()) == set(flat)
+        flat = flattened(read_yaml(run / "config.yaml"))
+        return set(by_path(configure(flat))) == set(flat)
     except ContrastiveError:
         return False
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from contrastive.config import FitConfig
+from contrastive.config import ResolvedConfig
 from contrastive.core.estimator import Estimator
 from contrastive.data.sources import Batch
 from contrastive.errors import ContrastiveError
@@ -83,7 +83,7 @@ class GradientPenaltyTerm:
         return self.weight * gradient_penalty(estimator.model_log_ratio, batch.z)
 
 
-def make_terms(config: FitConfig, estimator: Estimator, *, labelled: bool) -> list[EnergyTerm]:
+def make_terms(config: ResolvedConfig, estimator: Estimator, *, labelled: bool) -> list[EnergyTerm]:
     """The terms that a config asks for.
 
     Args:
@@ -96,16 +96,16 @@ def make_terms(config: FitConfig, estimator: Estimator, *, labelled: bool) -> li
             to learn from.
     """
     terms: list[EnergyTerm] = []
-    if labelled and config.label_weight:
-        terms.append(LabelledTerm(config.label_weight))
-    if config.vat_weight:
+    if labelled and config.labels.weight:
+        terms.append(LabelledTerm(config.labels.weight))
+    if config.labels.vat.weight:
         if estimator.num_classes is None:
-            raise ContrastiveError("vat_weight is for energies with classes: name labels, or leave it out")
-        epsilon = config.vat_epsilon or _STEP * math.sqrt(math.prod(estimator.noise.event_shape))
-        terms.append(VirtualAdversarialTerm(config.vat_weight, epsilon, config.vat_power_iterations))
-    if config.gradient_penalty:
-        terms.append(GradientPenaltyTerm(config.gradient_penalty))
-    if not config.contrast_weight and not any(isinstance(term, LabelledTerm) for term in terms):
+            raise ContrastiveError("labels.vat.weight is for energies with classes: name labels, or leave it out")
+        epsilon = config.labels.vat.epsilon or _STEP * math.sqrt(math.prod(estimator.noise.event_shape))
+        terms.append(VirtualAdversarialTerm(config.labels.vat.weight, epsilon, config.labels.vat.power_iterations))
+    if config.game.energy.gradient_penalty:
+        terms.append(GradientPenaltyTerm(config.game.energy.gradient_penalty))
+    if not config.game.contrast_weight and not any(isinstance(term, LabelledTerm) for term in terms):
         raise ContrastiveError("contrast_weight 0 leaves the energy the labels to learn from, but there are none")
     return terms
 

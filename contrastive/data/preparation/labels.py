@@ -1,30 +1,23 @@
 """Preparation of labels: classes, hidden labels, labelled batches."""
 
-import inspect
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from contrastive.config import FitConfig
-from contrastive.core.class_prior import parse_class_prior
-from contrastive.data import tables
 from contrastive.data.densities.base import LabelledDensity
 from contrastive.data.images import ImageSet, ImageSource
 from contrastive.data.labels import LabelledSource, Name, encode, hold_out_unlabelled_first, keep_per_class
+from contrastive.data.preparation.prepared import Prepared
+from contrastive.data.preparation.splits import Portions
 from contrastive.data.sources import ArraySource, DatasetSource, DensitySource, Source
-from contrastive.energies.tilted import default_correction
 from contrastive.errors import ContrastiveError
 from contrastive.numerics.random_state import seeded
-from contrastive.registry import energies
-from contrastive.training.portions import Portions
-from contrastive.training.prepared import Prepared
 
 _LABEL_SEED, _DRAWS_A_LABEL = 1_000_005, 20
-_WITH_CLASSES = ("mlp", "tilted", "conv", "conv-small", "conv-large")
-_IMAGE_LABELS = ("y", "labels")
+IMAGE_LABELS = ("y", "labels")
 Numbered = tuple[Tensor, list[Name]]
 
 
@@ -37,11 +30,11 @@ def with_labels(prepared: Prepared, config: FitConfig) -> Prepared:
     Raises:
         ContrastiveError: if there are no labels, or a class has none or too few to learn from.
     """
-    if prepared.classes is None and config.labels_per_class is None and config.label_column is None:
+    if prepared.classes is None and config.labels.per_class < 0 and not config.labels.column:
         return prepared
-    if prepared.are_images and config.label_column not in (None, *_IMAGE_LABELS):
+    if prepared.are_images and config.labels.column not in ("", *IMAGE_LABELS):
         raise ContrastiveError(
-            f"the labels of images are in the array y or labels of an .npz, not in {config.label_column!r}; or give "
+            f"the labels of images are in the array y or labels of an .npz, not in {config.labels.column!r}; or give "
             "--labels-per-class, 0 for all"
         )
     z = None
@@ -52,7 +45,7 @@ def with_labels(prepared: Prepared, config: FitConfig) -> Prepared:
     else:
         raise ContrastiveError("there are no labels to learn: name their column with --label-column, or give y")
     classes = prepared.classes or list(range(int(y.max()) + 1))
-    y = keep_per_class(y, config.labels_per_class or 0, config.label_seed, classes)
+    y = keep_per_class(y, max(0, config.labels.per_class), config.labels.seed, classes)
     rows = (y >= 0).nonzero().flatten()
     missing = [name for k, name in enumerate(classes) if not bool((y == k).any())]
     if missing:
@@ -61,7 +54,7 @@ def with_labels(prepared: Prepared, config: FitConfig) -> Prepared:
             "--seed"
         )
     labelled = _part(prepared.source, rows, y[rows]) if z is None else ArraySource(z[rows], y[rows].to(z.device))
-    source = LabelledSource(prepared.source, labelled, len(rows), config.labelled_batch_size)
+    source = LabelledSource(prepared.source, labelled, len(rows), config.labels.batch_size)
     return replace(prepared, source=source, labels=y, classes=classes)
 
 
@@ -114,75 +107,16 @@ def labelled_draws(density: Any, n: int, seed: int, most: int | None = None) -> 
         return density.sample_labelled(n)[1][:most]
 
 
-def label_column_in(data: str, config: FitConfig) -> str | None:
-    """The run's column of labels, where the file has it: new data need not."""
-    if not tables.is_table(data) or not Path(data).is_file():
-        return None
-    arrays = list(_IMAGE_LABELS) if config.labels_per_class is not None and data.endswith(".npz") else []
-    wanted = arrays if config.label_column is None else [config.label_column]
-    return next((name for name in wanted if name in tables.column_names(data)), None) if wanted else None
-
-
-def with_classes(config: FitConfig, data: Prepared, *, energy_is_given: bool = False) -> FitConfig:
-    """`config` with the number of classes as the energy's, and `class_prior` "labelled" as numbers.
-
-    Args:
-        config: of the run.
-        data: with or without classes to learn.
-        energy_is_given: the energy is an object, whose classes are its own.
-
-    Raises:
-        ContrastiveError: if the energy or the method cannot learn classes, or was told another number of them.
-    """
-    if data.classes is None:
-        if config.class_prior == "labelled":
-            raise ContrastiveError("class_prior 'labelled' needs labels: name their column with --label-column")
-        return config
-    if config.method == "mle":
-        raise ContrastiveError("method mle fits the noise alone, which has no classes: leave out the labels")
-    config = replace(config, class_prior=_prior_as_numbers(config.class_prior, data))
-    if energy_is_given:
-        return config
-    count = len(data.classes)
-    told = config.energy_options.get("num_classes", count)
-    if told != count:
-        raise ContrastiveError(
-            f"the labels name {count} classes, but num_classes of the energy is {told}: leave it out"
-        )
-    if not _has_classes(config.energy, data.event_shape, config.energy_options):
-        able = ", ".join(name for name in _WITH_CLASSES if name in energies.names())
-        raise ContrastiveError(f"the energy {config.energy!r} cannot have classes; take one of {able}")
-    return replace(config, energy_options={**config.energy_options, "num_classes": count})
-
-
-def _prior_as_numbers(prior: str | None, data: Prepared) -> str | None:
-    if prior != "labelled":
-        return prior
-    assert data.labels is not None
-    assert data.classes is not None
-    shares = torch.bincount(data.labels[data.labels >= 0], minlength=len(data.classes)).double()
-    return ", ".join(f"{share:.17g}" for share in (shares / shares.sum()).tolist())
-
-
-def class_prior_of(config: FitConfig) -> list[float] | None:
-    """The prior as numbers; None for equal shares."""
-    return None if config.class_prior is None else parse_class_prior(config.class_prior)
-
-
-def _has_classes(energy: str, event_shape: tuple[int, ...], options: dict[str, Any]) -> bool:
-    if energy == "tilted":  # its correction has them
-        energy = options.get("correction") or default_correction(event_shape)[0]
-    return "num_classes" in inspect.signature(energies.load(energy)).parameters
-
-
 def _density_labels(prepared: Prepared, config: FitConfig) -> tuple[Tensor, Tensor]:
     """Labelled draws of a density that is made of parts, in model coordinates."""
-    density, count = prepared.truth, config.labels_per_class
+    density, count = prepared.truth, config.labels.per_class
     if not isinstance(density, LabelledDensity):
-        raise ContrastiveError(f"{config.data!r} has no labels: it is not made of parts, as two-spirals or moons are")
-    if not count:
+        raise ContrastiveError(
+            f"{config.data.source!r} is not made of parts, as two-spirals or moons are: it has no labels"
+        )
+    if count <= 0:
         raise ContrastiveError("the labels of a density have no end: say how many a class with --labels-per-class N")
-    with seeded(_LABEL_SEED + config.label_seed):
+    with seeded(_LABEL_SEED + config.labels.seed):
         x, y = density.sample_labelled(_DRAWS_A_LABEL * density.num_classes * (count + 1))
     return prepared.scaling(x).to(prepared.fitting.device), y
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from contrastive.config import DataFacts
 from contrastive.data.images import PixelScaling
 from contrastive.data.labels import LabelledSource, Name
 from contrastive.data.scaling import Coordinates
@@ -31,6 +32,8 @@ class Prepared:
         batch_size: rows a batch.
         truth: the density of the data where it is known.
         columns: names of the event's entries; none for images.
+        standardize: whether `scaling` standardises.
+        validation_share: share of all rows that `validation` is.
         named: whether those names are the data's own, so that new tables are matched by them.
         labels: of the training rows in the source's order, or of the labelled draws of a density; -1 where unknown;
             None where no row has one.
@@ -46,6 +49,8 @@ class Prepared:
     batch_size: int
     truth: NoiseModel | None
     columns: list[str]
+    standardize: bool
+    validation_share: float
     labels: Int[Tensor, " m"] | None = None
     test_labels: Int[Tensor, " t"] | None = None
     classes: list[Name] | None = None
@@ -81,18 +86,31 @@ class Prepared:
         """The first of `fitting`, to introduce models to: fewer of large events, a flow keeps many numbers of each."""
         return self.fitting[: min(_FIRST_ROWS, max(100, _FIRST_NUMBERS // math.prod(self.event_shape)))]
 
+    @property
+    def facts(self) -> DataFacts:
+        """What settings depend on."""
+        return DataFacts(
+            images=self.are_images,
+            vectors=len(self.event_shape) == 1,
+            repeats=self.repeats,
+            rows=len(self.fitting),
+            standardize=self.standardize,
+            validation=self.validation_share,
+            batch_size=self.batch_size,
+        )
+
     @cached_property
     def gaussian(self) -> Gaussian:
-        """A held Gaussian with the mean and covariance of `fitting`, in model coordinates.
+        """A frozen Gaussian with the mean and covariance of `fitting`, in model coordinates.
 
         Raises:
             ContrastiveError: if the rows do not determine a covariance.
         """
-        gaussian = held_gaussian(self.event_shape)
+        gaussian = frozen_gaussian(self.event_shape)
         gaussian.fit(self.fitting)
         return gaussian
 
 
-def held_gaussian(event_shape: tuple[int, ...]) -> Gaussian:
+def frozen_gaussian(event_shape: tuple[int, ...]) -> Gaussian:
     """A Gaussian that no gradient step moves, not yet fitted."""
     return Gaussian(event_shape).requires_grad_(False)

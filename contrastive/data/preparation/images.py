@@ -12,8 +12,8 @@ from contrastive.config import FitConfig
 from contrastive.data.images import ImageOptions, ImageSet, ImageSource, PixelScaling, dequantize, read_images
 from contrastive.data.images.arrays import from_array
 from contrastive.data.images.source import gather
-from contrastive.errors import ContrastiveError
-from contrastive.training.portions import (
+from contrastive.data.preparation.prepared import Prepared
+from contrastive.data.preparation.splits import (
     FITTING_SEED,
     HELD_OUT_ROWS,
     TEST_SEED,
@@ -22,7 +22,7 @@ from contrastive.training.portions import (
     choose_batch_size,
     validation_rows,
 )
-from contrastive.training.prepared import Prepared
+from contrastive.errors import ContrastiveError
 
 _VALIDATION_IMAGES = 1_000
 _FITTING_IMAGES, _FITTING_NUMBERS = 10_000, 32_000_000
@@ -37,11 +37,11 @@ def images_of(data: Any, config: FitConfig) -> ImageSet:
         ContrastiveError: if they cannot be read.
     """
     options = ImageOptions(
-        root=Path(config.data_root),
-        name=config.columns,
-        size=config.image_size,
-        crop=config.crop,
-        color=config.color,
+        root=Path(config.data.images.root),
+        name=config.data.columns or None,
+        size=config.data.images.size or None,
+        crop=config.data.images.crop,
+        color=None if config.data.images.color == "original" else config.data.images.color,
         progress=sys.stderr.isatty(),
     )
     if isinstance(data, str):
@@ -57,26 +57,28 @@ def prepare_images(images: ImageSet, config: FitConfig, device: torch.device) ->
     Raises:
         ContrastiveError: if `standardize` is asked for, or the images are too few.
     """
-    if config.standardize:
+    if config.data.standardize:
         raise ContrastiveError(
             "images are not standardised, their scaling is that of the pixels: leave out --standardize"
         )
     portions = _split(images, config)
-    scaling = PixelScaling(images.event_shape, bits=config.bits, logit=config.logit)
-    source = ImageSource(images, scaling, rows=portions.train, flip=config.flip, device=device)
+    scaling = PixelScaling(images.event_shape, bits=config.data.images.bits, logit=config.data.images.logit or None)
+    source = ImageSource(images, scaling, rows=portions.train, flip=config.data.images.flip, device=device)
     kept = images if images.test is None else images.test
-    test_rows = portions.test[: config.test_rows or HELD_OUT_ROWS]
+    test_rows = portions.test[: config.data.test_rows or HELD_OUT_ROWS]
     most = min(_FITTING_IMAGES, max(100, _FITTING_NUMBERS // math.prod(images.event_shape)))
-    fitting = source.dequantized(most, torch.Generator().manual_seed(FITTING_SEED + config.seed))
+    fitting = source.dequantized(most, torch.Generator().manual_seed(FITTING_SEED + config.run.seed))
     return Prepared(
         source=source,
         scaling=scaling,
         fitting=scaling(fitting).to(device),
-        validation=_held_out(images, portions.validation, config.bits, VALIDATION_SEED),
-        test=_held_out(kept, test_rows, config.bits, TEST_SEED),
+        validation=_held_out(images, portions.validation, config.data.images.bits, VALIDATION_SEED),
+        test=_held_out(kept, test_rows, config.data.images.bits, TEST_SEED),
         batch_size=choose_batch_size(len(portions.train), config, _BATCH_SIZE),
         truth=None,
         columns=[],
+        standardize=False,
+        validation_share=len(portions.validation) / len(images),
         labels=source.labels,
         test_labels=None if kept.labels is None else torch.from_numpy(kept.labels)[test_rows],
     )
@@ -88,16 +90,16 @@ def read_image_rows(images: ImageSet, config: FitConfig) -> tuple[Tensor, Tensor
     They are the set's test part, or all; at most `test_rows`.
     """
     kept = images if images.test is None else images.test
-    rows = _shuffled(len(kept))[: config.test_rows or HELD_OUT_ROWS]
+    rows = _shuffled(len(kept))[: config.data.test_rows or HELD_OUT_ROWS]
     labels = None if kept.labels is None else torch.from_numpy(kept.labels)[rows]
-    return _held_out(kept, rows, config.bits, TEST_SEED), labels
+    return _held_out(kept, rows, config.data.images.bits, TEST_SEED), labels
 
 
 def _split(images: ImageSet, config: FitConfig) -> Portions:
     n = len(images)
     validation = min(validation_rows(n, config, fewest=0), _VALIDATION_IMAGES)  # an image has many numbers
-    test = 0 if images.test is not None else min(HELD_OUT_ROWS, round(config.test * n))
-    if (images.test is None and not test) or (config.early_stopping and not validation) or validation + test >= n:
+    test = 0 if images.test is not None else min(HELD_OUT_ROWS, round(config.data.test * n))
+    if (images.test is None and not test) or (config.run.early_stopping and not validation) or validation + test >= n:
         raise ContrastiveError(
             f"{n} images leave none to train, validate or test with: give more, or other --validation and --test"
         )

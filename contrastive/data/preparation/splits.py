@@ -9,7 +9,8 @@ from contrastive.config import FitConfig
 from contrastive.errors import ContrastiveError
 
 FITTING_ROWS, HELD_OUT_ROWS = 50_000, 10_000
-_VALIDATION, _FEWEST_VALIDATION, _MOST_VALIDATION = 0.1, 40, 0.2
+FRESH_TEST, FRESH_VALIDATION = 50_000, 10_000
+VALIDATION, _FEWEST_VALIDATION, _MOST_VALIDATION = 0.1, 40, 0.2
 #: Seeds of held-out draws and of their dequantisation: the same for every run, so that all are judged on one test set.
 TEST_SEED, VALIDATION_SEED, FITTING_SEED = 1_000_001, 1_000_002, 1_000_003
 
@@ -37,7 +38,7 @@ def split_rows(n: int, *, validation: int, test: int, seed: int) -> Portions:
 
 
 def validation_rows(n: int, config: FitConfig, fewest: int = _FEWEST_VALIDATION) -> int:
-    """How many of `n` rows early stopping goes by: a tenth unless told, more where that would be a handful.
+    """How many of `n` rows early stopping goes by: by default a tenth, more where that would be a handful.
 
     At most 10,000: they are scored at every evaluation, and more would be more exact than anybody needs.
 
@@ -46,18 +47,18 @@ def validation_rows(n: int, config: FitConfig, fewest: int = _FEWEST_VALIDATION)
         config: of the run.
         fewest: rows that a tenth is raised to, as far as a fifth goes.
     """
-    if config.validation is not None:
-        return round(n * config.validation)
-    return round(min(max(n * _VALIDATION, fewest), n * _MOST_VALIDATION, HELD_OUT_ROWS))
+    if config.data.validation is not None:
+        return round(n * config.data.validation)
+    return round(min(max(n * VALIDATION, fewest), n * _MOST_VALIDATION, HELD_OUT_ROWS))
 
 
-def choose_batch_size(n: int, config: FitConfig, default: int = 1000) -> int:
+def choose_batch_size(n: int, config: FitConfig, default: int) -> int:
     """Rows a batch: what the config says, else `default`, or all of fewer rows.
 
     Raises:
         ContrastiveError: if there are fewer training rows than a batch.
     """
-    batch_size = config.batch_size or min(default, n)
+    batch_size = config.game.batch_size or min(default, n)
     if batch_size > n:
         raise ContrastiveError(f"{n} training rows are fewer than a batch of {batch_size}: --batch-size {n} or less")
     return batch_size

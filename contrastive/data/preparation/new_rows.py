@@ -1,0 +1,86 @@
+"""Rows that a finished run is evaluated on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from contrastive.config import FitConfig
+from contrastive.data import tables
+from contrastive.data.densities import available_densities, make_density
+from contrastive.data.images import names_images
+from contrastive.data.labels import Name, encode
+from contrastive.data.preparation.images import images_of, read_image_rows
+from contrastive.data.preparation.labels import IMAGE_LABELS, labelled_draws
+from contrastive.data.preparation.rows import draw
+from contrastive.data.preparation.splits import FRESH_TEST, TEST_SEED
+from contrastive.errors import ContrastiveError, listed
+
+
+def read_rows(
+    data: str,
+    config: FitConfig,
+    event_shape: tuple[int, ...],
+    *,
+    columns: Sequence[str] | None = None,
+    classes: list[Name] | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """Rows to evaluate a finished run on: fresh draws of a density, a whole file, or images.
+
+    Args:
+        data: their name.
+        config: of the run; its sections `data` and `labels` are read.
+        event_shape: of the run.
+        columns: names of the columns that the run was fitted to, by which those of a table are found; None where they
+            have none and are taken in order.
+        classes: names of the run's classes.
+
+    Returns:
+        The rows, and their classes where they are known and the run has some.
+
+    Raises:
+        ContrastiveError: if a column is not there, the rows do not fit the run's `event_shape`, or a label is none of
+            its classes.
+    """
+    labels: Any = None
+    if data in available_densities():
+        density = make_density(data)
+        x, labels = draw(density, FRESH_TEST, TEST_SEED), labelled_draws(density, FRESH_TEST, TEST_SEED)
+    elif names_images(data, config.data.columns or None):
+        x, labels = read_image_rows(images_of(data, config), config)
+    else:
+        table = _read_fitted(data, config, columns)
+        labels = table.labels
+        if not np.isfinite(table.values).all():
+            tables.check(table)
+        x = torch.from_numpy(table.values)
+    if tuple(x.shape[1:]) != event_shape:
+        raise ContrastiveError(f"{data} has rows of shape {tuple(x.shape[1:])}, the run was fitted to {event_shape}")
+    return x, None if classes is None or labels is None else encode(labels, classes)[0]
+
+
+def label_column_in(data: str, config: FitConfig) -> str:
+    """The run's column of labels if the file has it, else "": new data need not."""
+    if not tables.is_table(data) or not Path(data).is_file():
+        return ""
+    arrays = list(IMAGE_LABELS) if config.labels.per_class >= 0 and data.endswith(".npz") else []
+    wanted = [config.labels.column] if config.labels.column else arrays
+    return next((name for name in wanted if name in tables.column_names(data)), "") if wanted else ""
+
+
+def _read_fitted(data: str, config: FitConfig, columns: Sequence[str] | None) -> tables.Table:
+    """A file's rows in the order of the run's columns."""
+    if columns is None or not tables.has_named_columns(data):
+        return tables.read_table(data, config.data.columns or None, config.labels.column or None)
+    given = tables.split_names(config.data.columns)
+    if given is not None and set(given) != set(columns):
+        raise ContrastiveError(
+            f"--columns names {listed(given)}, but the run was fitted to {listed(columns)}: columns are found by name, "
+            "leave it out"
+        )
+    table = tables.read_table(data, columns, config.labels.column or None)
+    tables.say_ignored(table.others, data)
+    return table
