@@ -7,7 +7,7 @@ import pytest
 import torch
 from contrastive_glow import Glow
 from contrastive_glow.layers import ActNorm
-from flow_checks import assert_inverse, assert_log_det_is_the_jacobians, randomize, total_mass
+from helpers.flow_checks import assert_inverse, assert_log_det_is_the_jacobians, randomize, total_mass
 from hypothesis import given
 from hypothesis import strategies as st
 

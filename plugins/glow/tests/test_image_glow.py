@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from contrastive_glow import Glow, ImageGlow
-from flow_checks import assert_log_det_is_the_jacobians, randomize
+from helpers.flow_checks import assert_log_det_is_the_jacobians, randomize
 from normflows.flows import GlowBlock
 from torch.distributions import Normal
 

@@ -9,7 +9,7 @@ from contrastive_glow import Glow, ImageGlow
 from contrastive_glow.image_glow import PRESETS
 from contrastive_glow.layers import ActNorm
 from contrastive_glow.networks import ZeroConvolution
-from flow_checks import randomize
+from helpers.flow_checks import randomize
 
 from contrastive import ContrastiveError, make_noise
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from contrastive_zuko import FLOWS, ZukoFlow, iaf, maf, make_flow, nsf
 from contrastive_zuko.inverse import invert
-from flow_checks import assert_inverse, assert_log_det_is_the_jacobians, randomize
+from helpers.flow_checks import assert_inverse, assert_log_det_is_the_jacobians, randomize
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.distributions import Distribution, Normal

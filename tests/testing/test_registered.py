@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 import torch
+from helpers.registered import LARGER, SHAPES, options_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,25 +14,6 @@ from contrastive.testing import SUITES, CheckFailed, make_subject, outcomes_of
 from contrastive.testing.densities import DENSITY
 from contrastive.testing.strategies import batch_shapes, seeds
 
-SHAPES = [(2,), (1,), (3,), (2, 2), (1, 2, 3), (3, 2, 2)]
-#: Shapes of names that need larger events.
-LARGER = {name: [(1, 12, 12)] for name in ("conv-small", "conv-large")}
-#: Options that a name cannot be made without.
-REQUIRED = {"distribution": {"path": "torch.distributions.Laplace", "loc": 0.5, "scale": 2.0}}
-#: Options that make a name quick to check; a name without them is checked as it stands.
-SMALL = {
-    "maf": {"transforms": 2, "width": 16},
-    "iaf": {"transforms": 2, "width": 16},
-    "nsf": {"transforms": 1, "bins": 4, "width": 16},
-    "conv": {"widths": (8,)},
-    "conv-small": {"widths": (4, 6)},
-    "conv-large": {"widths": (4, 6, 6, 5, 4)},
-    "zuko/maf": {"transforms": 2, "hidden_features": [16]},
-    "zuko/nsf": {"transforms": 1, "bins": 4, "hidden_features": [16]},
-    "zuko/bpf": {"degree": 6, "hidden_features": [16]},
-    "zuko/sospf": {"degree": 2, "polynomials": 2, "hidden_features": [16]},
-    "zuko/naf": {"signal": 2, "network": {"hidden_features": [8]}, "hidden_features": [8]},
-}
 #: Names that are slow in many dimensions are checked in the smaller shapes.
 SLOW = {"zuko/bpf", "zuko/sospf", "zuko/naf"}
 #: Draws, few: what a check of so many names can spend. Errors of the size of a planted defect are still seen.
@@ -40,10 +22,6 @@ STATISTICAL = [check.name for check in DENSITY]
 #: A run of the kit is no small example.
 EXAMPLES = max(3, settings().max_examples // 8)
 CHEAP = [check.name for check in SUITES["noise"] if check.name not in STATISTICAL]
-
-
-def options_of(name):
-    return REQUIRED.get(name, {}) | SMALL.get(name, {})
 
 
 def shapes_of(registry, name):

@@ -6,11 +6,11 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from helpers.paths import ROOT
 
-TEMPLATE = Path(__file__).parent.parent / "plugins" / "template"
+TEMPLATE = ROOT / "plugins" / "template"
 
 
 @pytest.fixture(scope="module")

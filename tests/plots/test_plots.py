@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.paths import ROOT
 
 from contrastive import fit, make_density
 from contrastive.plots import FinishedRun, curves_figure, density_figure, render_report
@@ -78,7 +79,7 @@ def test_names_with_dollars_are_no_formulas(d):
 def test_a_matplotlibrc_beside_the_run_is_not_read(tmp_path):
     (tmp_path / "matplotlibrc").write_text("text.usetex: True\nlines.linewidth: 77\n")
     code = "import contrastive.plots, matplotlib as m; print(m.rcParams['text.usetex'], m.rcParams['lines.linewidth'])"
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path, env=environment)
     assert done.stdout.split()[0] == "False"

@@ -15,7 +15,7 @@ from contrastive.training.players import Player
 
 BREGMAN = [name for name in OBJECTIVES if isinstance(make_objective(name), Bregman)]
 WITHOUT_C = ["ranking", "mc-mle"]
-CHAINED = ["telescoping", "multinomial"]  # tests/test_telescoping.py
+CHAINED = ["telescoping", "multinomial"]  # tested in test_telescoping.py
 logistic = make_objective("nce")
 
 ratios = st.lists(st.floats(-20, 20), min_size=1, max_size=8).map(lambda r: torch.tensor(r, dtype=torch.float64))

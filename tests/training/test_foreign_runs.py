@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from helpers.paths import ROOT
 
 from contrastive import ContrastiveError, fit, load, make_noise
 from contrastive.cli.main import main
@@ -113,9 +114,8 @@ def test_python_m_contrastive_imports_nothing_beside_the_run(allowed, foreign):
     """Python itself puts the working directory first, before torch and yaml."""
     for name in ("yaml", "torch", "numpy"):
         (foreign / f"{name}.py").write_text('open("EXECUTED", "w").close()')
-    repository = Path(__file__).parents[1]
     command = [sys.executable, "-m", "contrastive", "evaluate", ".", *allowed]
-    environment = {**os.environ, "PYTHONPATH": str(repository)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith("contrastive: error: cannot import helper.Noise")

@@ -18,13 +18,13 @@ from pathlib import Path
 import matplotlib.image
 import numpy as np
 import pytest
+from helpers.paths import ROOT
 from sklearn.datasets import load_iris, load_wine
 
 from contrastive.cli.main import main
 from contrastive.data.images import available_sets
 from contrastive.training import build
 
-ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", *(str(page.relative_to(ROOT)) for page in sorted(ROOT.glob("docs/*.md")))]
 PAGES += [str(page.relative_to(ROOT)) for page in sorted(ROOT.glob("plugins/*/README.md"))]
 

@@ -1,17 +1,17 @@
 """Objects of other libraries as noises, as docs/noises.md shows them."""
 
 import re
-from pathlib import Path
 
 import pytest
 import torch
+from helpers.paths import ROOT
 from normflows import NormalizingFlow
 from normflows.distributions import DiagGaussian
 from normflows.flows import CoupledRationalQuadraticSpline
 
 from contrastive import ContrastiveEstimator, make_energy
 
-NOISES = Path(__file__).parents[1] / "docs" / "noises.md"
+NOISES = ROOT / "docs" / "noises.md"
 
 
 @pytest.fixture

@@ -3,14 +3,13 @@
 import ast
 import re
 import tomllib
-from pathlib import Path
 
 import pytest
 import yaml
+from helpers.paths import ROOT
 
 from contrastive import __version__
 
-ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 PLUGINS = sorted(ROOT.glob("plugins/*/pyproject.toml"))

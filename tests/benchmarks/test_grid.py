@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from helpers.paths import ROOT
 
 from benchmarks.lib.grid import benchmark_parser, provenance, run_grid
 
@@ -45,7 +46,7 @@ def test_results_name_the_commit_of_the_benchmark_wherever_it_is_called_from(tmp
 
 def test_results_lie_beside_the_rooms():
     results = benchmark_parser(None, "table1", quick="").parse_args([]).results
-    assert results == Path(__file__).parents[1] / "benchmarks" / "results"
+    assert results == ROOT / "benchmarks" / "results"
     assert (results / "table1.json").exists()
 
 

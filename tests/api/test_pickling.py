@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 import torch
-from test_registered import LARGER, SHAPES, options_of
+from helpers.registered import LARGER, SHAPES, options_of
 
 from contrastive import (
     ContrastiveError,
