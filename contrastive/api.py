@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
 from contrastive.config import FitConfig, changed, configure, flattened, shown
+from contrastive.config.keywords import Keywords
 from contrastive.core.estimator import Estimator
 from contrastive.data.images import PixelScaling
 from contrastive.data.points import Rows
@@ -166,7 +167,7 @@ def fit(
     allow_import: bool = False,
     callbacks: Sequence[Callback] = (),
     resume: str | Path | None = None,
-    **settings: Any,
+    **settings: Unpack[Keywords],
 ) -> ContrastiveEstimator:
     """Fit an energy-based model to data by contrast with a noise.
 
@@ -180,9 +181,10 @@ def fit(
             trust, and the path may come from the run at `init_noise`.
         callbacks: called after updates and evaluations, for logging of your own: see `contrastive.training.callbacks`.
         resume: an interrupted run of the same data to go on with, which has settings of its own.
-        **settings: fields of `contrastive.config.FitConfig`, such as `noise="glow", method="fce", steps=5000`;
-            options of the parts as dictionaries, `noise_options={"width": 64}`. With `out="runs/mine"` the run
-            is kept on disk, else nothing is written. `energy` and `noise` may be objects, too: a module that gives
+        **settings: the everyday settings by name, such as `noise="glow", method="fce", steps=5000`; options of the
+            models as dictionaries, `noise_options={"width": 64}`; all others in their sections,
+            `game={"noise": {"freeze_after": 0.5}}` (`contrastive init-config` explains each). With `out="runs/mine"`
+            the run is kept on disk, else nothing is written. `energy` and `noise` may be objects, too: a module that gives
             f(x), a `NoiseModel` or a `torch.distributions.Distribution`. They live in the model's coordinates, where a
             table is standardised unless `standardize=False`, and are trained in place.
 
@@ -205,8 +207,9 @@ def fit(
             raise ContrastiveError("resume takes every setting from the run: leave the others out")
         trained = go_on(resume, data, y, **how)
     else:
-        objects = _objects(settings)
-        config = _config(data, {**settings, **{part: type(given).__name__ for part, given in objects.items()}})
+        given: dict[str, Any] = {**settings}
+        objects = _objects(given)
+        config = _config(data, {**given, **{part: type(given).__name__ for part, given in objects.items()}})
         trained = train(config, data, y, overwrite=overwrite, **objects, **how)
     assert isinstance(trained.estimator, ContrastiveEstimator)
     return trained.estimator

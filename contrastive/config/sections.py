@@ -56,6 +56,7 @@ class Data(Generic[Open]):
     )
     test: float = setting(0.1, "share of a table's rows held out for the reported log-densities", FRACTION)
     test_rows: int = setting(0, "most held-out rows that are scored at the end; 0: all, of images 10,000", AT_LEAST_0)
+    workers: int = setting(0, "processes that load the items of a Dataset; 0: none beside this one", AT_LEAST_0)
     images: Images = section(Images)
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from contrastive.config import by_path, configure, flattened, read_yaml
+from contrastive.config import ALIASES, flattened, read_yaml
 from contrastive.errors import ContrastiveError
 from contrastive.io.checkpoints import is_checkpoint, write_json
 from contrastive.version import __version__
@@ -162,10 +162,10 @@ def _keys(config: Path) -> set[Any]:
 
 
 def _has_full_config(run: Path) -> bool:
-    """Whether config.yaml has every setting; one that a user writes has those that matter to him."""
+    """Whether config.yaml has every setting of earlier versions: one that a user writes has a few."""
     try:
         flat = flattened(read_yaml(run / "config.yaml"))
-        return set(by_path(configure(flat))) == set(flat)
+        return set(flat) >= set(ALIASES.values())
     except ContrastiveError:
         return False
 

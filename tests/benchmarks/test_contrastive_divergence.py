@@ -7,7 +7,7 @@ from torch import nn
 
 from benchmarks.lib.contrastive_divergence import Chains, divergence_loss, fit_by_divergence
 from contrastive import load, make_energy
-from contrastive.config import FitConfig
+from contrastive.config import configure
 from contrastive.sampling.kernels import MALA
 
 
@@ -98,7 +98,7 @@ def test_both_find_a_gaussian(persistent):
 @pytest.mark.parametrize("persistent", [0, 20])
 def test_kept_as_a_run_that_loads(persistent, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (120, 1, 8, 8), dtype=np.uint8)
-    config = FitConfig(energy="conv", energy_options={"widths": [3, 4]}, steps=3, batch_size=10)
+    config = configure(energy="conv", energy_options={"widths": [3, 4]}, steps=3, batch_size=10)
     fit_by_divergence(pixels, config, tmp_path / "run", persistent=persistent)
     estimator = load(tmp_path / "run")
     assert estimator.features(torch.from_numpy(pixels[:4])).shape == (4, 16)

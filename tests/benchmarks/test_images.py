@@ -8,7 +8,7 @@ import pytest
 from benchmarks.lib.ebm_runs import FLOW, chosen_scale, energy_parser, places_of
 from benchmarks.lib.image_sets import label_subset, load_split
 from benchmarks.library.outliers import auroc
-from contrastive.config import FitConfig
+from contrastive.config import configure
 from contrastive.training.run_directory import RunDirectory
 
 
@@ -33,8 +33,8 @@ def test_labelled_subsets_are_balanced_nested_and_differ_by_seed():
 
 def finished(path, **options):
     directory = RunDirectory(path)
-    config = FitConfig(energy="tilted", energy_options={"correction": "conv", **options}, out=str(path))
-    directory.create(config.resolved())
+    config = configure(energy="tilted", energy_options={"correction": "conv", **options}, out=str(path))
+    directory.create(config)
     directory.write_summary({})
 
 

@@ -1,18 +1,32 @@
 """Sections: files, nested keywords and dotted options name the same settings, and the fields' names are aliases."""
 
-import dataclasses
-
 import pytest
 import yaml
+from helpers.paths import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
 import contrastive
 from contrastive.cli.main import build_parser, main
 from contrastive.cli.options import build_config
-from contrastive.config import EVERYDAY, FIELDS, PATHS, FitConfig, flattened, read_config
+from contrastive.config import (
+    ALIASES,
+    EVERYDAY,
+    RECIPES,
+    SETTINGS,
+    DataFacts,
+    ModelFacts,
+    by_path,
+    configure,
+    flattened,
+    read_config,
+    resolve,
+    to_sections,
+)
+from contrastive.config.names import nested
 from contrastive.errors import ContrastiveError
 
+RUNS_OF_0_1 = ROOT / "tests" / "training" / "runs_of_0_1_flat"
 WHOLE = {
     "data": {"source": "moons", "validation": 0.2},
     "noise": {"name": "glow", "width": 16, "depth": 2},
@@ -33,25 +47,31 @@ FLAT = {
 }  # fmt: skip
 
 
-def test_every_field_has_a_path_and_no_path_is_two_fields():
-    fields = {field.name for field in dataclasses.fields(FitConfig) if not field.name.endswith("_options")}
-    assert set(FIELDS.values()) == fields
-    assert len(PATHS) == len(FIELDS)
-    assert set(EVERYDAY) <= fields
+def test_every_alias_names_a_setting_and_no_setting_has_two_everyday_names():
+    assert set(ALIASES.values()) <= set(SETTINGS)
+    assert len(set(EVERYDAY.values())) == len(EVERYDAY)
+    assert not set(ALIASES) & set(SETTINGS)
 
 
-def test_sections_dotted_paths_and_fields_are_the_same_settings(tmp_path):
-    expected = FitConfig.from_flat(FLAT)
-    dotted = {PATHS.get(name, name): value for name, value in FLAT.items()}
+def test_every_name_of_the_flat_settings_of_0_1_is_still_read():
+    flat = yaml.safe_load((RUNS_OF_0_1 / "finished" / "config.yaml").read_text())
+    assert len(flat) > 70
+    assert set(flattened(flat)) == {*ALIASES.values(), "energy.num_classes", "energy.widths"}
+
+
+def test_sections_dotted_paths_and_aliases_are_the_same_settings(tmp_path):
+    expected = configure(FLAT)
+    assert expected != configure()
+    dotted = {ALIASES.get(name, name): value for name, value in FLAT.items()}
     for settings in (WHOLE, FLAT, dotted, {**{k: v for k, v in FLAT.items() if k != "seed"}, "run": {"seed": 3}}):
-        assert FitConfig.from_flat(flattened(settings)) == expected
+        assert configure(settings) == expected
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(WHOLE))
     assert read_config(tmp_path / "config.yaml") == expected
     words = "--data moons --data.validation 0.2 --noise glow --game.method fce --game.steps 30 --run.seed 3 "
     words += "--game.energy.learning-rate 4e-3 --noise-learning-rate 1e-3 --game.noise.freeze-after 0.5 "
     words += "--game.schedule.name gate --gate-accuracy 0.65 --noise.width 16 --noise.depth=2 --energy.widths 8,8"
     known, rest = build_parser().parse_known_args(["fit", *words.split()])
-    given_options = {name: value for name, value in vars(known).items() if name in PATHS}
+    given_options = {path: value for path, value in vars(known).items() if path in SETTINGS}
     assert build_config(given_options, rest, None) == expected
 
 
@@ -62,15 +82,36 @@ def test_keywords_may_be_sections():
 
 
 def test_a_config_comes_back_from_its_sections():
-    config = FitConfig.from_flat(FLAT).resolved()
-    assert FitConfig.from_flat(flattened(yaml.safe_load(yaml.safe_dump(config.to_sections())))) == config
+    config = configure(FLAT)
+    assert configure(yaml.safe_load(yaml.safe_dump(to_sections(config)))) == config
+    assert configure(by_path(config)) == config
 
 
-@given(st.dictionaries(st.sampled_from(sorted(PATHS)), st.integers(), max_size=8))
+@given(st.dictionaries(st.sampled_from(sorted(SETTINGS)), st.integers(), max_size=8))
 def test_nesting_and_flattening_are_inverse(flat):
-    from contrastive.config.sections import nested
-
     assert flattened(nested(flat)) == flat
+
+
+FACTS = st.builds(
+    DataFacts,
+    images=st.booleans(),
+    vectors=st.booleans(),
+    repeats=st.booleans(),
+    rows=st.integers(1, 10**6),
+    standardize=st.booleans(),
+    validation=st.sampled_from([0.0, 0.1]),
+    batch_size=st.integers(1, 1000),
+)
+MODELS = st.builds(ModelFacts, *[st.booleans()] * 4, st.just(True), st.booleans())
+
+
+@given(FACTS, MODELS, st.sampled_from([None, *RECIPES]), st.sampled_from(["nce", "fce", "mle"]))
+def test_resolving_leaves_nothing_open_and_changes_nothing_that_was_given(data, models, recipe, method):
+    given = configure(recipe=recipe, method=method, learning_rate=0.123)
+    settled = resolve(given, data, models)
+    assert None not in by_path(settled).values()
+    assert settled.game.energy.learning_rate == 0.123
+    assert resolve(settled, data, models) == settled
 
 
 @pytest.mark.parametrize(
@@ -99,7 +140,7 @@ def test_init_config_writes_sections_that_read_back(tmp_path, capsys):
     text = capsys.readouterr().out
     (tmp_path / "c.yaml").write_text(text)
     config = read_config(tmp_path / "c.yaml")
-    assert (config.noise, config.method, config.noise_options) == ("glow", "fce", {"width": 64})
+    assert (config.noise.name, config.game.method, config.noise.options) == ("glow", "fce", {"width": 64})
     assert set(yaml.safe_load(text)) == {"data", "labels", "noise", "energy", "objective", "likelihood", "game", "run"}
 
 

@@ -7,7 +7,7 @@ import torch
 import contrastive
 from contrastive import ContrastiveEstimator, make_energy, make_noise
 from contrastive.cli.main import main
-from contrastive.config import FitConfig, without_effect
+from contrastive.config import DataFacts, ModelFacts, configure, flattened, resolve, shown, without_effect
 from contrastive.errors import ContrastiveError, ContrastiveWarning
 
 X = np.random.default_rng(0).normal(size=(40, 2))
@@ -26,19 +26,25 @@ WRONG = {
 }
 
 
+def shown_as(name):
+    """What messages call a setting."""
+    (path,) = flattened({name: None})
+    return shown(path)
+
+
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_value_is_refused_at_every_door(name, tmp_path, capsys):
     value, hint = WRONG[name]
     estimator = ContrastiveEstimator(make_energy("mlp", event_shape=(2,)), make_noise("gaussian", event_shape=(2,)))
     doors = [
         lambda: contrastive.fit(X, quiet=True, **{name: value}),
-        lambda: FitConfig(**{name: value}),
-        lambda: FitConfig.from_flat({name: value}),
+        lambda: configure(**{name: value}),
+        lambda: configure({name: value}),
     ]
     if name != "method":  # the estimator has its own
         doors.append(lambda: estimator.fit(X, quiet=True, **{name: value}))
     for door in doors:
-        with pytest.raises(ContrastiveError, match=f"{name} must be .*{hint}"):
+        with pytest.raises(ContrastiveError, match=f"{shown_as(name)} must be .*{hint}"):
             door()
     (tmp_path / "config.yaml").write_text(f"{name}: {value}\n")
     assert main(["fit", "--config", str(tmp_path / "config.yaml")]) == 2
@@ -56,14 +62,14 @@ def test_a_wrong_value_is_refused_at_every_door(name, tmp_path, capsys):
     ],
 )
 def test_numbers_of_other_kinds_are_numbers(settings):
-    assert FitConfig(**settings).steps == 3
+    assert configure(**settings).game.steps == 3
     contrastive.fit(X, quiet=True, **settings)
 
 
 def test_lists_are_taken_where_the_command_line_takes_commas():
-    assert FitConfig(columns=["age", "height"]).columns == "age, height"
-    assert FitConfig(class_prior=[0.25, 0.75]).class_prior == "0.25, 0.75"
-    assert FitConfig(class_prior=np.array([0.25, 0.75])).class_prior == "0.25, 0.75"
+    assert configure(columns=["age", "height"]).data.columns == "age, height"
+    assert configure(class_prior=[0.25, 0.75]).labels.prior == "0.25, 0.75"
+    assert configure(class_prior=np.array([0.25, 0.75])).labels.prior == "0.25, 0.75"
 
 
 @pytest.mark.parametrize("options", [3, "width", [1], {1: 2}])
@@ -74,9 +80,9 @@ def test_options_must_be_a_dictionary(options):
 
 def test_a_config_keeps_its_own_options():
     options = {"width": 3}
-    config = FitConfig(noise_options=options)
+    config = configure(noise_options=options)
     options["width"] = 4
-    assert config.noise_options == {"width": 3}
+    assert config.noise.options == {"width": 3}
 
 
 @pytest.mark.parametrize("setting", [{"out": "runs/x"}, {"tensorboard": True}, {"noise_per_data": 2.0}])
@@ -113,8 +119,8 @@ def test_an_estimators_fit_has_the_guard_of_bf16():
     ],
 )
 def test_a_setting_without_effect_is_said(settings, name):
-    assert list(without_effect(FitConfig(**settings))) == [name]
-    with pytest.warns(ContrastiveWarning, match=f"{name} has no effect here"):
+    assert list(without_effect(configure(**settings))) == [shown_as(name)]
+    with pytest.warns(ContrastiveWarning, match=f"{shown_as(name)} has no effect here"):
         contrastive.fit(X, steps=3, quiet=True, log_partition_draws=0, **settings)
 
 
@@ -122,5 +128,9 @@ def test_a_setting_without_effect_is_said(settings, name):
 @pytest.mark.parametrize("recipe", ["default", "images", "paper"])
 def test_what_a_recipe_has_set_is_not_said(method, recipe):
     """A run's own config.yaml, run again."""
-    config = FitConfig(method=method, recipe=recipe)
-    assert without_effect(config) == without_effect(config.resolved()) == {}
+    config = configure(method=method, recipe=recipe)
+    assert without_effect(config) == {}
+    facts = DataFacts(recipe == "images", True, True, 100, True, 0.1, 90)
+    for built_on_noise in (False, True):
+        models = ModelFacts(True, False, False, method == "fce", True, built_on_noise)
+        assert without_effect(resolve(config, facts, models)) == {}

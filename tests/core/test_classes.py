@@ -7,13 +7,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from contrastive.training.preparation import prepare
 from torch import nn
 from torch.distributions import Independent, Normal
 
 from contrastive import ContrastiveError, ContrastiveEstimator, fit, load, make_energy, make_noise
 from contrastive.cli.main import main
-from contrastive.config import FitConfig
+from contrastive.config import configure
+from contrastive.data.preparation import prepare
 from contrastive.data.scaling import Scaling
 from contrastive.data.sources import Batch, Labelled
 from contrastive.metrics.classification import classification, reliability
@@ -218,12 +218,12 @@ FEW = {
 def test_hidden_labels_never_reach_the_loss(tmp_path):
     """Hidden labels changed: every weight and every figure of the run stays the same."""
     x, y = two_normals(600, 0)
-    kept = prepare(x, FitConfig(labels_per_class=3), y).labels
+    kept = prepare(x, configure(labels_per_class=3), y).labels
     train = torch.randperm(600, generator=torch.Generator().manual_seed(0))[120:]  # a tenth each is held out
     other = y.clone()
     for row in train[kept < 0][:60]:  # as many as can change without a change of which rows are kept
         other[row] = 1 - other[row]
-        if not torch.equal(prepare(x, FitConfig(labels_per_class=3), other).labels, kept):
+        if not torch.equal(prepare(x, configure(labels_per_class=3), other).labels, kept):
             other[row] = y[row]
     assert int((other != y).sum()) > 40
     for name, labels in {"a": y, "b": other}.items():

@@ -6,18 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from contrastive.training.preparation import prepare
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import TensorDataset
 
 from contrastive import ContrastiveError, fit, make_noise
-from contrastive.config import FitConfig
+from contrastive.config import configure
+from contrastive.data.preparation import prepare
 from contrastive.data.scaling import Scaling
 from contrastive.data.sources import ArraySource, DatasetSource, row_stream
 from contrastive.data.tables import check, from_array, read_table
 
-CONFIG = FitConfig().resolved()
+CONFIG = configure()
 
 
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(0, 50))
@@ -51,6 +51,13 @@ def test_a_run_works_from_a_dataset():
     estimator = fit(TensorDataset(torch.randn(500, 2) * 3 + 1), steps=20, batch_size=50, quiet=True)
     assert torch.isfinite(estimator.log_prob(torch.zeros(4, 2))).all()
     torch.testing.assert_close(estimator.scaling.scale, torch.tensor([3.0, 3.0]).double(), rtol=0.2, atol=0)
+
+
+def test_workers_change_no_figure():
+    data, settings = TensorDataset(torch.randn(200, 2)), {"steps": 5, "batch_size": 50, "log_partition_draws": 0}
+    alone, helped = (fit(data, **settings, **{"data.workers": workers}, quiet=True) for workers in (0, 1))
+    for name, value in alone.state_dict().items():
+        assert torch.equal(value, helped.state_dict()[name]), name
 
 
 def test_scaling_survives_large_offsets_in_float64():
@@ -166,7 +173,7 @@ def test_splits_are_disjoint_and_cover():
 
 
 def test_fewer_rows_than_a_batch_are_refused():
-    config = FitConfig(batch_size=100).resolved()
+    config = configure(batch_size=100)
     with pytest.raises(ContrastiveError, match="70 training rows are fewer than a batch of 100"):
         prepare(torch.randn(100, 2), config)
 
@@ -182,6 +189,6 @@ def test_unknown_data_names_the_near_densities():
     [(50, None, 10), (150, None, 30), (250, None, 40), (900, None, 90), (120_000, None, 10_000), (150, 0.1, 15)],
 )
 def test_a_small_table_holds_out_more_than_a_handful(rows, share, expected):
-    data = prepare(torch.randn(rows, 2), FitConfig(validation=share).resolved())
+    data = prepare(torch.randn(rows, 2), configure(validation=share))
     assert len(data.validation) == expected
     assert len(data.test) == round(0.1 * rows)

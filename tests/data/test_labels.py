@@ -7,13 +7,13 @@ import re
 import numpy as np
 import pytest
 import torch
-from contrastive.training.preparation import prepare
 
 from contrastive import ContrastiveError, fit, load
 from contrastive.cli.main import main
-from contrastive.config import FitConfig
+from contrastive.config import configure
 from contrastive.data.densities import make_density
 from contrastive.data.labels import LabelledSource, encode, hold_out_unlabelled_first, keep_per_class
+from contrastive.data.preparation import prepare
 from contrastive.data.sources import ArraySource
 
 QUICK = {"steps": 30, "batch_size": 50, "energy_options": {"widths": [8]}, "log_partition_draws": 0, "quiet": True}
@@ -109,7 +109,7 @@ def test_classes_of_a_density_are_its_parts(name):
 
 
 def test_labels_of_a_density_are_few_and_its_test_labels_all():
-    prepared = prepare("two-spirals", FitConfig(labels_per_class=7, label_seed=2))
+    prepared = prepare("two-spirals", configure(labels_per_class=7, label_seed=2))
     assert torch.bincount(prepared.source.labelled.y).tolist() == [7, 7]
     density = make_density("two-spirals")
     labelled = prepared.source.labelled
@@ -117,9 +117,9 @@ def test_labels_of_a_density_are_few_and_its_test_labels_all():
     right = density.class_log_prob(prepared.test[:2000]).argmax(1) == prepared.test_labels[:2000]
     assert float(right.double().mean()) > 0.99
     with pytest.raises(ContrastiveError, match="not made of parts"):
-        prepare("rings", FitConfig(labels_per_class=7))
+        prepare("rings", configure(labels_per_class=7))
     with pytest.raises(ContrastiveError, match="have no end"):
-        prepare("moons", FitConfig(labels_per_class=0))
+        prepare("moons", configure(labels_per_class=0))
 
 
 def test_rows_and_labels_stay_together():
@@ -127,16 +127,16 @@ def test_rows_and_labels_stay_together():
     y = (x[:, 0] > 100).long()
     y[::4] = -1
     for data in (x, torch.utils.data.TensorDataset(x)):
-        prepared = prepare(data, FitConfig(), y)
+        prepared = prepare(data, configure(), y)
         labelled = prepared.scaling.inverse(prepared.source.labelled.z)
         assert torch.equal((labelled[:, 0] > 100).long(), prepared.source.labelled.y)
         known = prepared.test_labels >= 0
         assert torch.equal((prepared.test[known, 0] > 100).long(), prepared.test_labels[known])
         assert len(prepared.source.labelled.z) + int(known.sum()) == 75  # none is lost to validation
     with pytest.raises(ContrastiveError, match="3 labels for 100 rows"):
-        prepare(x, FitConfig(), [0, 1, 0])
+        prepare(x, configure(), [0, 1, 0])
     with pytest.raises(ContrastiveError, match="are its own"):
-        prepare("moons", FitConfig(), y)
+        prepare("moons", configure(), y)
 
 
 def test_labelled_images_are_dequantised_anew_and_hidden_labels_are_left_out(tmp_path):
@@ -144,7 +144,7 @@ def test_labelled_images_are_dequantised_anew_and_hidden_labels_are_left_out(tmp
     x, y = random.integers(256, size=(80, 1, 12, 12)).astype(np.uint8), random.integers(3, size=80)
     np.savez(tmp_path / "images.npz", x=x, y=y)
     for data, labels in ((x, y), (tmp_path / "images.npz", None)):
-        prepared = prepare(data, FitConfig(labels_per_class=4, batch_size=20), labels)
+        prepared = prepare(data, configure(labels_per_class=4, batch_size=20), labels)
         assert prepared.classes == [0, 1, 2]
         assert int((prepared.labels >= 0).sum()) == 12
         first, second = (batch for batch, _ in zip(prepared.source.batches(20, 0, 0), range(2)))
@@ -158,8 +158,8 @@ def test_labelled_images_are_dequantised_anew_and_hidden_labels_are_left_out(tmp
         by_label = [batch.labelled.z[batch.labelled.y.argsort()] for batch in (first, second)]
         assert not torch.equal(*by_label)
     with pytest.raises(ContrastiveError, match="labels of images are in the array y"):
-        prepare(tmp_path / "images.npz", FitConfig(label_column="kind"))
-    words = prepare(x, FitConfig(batch_size=20), np.array(["ape", "bee", ""])[y])
+        prepare(tmp_path / "images.npz", configure(label_column="kind"))
+    words = prepare(x, configure(batch_size=20), np.array(["ape", "bee", ""])[y])
     assert words.classes == ["ape", "bee"]
     assert len(words.source.labelled.rows) == int((words.labels >= 0).sum())
 
@@ -240,7 +240,7 @@ def test_draws_of_one_class(folder):
 
 @pytest.mark.parametrize("settings", [{"label_column": "y"}, {"labels_per_class": 4}])
 def test_labels_of_an_npz(folder, settings):
-    prepared = prepare(folder / "arrays.npz", FitConfig(**settings))
+    prepared = prepare(folder / "arrays.npz", configure(**settings))
     assert prepared.classes == [0, 1, 2]
     assert len(prepared.source.labelled.z) == (320 if "label_column" in settings else 12)
 

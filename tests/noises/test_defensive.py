@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from contrastive.training.preparation import prepare
 from torch.distributions import Independent, Normal
 
 from contrastive import ContrastiveError, ContrastiveEstimator, fit, load
-from contrastive.config import FitConfig
+from contrastive.config import configure, resolve
+from contrastive.data.preparation import prepare
 from contrastive.noises import DefensiveMixture, Gaussian, Uniform
 from contrastive.testing import check_noise_model
-from contrastive.training.build import decided
+from contrastive.training.models import facts_of
 
 
 def normal(loc, scale, d=2):
@@ -79,8 +79,8 @@ def test_the_optimum_is_the_same_density():
 )
 def test_which_noises_are_defended(noise, settings, share):
     estimator = ContrastiveEstimator(lambda z: z, noise(), adapt_noise=settings.get("method") == "fce")
-    data = prepare(torch.randn(50, *noise().event_shape), FitConfig())
-    assert decided(FitConfig(**settings), estimator, data).defensive_share == share
+    data = prepare(torch.randn(50, *noise().event_shape), configure())
+    assert resolve(configure(**settings), data.facts, facts_of(estimator)).game.defensive_share == share
 
 
 def test_a_defended_run_is_saved_with_its_defence(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from contrastive import ContrastiveError, ContrastiveEstimator, make_energy, make_noise
-from contrastive.config import FitConfig
+from contrastive.config import configure, with_recipe
 from contrastive.data.sources import Batch
 from contrastive.objectives.gradient_penalty import gradient_penalty
 from contrastive.training.terms import GradientPenaltyTerm, make_terms
@@ -80,9 +80,9 @@ def test_it_keeps_the_circling_game_from_circling():
 
 def test_the_config_makes_the_term_and_refuses_a_negative_weight():
     estimator = ContrastiveEstimator(make_energy("mlp", event_shape=(2,)), make_noise("gaussian", event_shape=(2,)))
-    (term,) = make_terms(FitConfig(gradient_penalty=0.5), estimator, labelled=False)
+    (term,) = make_terms(with_recipe(configure(gradient_penalty=0.5), images=False), estimator, labelled=False)
     assert isinstance(term, GradientPenaltyTerm)
     assert term.weight == 0.5
-    assert make_terms(FitConfig(gradient_penalty=0.0), estimator, labelled=False) == []
+    assert make_terms(with_recipe(configure(gradient_penalty=0.0), images=False), estimator, labelled=False) == []
     with pytest.raises(ContrastiveError, match="gradient_penalty must be at least 0"):
-        FitConfig(gradient_penalty=-1.0)
+        configure(gradient_penalty=-1.0)

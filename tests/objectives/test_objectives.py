@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.distributions import Independent, Normal
 
 from contrastive import ContrastiveError, ContrastiveEstimator, fit, make_energy
-from contrastive.config import FitConfig
+from contrastive.config import configure
 from contrastive.objectives import OBJECTIVES, Bregman, make_objective
 from contrastive.training.players import Player
 
@@ -180,7 +180,7 @@ def test_unknown_objective_names_the_known():
 def test_options_of_an_objective_come_from_the_settings():
     estimator = fit("8gaussians", objective="conditional", objective_options={"scale": 0.1}, steps=2, quiet=True)
     assert estimator.objective.scale == 0.1
-    assert FitConfig.from_flat({"objective.scale": 0.1}).objective_options == {"scale": 0.1}
+    assert configure({"objective.scale": 0.1}).objective.options == {"scale": 0.1}
     for options, message in (({"width": 1}, "no option 'width'"), ({"scale": -1.0}, "positive scale")):
         with pytest.raises(ContrastiveError, match=message):
             make_objective("conditional", **options)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from contrastive import ContrastiveEstimator, make_energy, make_noise
-from contrastive.config import FitConfig
+from contrastive.config import configure, with_recipe
 from contrastive.data.sources import Batch
 from contrastive.energies.few_labels import conv_large, conv_small
 from contrastive.objectives.virtual_adversarial import adversarial_step, kl_divergence, virtual_adversarial_loss
@@ -135,6 +135,8 @@ def test_it_works_through_convolutions_with_weight_norm_and_max_pools():
 def test_the_recipe_makes_the_term():
     energy = make_energy("mlp", event_shape=(2,), num_classes=2)
     estimator = ContrastiveEstimator(energy, make_noise("gaussian", event_shape=(2,)))
-    terms = make_terms(FitConfig(vat_weight=0.5, vat_power_iterations=3), estimator, labelled=False)
+    terms = make_terms(
+        with_recipe(configure(vat_weight=0.5, vat_power_iterations=3), images=False), estimator, labelled=False
+    )
     assert [(term.weight, term.power_iterations) for term in terms] == [(0.5, 3)]
     assert terms[0].epsilon == pytest.approx(0.05 * 2**0.5)

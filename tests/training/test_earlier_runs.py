@@ -40,4 +40,4 @@ def test_an_interrupted_run_goes_on_to_the_figures_of_the_whole(runs):
 
 def test_it_is_known_for_a_run_where_it_is_to_be_replaced(runs):
     contrastive.fit("moons", steps=5, out="finished", overwrite=True, quiet=True, log_partition_draws=0)
-    assert RunDirectory("finished").read_config().data == "moons"
+    assert RunDirectory("finished").read_config().data.source == "moons"

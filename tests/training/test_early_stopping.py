@@ -6,18 +6,19 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from contrastive.training.preparation import prepare
+from helpers.settings import resolved
 from sklearn.datasets import load_iris
 from torch.utils.data import TensorDataset
 
 import contrastive
 from contrastive.cli.main import main
-from contrastive.config import FitConfig
+from contrastive.config import configure, resolve
+from contrastive.data.preparation import prepare
 from contrastive.errors import ContrastiveWarning
 from contrastive.metrics import noise_warning
-from contrastive.training.build import decided, make_estimator
 from contrastive.training.callbacks import Callback
 from contrastive.training.judging import make_scorer
+from contrastive.training.models import facts_of, new_estimator
 
 IRIS = load_iris().data
 FEW = np.random.default_rng(0).normal(size=(60, 3))
@@ -25,12 +26,6 @@ FEW = np.random.default_rng(0).normal(size=(60, 3))
 
 def lines(run):
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-
-
-def settled(data, **settings):
-    config = FitConfig(**settings).resolved()
-    prepared = prepare(data, config)
-    return decided(config, make_estimator(config, prepared), prepared)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +55,7 @@ def test_a_run_ends_with_its_best_state(iris):
 def test_the_score_is_the_held_out_value(iris):
     """Over 200,000 draws of the noise where the run took 4,000: five standard errors of a softplus are below 0.05."""
     estimator, summary = contrastive.load(iris), json.loads((iris / "summary.json").read_text())
-    held_out = prepare(IRIS, FitConfig()).validation
+    held_out = prepare(IRIS, configure()).validation
     best = next(line for line in lines(iris) if line["updates"] == summary["best_update"])
     ratio = estimator.log_prob(held_out) - estimator.noise_log_prob(held_out)
     draws = estimator.sample_noise(200_000)
@@ -87,7 +82,7 @@ def test_a_constant_too_low_is_not_rewarded(adapt):
     estimator = contrastive.ContrastiveEstimator(
         Scaled(), contrastive.make_noise("diag-gaussian", event_shape=(2,)), adapt_noise=adapt
     )
-    data = prepare(x, FitConfig(standardize=False))
+    data = prepare(x, configure(standardize=False))
     estimator.noise.fit(data.fitting)
     score, right = make_scorer(data), float(np.log(2 * np.pi))
     found = {}
@@ -144,27 +139,27 @@ def test_an_energy_that_gains_nothing_over_its_noise_is_said_to():
     ],
 )
 def test_when_a_run_may_stop_early(data, settings, patience):
-    assert settled(data, **settings).early_stopping == patience
+    assert resolved(data, **settings).run.early_stopping == patience
 
 
 def test_images_are_watched_but_in_fce():
     pixels = torch.randint(0, 256, (60, 1, 4, 4), dtype=torch.uint8)
-    found = {}
-    for method, noise in (("nce", "gaussian"), ("mle", "gaussian"), ("fce", "gaussian")):
-        config = FitConfig(method=method, noise=noise, energy="conv", energy_options={"widths": [4]})
-        config = FitConfig(method=method, noise=noise) if method == "mle" else config
-        config = config.resolved(images=True)
-        prepared = prepare(pixels, config)
-        found[method] = decided(config, make_estimator(config, prepared), prepared).early_stopping
+    conv = {"energy": "conv", "energy_options": {"widths": [4]}}
+    found = {
+        method: resolved(
+            pixels, method=method, noise="gaussian", **(conv if method != "mle" else {})
+        ).run.early_stopping
+        for method in ("nce", "mle", "fce")
+    }
     assert found["nce"] == found["mle"] == 10
     assert found["fce"] == 0
 
 
 def test_labels_alone_give_no_density_to_stop_by():
-    y = (FEW[:, 0] > 0).astype(int)
-    config = FitConfig(contrast_weight=0.0).resolved()
-    prepared = prepare(FEW, config, y)
-    assert decided(config, make_estimator(config, prepared), prepared).early_stopping == 0
+    config = configure(contrast_weight=0.0)
+    prepared = prepare(FEW, config, (FEW[:, 0] > 0).astype(int))
+    estimator, config = new_estimator(config, prepared)
+    assert resolve(config, prepared.facts, facts_of(estimator)).run.early_stopping == 0
 
 
 def test_steps_that_were_asked_for_are_made(tmp_path):

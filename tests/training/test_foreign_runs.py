@@ -13,7 +13,7 @@ from helpers.paths import ROOT
 
 from contrastive import ContrastiveError, fit, load, make_noise
 from contrastive.cli.main import main
-from contrastive.config import FitConfig, read_flat
+from contrastive.config import configure, flattened, read_yaml
 from contrastive.io.imports import without_working_directory
 
 LIBRARY = """from torch.distributions import Laplace
@@ -58,8 +58,8 @@ def library(tmp_path, monkeypatch):
 
 
 def set_config(run, **values):
-    config = read_flat(run / "config.yaml")
-    (run / "config.yaml").write_text(yaml.safe_dump(config | values))
+    config = flattened(read_yaml(run / "config.yaml"))
+    (run / "config.yaml").write_text(yaml.safe_dump(config | flattened(values)))
 
 
 def refused(capsys, *arguments):
@@ -232,7 +232,7 @@ def test_no_option_allows_an_import(foreign, capsys):
     for command in (["fit", "--data", "moons", "--noise"], ["init-config", "--noise"], ["check"]):
         assert "no config can allow an import" in refused(capsys, *command, *words)
     with pytest.raises(ContrastiveError, match="no config can allow an import"):
-        FitConfig(noise_options={"allow_import": True})
+        configure(noise_options={"allow_import": True})
 
 
 @pytest.mark.parametrize("name", ["event_shape", "event-shape", "self"])

@@ -11,14 +11,15 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from contrastive.training.preparation import prepare
+from helpers.settings import resolved
 from PIL import Image
 
 from contrastive import ContrastiveError, fit, load
 from contrastive.cli.main import main
-from contrastive.config import FitConfig
+from contrastive.config import choose_models, configure, resolve, with_recipe
 from contrastive.data.images import PixelScaling, dequantize
-from contrastive.training.build import decided, make_estimator
+from contrastive.data.preparation import prepare
+from contrastive.training.models import facts_of
 from contrastive.training.run_directory import RunDirectory
 
 MODELS = "--energy conv --energy.widths 8,8 --noise glow --noise.blocks 1 --noise.levels 2 --noise.width 8 --method fce"
@@ -111,8 +112,7 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one(finished, pictures, tmp_pat
 
 def test_sample_grids_are_drawn_at_the_same_latents_and_leave_the_training_alone(finished, pictures, tmp_path):
     """A run that is not kept draws no grids; its figures are those of the run that does."""
-    config = FitConfig.from_flat({})
-    assert config.flip is False
+    assert configure().data.images.flip is False
     estimator = fit(
         str(pictures),
         energy="conv",
@@ -256,7 +256,7 @@ def test_tensorboard_that_is_not_installed_is_asked_for_before_anything_is_writt
 
 
 def test_arrays_of_uint8_are_images_and_floats_are_not():
-    config = FitConfig(energy="conv").resolved()
+    config = configure(energy="conv")
     data = prepare(torch.from_numpy(blobs(100)), config)
     assert data.are_images
     assert data.batch_size == 64
@@ -268,18 +268,18 @@ def test_arrays_of_uint8_are_images_and_floats_are_not():
 def test_constant_pixels_have_a_density():
     x = blobs(100)
     x[:, :, 0] = 0
-    data = prepare(x, FitConfig(energy="conv").resolved())
+    data = prepare(x, configure(energy="conv"))
     assert float(data.fitting[:, :, 0].std()) > 0
 
 
 def test_the_split_is_the_same_for_every_seed_and_its_parts_are_disjoint():
-    one, other = (prepare(blobs(100), FitConfig(seed=seed).resolved()) for seed in (0, 1))
+    one, other = (prepare(blobs(100), configure(seed=seed)) for seed in (0, 1))
     assert torch.equal(one.test, other.test)
     assert torch.equal(one.source.rows, other.source.rows)
     shown = [x.floor().flatten(1) for x in (one.test, one.validation, one.source.pixels(torch.arange(80)).float())]
     together = {tuple(row) for x in shown for row in x.tolist()}
     assert len(together) == 100
-    assert len(prepare(blobs(100), FitConfig(test_rows=3).resolved()).test) == 3
+    assert len(prepare(blobs(100), configure(test_rows=3)).test) == 3
 
 
 @pytest.mark.parametrize(
@@ -316,16 +316,16 @@ def test_reading_images_is_left_until_they_are_asked_for():
 
 def test_early_stopping_without_validation_images_is_refused():
     with pytest.raises(ContrastiveError, match="leave none to train, validate or test with"):
-        prepare(blobs(100), FitConfig(validation=0.0, early_stopping=3).resolved())
-    assert len(prepare(blobs(100), FitConfig(validation=0.0).resolved()).source.rows) == 90
+        prepare(blobs(100), configure(validation=0.0, early_stopping=3))
+    assert len(prepare(blobs(100), configure(validation=0.0)).source.rows) == 90
 
 
 def test_images_have_a_recipe_of_their_own_unless_one_is_named(finished):
-    assert FitConfig().resolved(images=True).noise_gradient == "path"
-    assert FitConfig().resolved().recipe == "default"
-    assert FitConfig(recipe="paper").resolved(images=True).noise_gradient == "full"
-    assert FitConfig(noise_gradient="full").resolved(images=True).noise_gradient == "full"
-    assert RunDirectory(finished).read_config().recipe == "images"
+    assert with_recipe(configure(), images=True).game.noise.gradient == "path"
+    assert with_recipe(configure(), images=False).run.recipe == "default"
+    assert with_recipe(configure(recipe="paper"), images=True).game.noise.gradient == "full"
+    assert with_recipe(configure(noise_gradient="full"), images=True).game.noise.gradient == "full"
+    assert RunDirectory(finished).read_config().run.recipe == "images"
 
 
 @pytest.mark.parametrize(
@@ -333,35 +333,30 @@ def test_images_have_a_recipe_of_their_own_unless_one_is_named(finished):
     [("tilted", 0.25, 2e-3, {}), ("conv", 0.0, 5e-4, {"detail": 16.0}), ("conv-small", 0.0, 5e-4, {})],
 )
 def test_the_recipe_of_images_minds_whether_f_has_log_q_in_it(energy, penalty, noise_rate, options):
-    config = FitConfig(energy=energy, noise="glow", method="fce").resolved(images=True)
-    data = prepare(blobs(40, side=16), config)
-    found = decided(config, make_estimator(config, data), data)
-    assert (found.gradient_penalty, found.noise_learning_rate) == (penalty, noise_rate)
-    assert found.energy_options == options
+    found = resolved(blobs(40, side=16), energy=energy, noise="glow", method="fce")
+    assert (found.game.energy.gradient_penalty, found.game.noise.learning_rate) == (penalty, noise_rate)
+    assert found.energy.options == options
 
 
 def test_other_recipes_treat_energies_alike():
-    config = FitConfig(recipe="paper", energy="conv", noise="glow", method="fce").resolved(images=True)
-    data = prepare(blobs(40, side=16), config)
-    found = decided(config, make_estimator(config, data), data)
-    assert (found.gradient_penalty, found.noise_learning_rate) == (0.0, 1e-5)
-    assert found.energy_options == {}
-    assert FitConfig(recipe="paper").resolved().energy_options == {"activation": "leaky-relu"}
+    found = resolved(blobs(40, side=16), recipe="paper", energy="conv", noise="glow", method="fce")
+    assert (found.game.energy.gradient_penalty, found.game.noise.learning_rate) == (0.0, 1e-5)
+    assert found.energy.options == {}
+    assert choose_models(configure(recipe="paper"), images=False).energy.options == {"activation": "leaky-relu"}
 
 
 def test_what_is_told_goes_before_the_recipe():
-    told = FitConfig(energy="conv", energy_options={"detail": 0.0, "widths": [8]}, gradient_penalty=0.1)
-    config = told.resolved(images=True)
-    data = prepare(blobs(40, side=16), config)
-    found = decided(config, make_estimator(config, data), data)
-    assert (found.gradient_penalty, found.energy_options) == (0.1, told.energy_options)
+    options = {"detail": 0.0, "widths": [8]}
+    found = resolved(blobs(40, side=16), energy="conv", energy_options=options, gradient_penalty=0.1)
+    assert (found.game.energy.gradient_penalty, found.energy.options) == (0.1, options)
 
 
 @pytest.mark.parametrize("setting", [{"gate_accuracy": 0.7}, {"gate_memory": 0.9}, {"max_noise_run": 3}])
 def test_a_setting_of_the_gate_asks_for_the_gate(setting):
-    assert FitConfig().resolved(images=True).schedule == "alternate"
-    assert FitConfig(**setting).resolved(images=True).schedule == "gate"
-    assert FitConfig(**setting, schedule="alternate").resolved(images=True).schedule == "alternate"
+    assert with_recipe(configure(), images=True).game.schedule.name == "alternate"
+    assert with_recipe(configure(**setting), images=True).game.schedule.name == "gate"
+    asked = configure(**setting, schedule="alternate")
+    assert with_recipe(asked, images=True).game.schedule.name == "alternate"
 
 
 class FollowsTheNoise(torch.nn.Module):
@@ -383,7 +378,7 @@ class FollowsTheNoise(torch.nn.Module):
 def test_the_recipe_of_images_asks_the_protocol():
     from contrastive import ContrastiveEstimator, make_noise
 
-    config = FitConfig(noise="gaussian", energy="conv").resolved(images=True)
+    config = configure(noise="gaussian", energy="conv")
     data = prepare(blobs(40, side=8), config)
     estimator = ContrastiveEstimator(FollowsTheNoise(), make_noise("gaussian", event_shape=data.event_shape))
-    assert decided(config, estimator, data).gradient_penalty == 0.25
+    assert resolve(config, data.facts, facts_of(estimator)).game.energy.gradient_penalty == 0.25

@@ -14,7 +14,7 @@ import yaml
 import contrastive
 from contrastive import ContrastiveError, ContrastiveEstimator, fit, load, make_energy, make_noise
 from contrastive.cli.main import main
-from contrastive.config import FitConfig, read_config
+from contrastive.config import by_path, configure, read_config
 from contrastive.io.checkpoints import read_checkpoint, write_checkpoint
 from contrastive.training.run_directory import RunDirectory
 from contrastive.training.trainer import Trainer
@@ -190,7 +190,7 @@ def test_a_saved_config_runs_again_to_the_same_figures(tmp_path):
     ]
     subprocess.run(command, check=True)
     threads = torch.get_num_threads()
-    assert FitConfig.from_flat(yaml.safe_load(yaml.safe_dump(config.to_flat()))) == config
+    assert configure(yaml.safe_load(yaml.safe_dump(by_path(config)))) == config
     a, b = figures(tmp_path / "a"), figures(tmp_path / "b")
     assert a[0]["test_log_prob_energy"] == pytest.approx(b[0]["test_log_prob_energy"], rel=1e-3), threads
 

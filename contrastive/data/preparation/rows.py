@@ -102,7 +102,7 @@ def from_dataset(dataset: Dataset[Any], config: FitConfig, device: torch.device,
     standardize = config.data.standardize is not False
     scaling = _scaling(fitting, standardize)
     prepared = Prepared(
-        source=DatasetSource(Subset(dataset, train.tolist()), scaling, device),
+        source=DatasetSource(Subset(dataset, train.tolist()), scaling, device, config.data.workers),
         scaling=scaling,
         fitting=scaling(fitting).to(device),
         validation=x_validation,

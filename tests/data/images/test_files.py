@@ -5,13 +5,13 @@ import struct
 
 import numpy as np
 import pytest
-from contrastive.training.preparation import prepare
 from PIL import Image
 from scipy.io import savemat
 
 from contrastive import ContrastiveError
-from contrastive.config import FitConfig
+from contrastive.config import configure
 from contrastive.data.images import ImageOptions, folder, names_images, read_images
+from contrastive.data.preparation import prepare
 from contrastive.io.torchvision_import import import_with_torchvision
 
 RANDOM = np.random.default_rng(0)
@@ -186,7 +186,7 @@ def no_network(monkeypatch):
 
 
 def prepared(name, root, **settings):
-    return prepare(name, FitConfig(data_root=str(root), **settings).resolved())
+    return prepare(name, configure(data_root=str(root), **settings))
 
 
 def test_cifar10_batches(tmp_path, monkeypatch):

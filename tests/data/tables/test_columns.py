@@ -147,9 +147,9 @@ def test_a_data_frame_may_hold_the_labels():
 def test_a_run_of_an_earlier_version_knows_its_columns(fitted):
     """Their summaries do not say whether columns have names: those of files had."""
     from contrastive.api import _named_columns
-    from contrastive.config import FitConfig
+    from contrastive.config import configure
 
     summary = {"columns": ["a", "b"]}
-    assert _named_columns(FitConfig(data="table.csv"), summary) == ("a", "b")
-    assert _named_columns(FitConfig(data="ndarray"), summary) is None
-    assert _named_columns(FitConfig(data="moons"), summary) is None
+    assert _named_columns(configure(data="table.csv"), summary) == ("a", "b")
+    assert _named_columns(configure(data="ndarray"), summary) is None
+    assert _named_columns(configure(data="moons"), summary) is None
