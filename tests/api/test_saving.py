@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from helpers.runs import QUICK
 from torch.distributions import Independent, Normal
 
 from contrastive import ContrastiveError, ContrastiveEstimator, available_noises, fit, load, make_energy, make_noise
 from contrastive.cli.main import main
 from contrastive.training.run_files import MARKER
 
-QUICK = {"steps": 2, "log_partition_draws": 0, "quiet": True}
 SMALL = {"energy_options": {"widths": [4]}}
 FILES = {MARKER, "config.yaml", "model.safetensors", "summary.json"}
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from helpers.runs import refused
 
 from contrastive.api import fit
 from contrastive.cli.main import build_parser, main
@@ -25,16 +26,6 @@ def finished(tmp_path_factory):
         csv.writer(handle).writerows([["height", "weight"], *rows.tolist()])
     fit(folder / "table.csv", noise="diag-gaussian", steps=60, out=str(folder / "run"), quiet=True)
     return folder
-
-
-def refused(capsys, *arguments):
-    """The one line of an error, with exit code 2."""
-    code = main([str(argument) for argument in arguments])
-    errors = capsys.readouterr().err
-    assert code == 2, errors
-    assert len(errors.strip().splitlines()) == 1, errors
-    assert "Traceback" not in errors
-    return errors
 
 
 def test_help_imports_no_torch():
