@@ -184,9 +184,9 @@ def fit(
         **settings: the everyday settings by name, such as `noise="glow", method="fce", steps=5000`; options of the
             models as dictionaries, `noise_options={"width": 64}`; all others in their sections,
             `game={"noise": {"freeze_after": 0.5}}` (`contrastive init-config` explains each). With `out="runs/mine"`
-            the run is kept on disk, else nothing is written. `energy` and `noise` may be objects, too: a module that gives
-            f(x), a `NoiseModel` or a `torch.distributions.Distribution`. They live in the model's coordinates, where a
-            table is standardised unless `standardize=False`, and are trained in place.
+            the run is kept on disk, else nothing is written. `energy` and `noise` may be objects, too: a module that
+            gives f(x), a `NoiseModel` or a `torch.distributions.Distribution`. They live in the model's coordinates,
+            where a table is standardised unless `standardize=False`, and are trained in place.
 
     Returns:
         The fitted estimator; its methods speak the data's own units.

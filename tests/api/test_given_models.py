@@ -4,12 +4,11 @@ import math
 
 import pytest
 import torch
+from helpers.runs import QUICK
 from torch import nn
 from torch.distributions import Independent, Normal
 
 from contrastive import ContrastiveError, fit, make_energy, make_noise
-
-QUICK = {"steps": 2, "log_partition_draws": 0, "quiet": True}
 
 
 class Quadratic(nn.Module):

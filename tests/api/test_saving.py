@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from helpers.runs import QUICK
 from torch.distributions import Independent, Normal
 
 from contrastive import ContrastiveError, ContrastiveEstimator, available_noises, fit, load, make_energy, make_noise
@@ -13,7 +14,6 @@ from contrastive.cli.main import main
 from contrastive.config import changed
 from contrastive.training.run_files import MARKER
 
-QUICK = {"steps": 2, "log_partition_draws": 0, "quiet": True}
 SMALL = {"energy_options": {"widths": [4]}}
 FILES = {MARKER, "config.yaml", "model.safetensors", "summary.json"}
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from helpers.runs import refused
 
 from contrastive.api import fit
 from contrastive.cli.main import build_parser, main
@@ -25,16 +26,6 @@ def finished(tmp_path_factory):
         csv.writer(handle).writerows([["height", "weight"], *rows.tolist()])
     fit(folder / "table.csv", noise="diag-gaussian", steps=60, out=str(folder / "run"), quiet=True)
     return folder
-
-
-def refused(capsys, *arguments):
-    """The one line of an error, with exit code 2."""
-    code = main([str(argument) for argument in arguments])
-    errors = capsys.readouterr().err
-    assert code == 2, errors
-    assert len(errors.strip().splitlines()) == 1, errors
-    assert "Traceback" not in errors
-    return errors
 
 
 def test_help_imports_no_torch():
@@ -109,7 +100,7 @@ def test_standard_errors_are_those_of_the_rows_that_were_fitted(finished, tmp_pa
 def test_a_negative_value_of_a_dotted_option_is_no_option(tmp_path, words):
     path = tmp_path / "c.yaml"
     assert main(["init-config", *words, "--to", str(path)]) == 0
-    assert read_config(path).noise_options == {"loc": -1.5}
+    assert read_config(path).noise.options == {"loc": -1.5}
 
 
 def test_init_config_is_a_config(tmp_path, capsys):

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from helpers.runs import refused
 
 from contrastive import ContrastiveError, load
 from contrastive.api import fit
@@ -78,10 +79,7 @@ def test_help_shows_examples(capsys):
     ],
 )
 def test_bad_input_is_one_sentence(run, capsys, arguments, message):
-    assert main(["normalizer", str(run), *arguments]) == 2
-    errors = capsys.readouterr().err
-    assert message in errors
-    assert len(errors.strip().splitlines()) == 1
+    assert message in refused(capsys, "normalizer", run, *arguments)
 
 
 def test_a_directory_that_is_no_run_is_refused(tmp_path, capsys):

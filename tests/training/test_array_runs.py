@@ -9,6 +9,7 @@ import torch
 
 import contrastive
 from contrastive.cli.main import main
+from contrastive.data.sources import ArraySource
 from contrastive.errors import ContrastiveError
 from contrastive.training.callbacks import Callback
 
@@ -59,6 +60,31 @@ def test_it_goes_on_with_the_data_to_the_same_figures(tmp_path, capsys):
         contrastive.fit(X, resume=cut, quiet=True)
     with pytest.raises(ContrastiveError, match="resume takes every setting"):
         contrastive.fit(X, resume=cut, steps=3)
+
+
+def test_a_run_cut_in_mid_epoch_goes_on_with_the_rows_that_it_would_have_seen(tmp_path, monkeypatch):
+    """84 rows for training in batches of 35, of which one begins the stage: the cut is after 560 rows of 1,085."""
+    seen, batches = [], ArraySource.batches
+
+    def watched(source, *position):
+        for batch in batches(source, *position):
+            seen.extend(map(tuple, batch.z.tolist()))
+            yield batch
+
+    monkeypatch.setattr(ArraySource, "batches", watched)
+    contrastive.fit(X, batch_size=35, **QUICK)
+    whole = seen.copy()
+    epochs = [whole[start : start + 84] for start in range(0, 12 * 84, 84)]
+    assert len(whole) == 31 * 35
+    assert [set(epoch) for epoch in epochs] == [set(epochs[0])] * 12
+    assert len(set(epochs[0])) == 84
+    assert len({tuple(epoch) for epoch in epochs}) == 12
+    seen.clear()
+    with pytest.raises(KeyboardInterrupt):
+        contrastive.fit(X, batch_size=35, out=str(tmp_path / "cut"), callbacks=[Stop()], **QUICK)
+    assert len(seen) == 16 * 35
+    contrastive.fit(X, resume=tmp_path / "cut", quiet=True)
+    assert seen == whole
 
 
 def test_overwriting_takes_the_kept_rows_away(run, tmp_path):

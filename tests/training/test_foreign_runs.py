@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from helpers import runs
 from helpers.paths import ROOT
+from helpers.runs import QUICK
 
 from contrastive import ContrastiveError, fit, load, make_noise
 from contrastive.cli.main import main
@@ -22,7 +24,6 @@ class Noise(Laplace):
     pass
 """
 HELPER = f'open("EXECUTED", "w").close()\n{LIBRARY}'
-QUICK = {"steps": 2, "log_partition_draws": 0, "quiet": True}
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +64,8 @@ def set_config(run, **values):
 
 
 def refused(capsys, *arguments):
-    """The one line of an error, with exit code 2."""
-    assert main([str(argument) for argument in arguments]) == 2
-    errors = capsys.readouterr().err
-    assert len(errors.strip().splitlines()) == 1, errors
+    """The one line of an error with exit code 2, and nothing beside the run was executed."""
+    errors = runs.refused(capsys, *arguments)
     assert not Path("EXECUTED").exists()
     return errors
 

@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 import torch
+from helpers import runs
+from helpers.runs import QUICK
 from safetensors.torch import save_file
 
 from contrastive import ContrastiveError, fit, load
@@ -12,8 +14,8 @@ from contrastive.cli.main import main
 from contrastive.training.run_directory import RunDirectory
 from contrastive.training.run_files import MARKER
 
-QUICK = {"steps": 2, "log_partition_draws": 0, "quiet": True}
 WORDS = ["--steps", "2", "--log-partition-draws", "0", "--no-report", "--quiet"]
+OVERWRITE = ["fit", "--data", "moons", *WORDS, "--overwrite", "--out"]
 
 
 @pytest.fixture(scope="module")
@@ -40,17 +42,14 @@ def contents(path):
 
 
 def overwrite(path, *words):
-    return main(["fit", "--data", "moons", *WORDS, "--overwrite", "--out", str(path), *map(str, words)])
+    return main([*OVERWRITE, str(path), *map(str, words)])
 
 
 def refused(capsys, path, *words, keeps=None):
     """The one line of an error with exit code 2, after which all is as it was."""
-    keeps = keeps or path
-    before = contents(keeps)
-    assert overwrite(path, *words) == 2
-    errors = capsys.readouterr().err
-    assert len(errors.strip().splitlines()) == 1, errors
-    assert contents(keeps) == before
+    before = contents(keeps or path)
+    errors = runs.refused(capsys, *OVERWRITE, path, *words)
+    assert contents(keeps or path) == before
     return errors
 
 
@@ -264,19 +263,12 @@ def table(tmp_path):
     return path
 
 
-def one_line(capsys, *arguments):
-    assert main([str(argument) for argument in arguments]) == 2
-    errors = capsys.readouterr().err
-    assert len(errors.strip().splitlines()) == 1, errors
-    return errors
-
-
 def test_no_command_writes_over_its_data(table, tmp_path, capsys):
     before, run = table.read_bytes(), tmp_path / "classes"
     (tmp_path / "link.csv").symlink_to(table)
     for out in (table, tmp_path / "link.csv"):
         for command in (["predict", run, "--data", table], ["sample", run, "--from", "noise"]):
-            assert "would replace the data" in one_line(capsys, *command, "--out", out, "--overwrite")
+            assert "would replace the data" in runs.refused(capsys, *command, "--out", out, "--overwrite")
     assert main(["predict", str(run), "--data", str(table), "--out", str(tmp_path / "p.csv")]) == 0
     assert table.read_bytes() == before
 
@@ -287,20 +279,20 @@ def test_a_file_replaces_a_link_and_not_what_it_leads_to(run, tmp_path, capsys):
         link = tmp_path / f"link-to-{target}"
         link.symlink_to(tmp_path / target)
         command = ["sample", str(run), "--from", "noise", "--out", str(link)]
-        assert "exists already" in one_line(capsys, *command)
+        assert "exists already" in runs.refused(capsys, *command)
         assert main([*command, "--overwrite"]) == 0
         assert not link.is_symlink()
     assert (tmp_path / "mine.csv").read_text() == "mine"
     assert not (tmp_path / "absent.csv").exists()
     (tmp_path / "folder.csv").mkdir()
-    assert "is a directory" in one_line(capsys, "sample", run, "--out", tmp_path / "folder.csv", "--overwrite")
+    assert "is a directory" in runs.refused(capsys, "sample", run, "--out", tmp_path / "folder.csv", "--overwrite")
 
 
 def test_a_report_replaces_a_report_and_nothing_else(run, tmp_path, capsys):
     for path in (tmp_path / "thesis.html", run / "report.html"):
         path.write_text("<html>years of work</html>")
         out = [] if path.parent == run else ["--out", path]
-        assert "no report of ours" in one_line(capsys, "plot", run, *out)
+        assert "no report of ours" in runs.refused(capsys, "plot", run, *out)
         assert path.read_text() == "<html>years of work</html>"
         path.unlink()
         for _ in range(2):

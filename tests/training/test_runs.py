@@ -10,6 +10,7 @@ import time
 import pytest
 import torch
 import yaml
+from helpers.runs import figures
 
 import contrastive
 from contrastive import ContrastiveError, ContrastiveEstimator, fit, load, make_energy, make_noise
@@ -69,13 +70,6 @@ def test_fit_leaves_the_global_random_state_alone():
     torch.manual_seed(3)
     fit("8gaussians", steps=3, quiet=True)
     assert torch.equal(torch.rand(1), expected)
-
-
-def figures(path):
-    summary = json.loads((path / "summary.json").read_text())
-    lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
-    clock = {"seconds", "seconds_evaluation"}
-    return [{k: v for k, v in entry.items() if k not in clock} for entry in [summary, *lines]]
 
 
 def test_a_run_killed_at_random_moments_ends_as_the_uninterrupted_one(tmp_path):

@@ -1,0 +1,26 @@
+"""Runs on disk, and the command line called in this process."""
+
+import json
+
+from contrastive.cli.main import main
+
+#: Settings of `fit` for a run of which only the files matter.
+QUICK = {"steps": 2, "log_partition_draws": 0, "quiet": True}
+
+
+def figures(path):
+    """The summary and every line of the metrics, without the clock."""
+    summary = json.loads((path / "summary.json").read_text())
+    lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    clock = {"seconds", "seconds_evaluation"}
+    return [{k: v for k, v in entry.items() if k not in clock} for entry in [summary, *lines]]
+
+
+def refused(capsys, *arguments):
+    """The one line of an error, with exit code 2."""
+    code = main([str(argument) for argument in arguments])
+    errors = capsys.readouterr().err.strip()
+    assert code == 2, errors
+    assert len(errors.splitlines()) == 1, errors
+    assert "Traceback" not in errors
+    return errors
