@@ -27,8 +27,8 @@ _TITLES = {
     "noise": "noise; options as --noise.NAME VALUE (docs/noises.md)",
     "energy": "energy; options as --energy.NAME VALUE (docs/energies.md)",
     "objective": "objective; options as --objective.NAME VALUE (docs/objectives.md)",
-    "likelihood": "the noise alone, by maximum likelihood, before the contrast",
-    "game": "the contrast: NCE, or FCE where the noise plays (what is left out is filled by the recipe)",
+    "likelihood": "maximum likelihood of the noise, before the contrast",
+    "game": "the contrast: NCE, or FCE where the noise is trained too (defaults: the recipe)",
     "run": "the run",
 }
 

@@ -27,7 +27,7 @@ class Images:
     """How images are read."""
 
     root: str = setting("data", "folder of the named sets")
-    size: int = setting(0, "height and width; 0: as they are, named sets 32", AT_LEAST_0)
+    size: int = setting(0, "height and width of images; 0: as they are, named sets 32", AT_LEAST_0)
     crop: Literal["center", "none"] = setting("center", "images that are not square: cut to a square, or squeeze")
     color: Literal["original", "rgb", "gray"] = setting("original", "colour, gray, or as the images are")
     bits: int = setting(8, "bits of a pixel value that are kept", Bound("1 to 8", lambda value: 1 <= value <= 8))
