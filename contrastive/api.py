@@ -25,7 +25,7 @@ from contrastive.registry import make_energy, make_noise
 from contrastive.sampling import sample_energy
 from contrastive.training.callbacks import Callback
 from contrastive.training.labelling import class_prior_of
-from contrastive.training.prepared import held_gaussian
+from contrastive.training.prepared import frozen_gaussian
 from contrastive.training.progress import Progress
 from contrastive.training.run import MODELS, go_on, resolve, train
 from contrastive.training.run_directory import RunDirectory
@@ -300,7 +300,7 @@ def _rebuilt(config: FitConfig, tensors: dict[str, Tensor], *, allow_import: boo
         noise_per_data=config.noise_per_data,
         adapt_noise=config.method == "fce",
         scaling=scaling,
-        defence=held_gaussian(event_shape) if config.defensive_share else None,
+        defensive_component=frozen_gaussian(event_shape) if config.defensive_share else None,
         defensive_share=config.defensive_share or 0.0,
         class_prior=class_prior_of(config),
     )

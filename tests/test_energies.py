@@ -361,7 +361,7 @@ def test_an_energy_that_follows_has_the_log_ratios_and_gradients_of_one_on_a_cop
             own = [estimator.log_normalizer, *(p for p in estimator.energy.parameters() if p.requires_grad)]
             gradient = torch.autograd.grad(contrast.loss, own)
         else:
-            contrast = estimator.contrast_through_noise(z, path_only=way == "path")
+            contrast = estimator.noise_loss(z, path_only=way == "path")
             loss = contrast.value + 0.1 * contrast.r_data.mean()
             gradient = torch.autograd.grad(loss, list(estimator.noise.parameters()))
         found.append([contrast.r_data, contrast.r_noise, *gradient])

@@ -116,10 +116,7 @@ def test_fce_gradient_is_pathwise(flow, dim, nu):
     (exact,) = torch.autograd.grad(exact_value(estimator, p), noise.theta)
     torch.manual_seed(1)
     gradients = torch.stack(
-        [
-            torch.autograd.grad(estimator.contrast_through_noise(p.sample((2000,))).value, noise.theta)[0]
-            for _ in range(100)
-        ]
+        [torch.autograd.grad(estimator.noise_loss(p.sample((2000,))).value, noise.theta)[0] for _ in range(100)]
     )
     error = gradients.std(0) / math.sqrt(len(gradients))
     assert ((gradients.mean(0) - exact).abs() < SIGMAS * error).all()
@@ -152,9 +149,7 @@ def test_the_path_alone_has_the_gradient_of_the_divergence_from_the_energy(flow,
     torch.manual_seed(2)
     gradients = torch.stack(
         [
-            torch.autograd.grad(
-                estimator.contrast_through_noise(p_data.sample((2000,)), path_only=True).value, noise.theta
-            )[0]
+            torch.autograd.grad(estimator.noise_loss(p_data.sample((2000,)), path_only=True).value, noise.theta)[0]
             for _ in range(100)
         ]
     )
@@ -191,7 +186,7 @@ def test_near_the_optimum_the_path_has_hardly_any_noise():
     torch.manual_seed(3)
     spread = {}
     for path_only in (False, True):
-        values = [estimator.contrast_through_noise(p.sample((1,)), path_only=path_only).value for _ in range(2000)]
+        values = [estimator.noise_loss(p.sample((1,)), path_only=path_only).value for _ in range(2000)]
         spread[path_only] = torch.stack([torch.autograd.grad(v, noise.theta)[0] for v in values]).std()
     assert float(spread[False]) == pytest.approx(0.706, abs=0.05)
     assert float(spread[True]) < 0.002
@@ -229,7 +224,7 @@ def test_fce_gradient_is_that_of_finite_differences(flow, dim):
         with torch.no_grad():
             noise.theta.copy_(theta)
         torch.manual_seed(3)
-        return estimator.contrast_through_noise(data).value
+        return estimator.noise_loss(data).value
 
     start = noise.theta.detach().clone()
     (gradient,) = torch.autograd.grad(value(start), noise.theta)
@@ -273,7 +268,7 @@ def test_score_function_gradient_is_unbiased(draws, nu):
     value, mean = 0.0, torch.zeros(3)
     for outcome in product(range(3), repeat=draws):
         noise.script = outcome
-        contrast = estimator.contrast_through_noise(data)
+        contrast = estimator.noise_loss(data)
         (gradient,) = torch.autograd.grad(contrast.value, noise.theta)
         weight = log_q[list(outcome)].sum().exp().detach()
         value, mean = value + weight * contrast.value.detach(), mean + weight * gradient
@@ -287,9 +282,9 @@ def test_score_function_baseline_takes_all_noise_of_the_draws_away_at_the_optimu
     noise, p = Banana(), Banana()
     scored = ContrastiveEstimator(p.log_prob, Scored(noise), adapt_noise=True)
     data = p.sample((500,))
-    contrast = scored.contrast_through_noise(data)
+    contrast = scored.noise_loss(data)
     (gradient,) = torch.autograd.grad(contrast.value, noise.theta)
-    (of_data,) = torch.autograd.grad(-scored.contrast_through_noise(data).data_loss, noise.theta)
+    (of_data,) = torch.autograd.grad(-scored.noise_loss(data).data_term, noise.theta)
     torch.testing.assert_close(gradient, of_data, rtol=1e-9, atol=1e-12)
 
 
@@ -311,10 +306,7 @@ def test_score_function_gradient_agrees_with_quadrature(flow, dim):
     (exact,) = torch.autograd.grad(exact_value(estimator, p), noise.theta)
     torch.manual_seed(4)
     gradients = torch.stack(
-        [
-            torch.autograd.grad(estimator.contrast_through_noise(p.sample((2000,))).value, noise.theta)[0]
-            for _ in range(100)
-        ]
+        [torch.autograd.grad(estimator.noise_loss(p.sample((2000,))).value, noise.theta)[0] for _ in range(100)]
     )
     error = gradients.std(0) / math.sqrt(len(gradients))
     assert ((gradients.mean(0) - exact).abs() < SIGMAS * error).all()
@@ -430,15 +422,53 @@ def test_unknown_noise_of_fce_names_those_that_can(tmp_path):
         fit("8gaussians", noise="uniform", method="fce", steps=1, quiet=True)
 
 
-def test_names_of_before_warn_and_work():
-    estimator = ContrastiveEstimator(lambda x: -x.square().sum(-1), Independent(Normal(torch.zeros(2), 1.0), 1))
-    z = torch.randn(50, 2)
+NAMES_OF_BEFORE = {
+    "balance": ("solve_log_normalizer", lambda e, z: e.balance(z), lambda e, z: e.solve_log_normalizer(z)),
+    "introduce_noise": ("update_base_noise", lambda e, z: e.introduce_noise(), lambda e, z: e.update_base_noise()),
+    "contrast_for_energy": (
+        "energy_loss",
+        lambda e, z: e.contrast_for_energy(z).loss,
+        lambda e, z: e.energy_loss(z).loss,
+    ),
+    "contrast_through_noise": (
+        "noise_loss",
+        lambda e, z: e.contrast_through_noise(z).value,
+        lambda e, z: e.noise_loss(z).value,
+    ),
+    "defence": ("defensive_component", lambda e, z: e.defence, lambda e, z: e.defensive_component),
+    "data_loss": ("data_term", lambda e, z: e.contrast(z).data_loss, lambda e, z: e.contrast(z).data_term),
+    "noise_loss": ("noise_term", lambda e, z: e.contrast(z).noise_loss, lambda e, z: e.contrast(z).noise_term),
+}
+
+
+@pytest.mark.parametrize("name", NAMES_OF_BEFORE)
+def test_a_name_of_before_warns_and_does_what_the_present_one_does(name):
+    present, old, new = NAMES_OF_BEFORE[name]
+    z, noise = torch.linspace(-1, 1, 100).reshape(50, 2), Independent(Normal(torch.zeros(2), 1.0), 1)
+    estimators = [ContrastiveEstimator(lambda x: -x.square().sum(-1), noise) for _ in range(2)]
     torch.manual_seed(0)
-    with pytest.warns(DeprecationWarning, match="solve_log_normalizer"):
-        estimator.balance(z)
-    before = estimator.log_normalizer.detach().clone()
+    with pytest.warns(DeprecationWarning, match=rf"{name} is deprecated.*use {present}"):
+        of_old = old(estimators[0], z)
     torch.manual_seed(0)
-    estimator.solve_log_normalizer(z)
-    assert torch.equal(estimator.log_normalizer.detach(), before)
-    with pytest.warns(DeprecationWarning, match="update_base_noise"):
-        estimator.introduce_noise()
+    of_new = new(estimators[1], z)
+    assert torch.equal(estimators[0].log_normalizer, estimators[1].log_normalizer)
+    assert of_new is of_old is None or torch.equal(of_old, of_new)
+
+
+def test_the_losses_of_before_make_a_contrast():
+    with pytest.warns(DeprecationWarning, match="from_losses"):
+        from contrastive.objectives import Losses
+    r = torch.arange(3.0)
+    assert float(Losses(r, -r, r, 2 * r).loss) == 3.0
+
+
+def test_a_defence_of_before_is_the_defensive_component():
+    noise, wide = (Independent(Normal(torch.zeros(2), scale), 1) for scale in (1.0, 3.0))
+    with pytest.warns(DeprecationWarning, match="use defensive_component"):
+        estimator = ContrastiveEstimator(lambda x: -x.square().sum(-1), noise, defence=wide)
+    assert estimator.defensive_component is wide
+    module = make_noise("gaussian", event_shape=(2,), loc=0.0)
+    with pytest.warns(DeprecationWarning, match="use defensive_component"):
+        estimator.defence = module
+    assert estimator.defensive_component is module
+    assert not any(name.startswith("defence") for name in estimator.state_dict())

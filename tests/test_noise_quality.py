@@ -25,7 +25,7 @@ def test_overlap_share_and_divergence_are_those_of_quadrature(nu):
     divergence = torch.trapezoid(a * (a / middle).log() + b * (b / middle).log(), x)
     expected = {
         "overlap": torch.trapezoid(a * b / (a + b), x),
-        "data_share": torch.trapezoid(a * w, x).square() / torch.trapezoid(a * w.square(), x),
+        "relative_ess": torch.trapezoid(a * w, x).square() / torch.trapezoid(a * w.square(), x),
         "twice_jsd": divergence,
     }
     for name, value in expected.items():
@@ -37,7 +37,7 @@ def test_equal_densities():
     torch.manual_seed(0)
     found = noise_quality(ContrastiveEstimator(noise.log_prob, noise).contrast(torch.randn(50, 1).double()))
     assert found["overlap"] == pytest.approx(0.5)
-    assert found["data_share"] == pytest.approx(1.0)
+    assert found["relative_ess"] == pytest.approx(1.0)
     assert found["twice_jsd"] == pytest.approx(0.0, abs=1e-6)
     assert math.log(4) > found["twice_jsd"]
 

@@ -10,12 +10,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import logsigmoid, pdist
 
-from contrastive.core.contrast import CHANCE_LEVEL, Contrast
 from contrastive.core.estimator import Estimator
 from contrastive.data.images import PixelScaling
 from contrastive.metrics.bits import bits_per_dim
 from contrastive.numerics.chunks import rows_at_once
 from contrastive.numerics.random_state import seeded
+from contrastive.objectives.contrast import CHANCE_LEVEL, Contrast
 from contrastive.protocols import NoiseModel
 
 _ROWS = 10_000  # at once
@@ -67,8 +67,8 @@ def evaluate(
     contrast = _one_pass(estimator, estimator.model_coordinates(_few(x)))
     return metrics | {
         "value": float(contrast.value),
-        "value_data": -float(contrast.data_loss),
-        "value_noise": -float(contrast.noise_loss),
+        "value_data": -float(contrast.data_term),
+        "value_noise": -float(contrast.noise_term),
         "accuracy": float(contrast.accuracy),
         **noise_quality(contrast),
     }
@@ -165,14 +165,14 @@ def noise_quality(contrast: Contrast) -> dict[str, float]:
     """How much there is to learn from a noise, if the learned density is right.
 
     Returns:
-        `overlap`: E_p[q / (p + q)], 1/2 for equal densities, 0 for disjoint ones. `data_share`: (E_p w)^2 / E_p[w^2]
+        `overlap`: E_p[q / (p + q)], 1/2 for equal densities, 0 for disjoint ones. `relative_ess`: (E_p w)^2 / E_p[w^2]
         with w = 1 / (1 + p / (nu q)), NCE's weight of a data point: for how many of n points n count. `twice_jsd`: two
         times the Jensen-Shannon divergence of p and q, nats, from 0 to log 4: V + log 4 at nu = 1.
     """
     weight = torch.sigmoid(-contrast.r_data.double())
     return {
         "overlap": float(torch.sigmoid(-contrast.r_data.double() - contrast.log_noise_ratio).mean()),
-        "data_share": float(weight.mean().square() / weight.square().mean()),
+        "relative_ess": float(weight.mean().square() / weight.square().mean()),
         "twice_jsd": float(contrast.twice_jsd),
     }
 

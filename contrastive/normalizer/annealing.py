@@ -110,22 +110,22 @@ def annealed_partition(
     tuning: Tuning,
     samples: Float[Tensor, "chains draws *event"],
     *,
-    longest: int,
+    max_temperatures: int,
     level: float = 0.95,
     progress: bool = False,
 ) -> LogPartition:
-    """Annealing of doubled length until forward and reverse agree within 0.1 nat, or it is `longest`.
+    """Annealing of doubled length until forward and reverse agree within 0.1 nat, or it has `max_temperatures`.
 
     Args:
         estimator: f and q.
         tuning: where to put the temperatures, and the step sizes; found beforehand.
         samples: of the EBM, in model coordinates, one row a chain; as many paths start at the noise.
-        longest: number of temperatures to end with.
+        max_temperatures: number of temperatures to end with.
         level: of the interval.
         progress: show a bar.
     """
     chains, draws = samples.shape[:2]
-    length = min(8, longest)
+    length = min(8, max_temperatures)
     while True:
         schedule = tuning.schedule(length)
         portioned = len(portions(chains * draws, estimator.noise.event_shape))
@@ -137,6 +137,6 @@ def annealed_partition(
             back = anneal(estimator, schedule, samples.flatten(0, 1), reverse=True, advance=bar.update)
         estimate = annealing_estimate(forward, back.reshape(chains, draws), level=level)
         estimate.diagnostics["temperatures"] = length
-        if estimate.is_reliable or 2 * length > longest:
+        if estimate.is_reliable or 2 * length > max_temperatures:
             return estimate
         length *= 2

@@ -10,10 +10,11 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from contrastive.errors import ContrastiveError, did_you_mean
+from contrastive.errors import ContrastiveError, did_you_mean, warn_renamed
 from contrastive.objectives.bregman import EXPONENTIAL, IMPORTANCE, LEAST_SQUARES, LOGISTIC, Bregman
 from contrastive.objectives.conditional import Conditional
-from contrastive.objectives.protocol import Losses, Objective
+from contrastive.objectives.contrast import Contrast
+from contrastive.objectives.protocol import Objective
 from contrastive.objectives.ranking import MonteCarloLikelihood, Ranking
 from contrastive.objectives.telescoping import Multinomial, Telescoping
 
@@ -21,7 +22,7 @@ __all__ = [
     "OBJECTIVES",
     "Bregman",
     "Conditional",
-    "Losses",
+    "Contrast",
     "MonteCarloLikelihood",
     "Multinomial",
     "Objective",
@@ -56,3 +57,10 @@ def make_objective(name: str, **options: Any) -> Objective:
         if option not in known:
             raise ContrastiveError(f"the objective {name!r} has no option {option!r}; {did_you_mean(option, known)}")
     return OBJECTIVES[name](**options)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Losses":  # of version 0.1 before the package had its present form
+        warn_renamed("contrastive.objectives.Losses", "Contrast.from_losses")
+        return Contrast.from_losses
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

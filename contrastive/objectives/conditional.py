@@ -9,7 +9,7 @@ from torch.nn.functional import softplus
 
 from contrastive.errors import ContrastiveError
 from contrastive.objectives.bregman import LOGISTIC
-from contrastive.objectives.protocol import Losses
+from contrastive.objectives.contrast import Contrast
 from contrastive.protocols import EnergyModel
 
 
@@ -42,9 +42,9 @@ class Conditional:
         """NCE's losses: what a report calls V."""
         return LOGISTIC(r_data, r_noise, noise_ratio)
 
-    def contrast(self, energy: EnergyModel, z: Tensor, z_noise: Tensor) -> Losses:
-        """The loss of every pair."""
+    def contrast(self, energy: EnergyModel, z: Tensor, z_noise: Tensor) -> Contrast:
+        """The loss of every pair is the data term; the noise term is 0."""
         step = self.scale * z.std(0, correction=0) * torch.randn_like(z)
         f, f_moved = energy(torch.cat([z, z + step])).float().chunk(2)
         gap = f - f_moved
-        return Losses(gap, -gap, softplus(-gap), torch.zeros_like(gap))
+        return Contrast.from_losses(gap, -gap, softplus(-gap), torch.zeros_like(gap))

@@ -1,18 +1,11 @@
 """The interface of an objective."""
 
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
 
-
-class Losses(NamedTuple):
-    """Log-ratios and losses, one a row: of the data, and of the noise with nu counted."""
-
-    r_data: Float[Tensor, " n"]
-    r_noise: Float[Tensor, " m"]
-    data: Float[Tensor, " n"]
-    noise: Float[Tensor, " m"]
+from contrastive.objectives.contrast import Contrast
 
 
 class Objective(Protocol):
@@ -37,7 +30,7 @@ class SamplingObjective(Protocol):
     The energy then learns from `contrast`; the call, as of every objective, is what a report calls V.
     """
 
-    def contrast(self, energy: Any, z: Tensor, z_noise: Tensor, /) -> Losses:
+    def contrast(self, energy: Any, z: Tensor, z_noise: Tensor, /) -> Contrast:
         """From data and as many noise draws."""
         ...
 

@@ -49,7 +49,7 @@ _COLUMNS = [
     ("value", "value V", "{:.4f}"),
     ("accuracy", "accuracy", "{:.3f}"),
     ("overlap", "overlap of noise and energy", "{:.3f}"),
-    ("data_share", "relative ESS of the data's weights", "{:.3f}"),
+    ("relative_ess", "relative ESS of the data's weights", "{:.3f}"),
     ("twice_jsd", "2 JSD, nats", "{:.3f}"),
     ("noise_spread", "noise's spread / data's", "{:.2f}"),
     ("labelled_rows", "labelled rows", "{:,}"),

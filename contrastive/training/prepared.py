@@ -83,16 +83,16 @@ class Prepared:
 
     @cached_property
     def gaussian(self) -> Gaussian:
-        """A held Gaussian with the mean and covariance of `fitting`, in model coordinates.
+        """A frozen Gaussian with the mean and covariance of `fitting`, in model coordinates.
 
         Raises:
             ContrastiveError: if the rows do not determine a covariance.
         """
-        gaussian = held_gaussian(self.event_shape)
+        gaussian = frozen_gaussian(self.event_shape)
         gaussian.fit(self.fitting)
         return gaussian
 
 
-def held_gaussian(event_shape: tuple[int, ...]) -> Gaussian:
+def frozen_gaussian(event_shape: tuple[int, ...]) -> Gaussian:
     """A Gaussian that no gradient step moves, not yet fitted."""
     return Gaussian(event_shape).requires_grad_(False)

@@ -118,7 +118,7 @@ def _with_own_models(config: FitConfig, estimator: Estimator) -> FitConfig | Non
     """`config` of a fit in place, the models described as before; None if they are not."""
     if estimator.config is None:
         return None
-    share = estimator.defensive_share if estimator.defence is not None else 0.0
+    share = estimator.defensive_share if estimator.defensive_component is not None else 0.0
     return replace(config, defensive_share=share, **{name: getattr(estimator.config, name) for name in MODELS})
 
 

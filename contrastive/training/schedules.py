@@ -3,8 +3,8 @@
 import math
 from typing import Literal, Protocol, TypeAlias
 
-from contrastive.core.contrast import Contrast
 from contrastive.errors import ContrastiveError
+from contrastive.objectives.contrast import Contrast
 
 Role = Literal["energy", "noise"]
 State: TypeAlias = dict[str, int | str | float | None]

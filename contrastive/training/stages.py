@@ -6,9 +6,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from contrastive.core.contrast import CHANCE_LEVEL, Contrast
 from contrastive.core.estimator import Estimator
 from contrastive.data.sources import Batch, Source
+from contrastive.objectives.contrast import CHANCE_LEVEL, Contrast
 from contrastive.protocols import NoiseAwareEnergy
 from contrastive.training.execution import autocast, eagerly
 from contrastive.training.players import Player
@@ -121,7 +121,7 @@ class Game:
             a noise that no longer moves.
         non_saturating: the noise minimises what its draws would cost as data, E_q[-log sigmoid(r)] for NCE, in place of
             V, whose gradient in q is gone where the energy tells every draw (Goodfellow et al. 2014, section 3).
-        path_only: of the noise's gradient, see `Estimator.contrast_through_noise`.
+        path_only: of the noise's gradient, see `Estimator.noise_loss`.
         restart_energy_every: updates after which an energy that is built on the noise begins again from it, in the
             first half of the game; 0 is never.
         accumulate: parts of a batch, whose gradients are summed.
@@ -158,7 +158,7 @@ class Game:
         self.averaged, self.likelihood_weight = averaged, likelihood_weight
         self.hold_noise_after, self.restart_energy_every = hold_noise_after, restart_energy_every
         self.path_only, self.non_saturating = path_only, non_saturating
-        self.noise_is_held = "noise" not in players
+        self.noise_is_frozen = "noise" not in players
         self.energy_is_lost = False
         self._source: Source | None = None
 
@@ -178,19 +178,19 @@ class Game:
     def resume(self, source: Source) -> None:
         """Score rows that come again only once, where the noise is held."""
         self._source = source
-        if self.noise_is_held:
+        if self.noise_is_frozen:
             source.cache_log_prob(self.estimator.defended_noise)
 
     def update(self, batch: Batch, progress: float) -> str:
         """One move of the player whose turn it is."""
         self._restart_energy(round(progress * self.steps))
-        if not self.noise_is_held and progress >= self.hold_noise_after:
-            self._hold_noise()
-        mover: Role = "energy" if self.noise_is_held else self.schedule.mover
+        if not self.noise_is_frozen and progress >= self.hold_noise_after:
+            self._freeze_noise()
+        mover: Role = "energy" if self.noise_is_frozen else self.schedule.mover
         contrasts: list[Contrast] = []
         losses = self._losses(batch, mover, contrasts)
         self.players[mover].step(losses, progress if mover == "energy" else progress / self.hold_noise_after)
-        if contrasts and not self.noise_is_held:
+        if contrasts and not self.noise_is_frozen:
             contrast = Contrast.joined(contrasts)
             self.energy_is_lost = bool(contrast.twice_jsd < CHANCE_LEVEL)
             self.schedule.update(contrast)
@@ -208,14 +208,14 @@ class Game:
     def _energy_loss(self, batch: Batch) -> tuple[Contrast | None, Tensor]:
         contrast, loss = None, batch.z.new_zeros(())
         if self.contrast_weight:
-            contrast = self.estimator.contrast_for_energy(batch.z, batch.log_q)
+            contrast = self.estimator.energy_loss(batch.z, batch.log_q)
             loss = contrast.loss if self.contrast_weight == 1 else self.contrast_weight * contrast.loss
         return contrast, total(self.terms, loss, self.estimator, batch)
 
     def _noise_loss(self, batch: Batch) -> tuple[Contrast, Tensor]:
         # Without dropout: that is the density which is reported, and a random f would be noise in q's gradient.
         with dropout_off(self.estimator.energy):
-            contrast = self.estimator.contrast_through_noise(batch.z, path_only=self.path_only)
+            contrast = self.estimator.noise_loss(batch.z, path_only=self.path_only)
         loss = contrast.value
         if self.energy_is_lost:
             loss = torch.zeros_like(loss)
@@ -224,9 +224,9 @@ class Game:
         # In q's parameters, r at the data is minus log q at the data.
         return contrast, loss + self.likelihood_weight * contrast.r_data.mean()
 
-    def _hold_noise(self) -> None:
+    def _freeze_noise(self) -> None:
         self.players["noise"].adopt_average()
-        self.noise_is_held = True
+        self.noise_is_frozen = True
         if self._source is not None:
             self._source.cache_log_prob(self.estimator.defended_noise)
 
@@ -244,11 +244,12 @@ class Game:
             player.adopt_average()
 
     def state_dict(self) -> dict[str, Any]:
-        """The schedule's state, whether the noise is held, and whether V says nothing to it."""
-        held = {"noise_is_held": self.noise_is_held, "energy_is_lost": self.energy_is_lost}
-        return {"schedule": self.schedule.state_dict(), **held}
+        """The schedule's state, whether the noise is frozen, and whether the energy is below chance level."""
+        flags = {"noise_is_frozen": self.noise_is_frozen, "energy_is_lost": self.energy_is_lost}
+        return {"schedule": self.schedule.state_dict(), **flags}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The inverse of `state_dict`."""
+        """The inverse of `state_dict`, for checkpoints of version 0.1 too, which have `noise_is_held`."""
         self.schedule.load_state_dict(state["schedule"])
-        self.noise_is_held, self.energy_is_lost = state["noise_is_held"], state["energy_is_lost"]
+        frozen = "noise_is_held" if "noise_is_held" in state else "noise_is_frozen"
+        self.noise_is_frozen, self.energy_is_lost = state[frozen], state["energy_is_lost"]
