@@ -29,7 +29,7 @@ def test_the_shares_of_few_draws_are_right_on_average(n):
     """Hoeffding: the mean of 4,000 counts in [0, n] is off by 0.1 n with probability below 1e-34."""
     torch.manual_seed(0)
     narrow = DefensiveMixture(normal(50.0, 0.1), normal(0.0, 1.0), 0.3)
-    of_component = [int((narrow.draw(n)[0][:, 0] < 25).sum()) for _ in range(4_000)]
+    of_component = [int((narrow.sample_and_log_prob((n,))[0][:, 0] < 25).sum()) for _ in range(4_000)]
     assert abs(sum(of_component) / len(of_component) - 0.3 * n) < 0.1 * n
     assert max(of_component) - min(of_component) <= 1
 
@@ -37,7 +37,7 @@ def test_the_shares_of_few_draws_are_right_on_average(n):
 def test_bad_mixtures_are_refused():
     with pytest.raises(ContrastiveError, match="share must be in"):
         mixture(1.0)
-    with pytest.raises(ContrastiveError, match=r"over \(3,\), the noise over \(2,\)"):
+    with pytest.raises(ContrastiveError, match=r"shape \(3,\), the noise over \(2,\)"):
         DefensiveMixture(normal(0.0, 1.0), normal(0.0, 1.0, d=3), 0.1)
 
 

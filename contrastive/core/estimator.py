@@ -33,17 +33,17 @@ from contrastive.noises.defensive import DefensiveMixture
 from contrastive.noises.distribution import DistributionNoise
 from contrastive.numerics.chunks import rows_at_once
 from contrastive.numerics.optimal_normalizer import optimal_log_normalizer
-from contrastive.objectives import Objective, make_objective
+from contrastive.objectives import ObjectiveFunction, make_objective
 from contrastive.objectives.contrast import Contrast, Value
-from contrastive.objectives.protocol import BalancingObjective, SamplingObjective, allows_adaptive_noise
+from contrastive.objectives.protocol import BalancingObjective, SamplingObjective, allows_adaptive_noise, check_energy
 from contrastive.protocols import (
     AdaptiveNoise,
     EnergyModel,
     FollowingEnergy,
     NoiseAwareEnergy,
     NoiseModel,
-    draw,
     log_prob_of_point,
+    sample_and_log_prob,
     trainable_parameters,
 )
 
@@ -77,7 +77,7 @@ class Estimator(EnergyBasedModel):
         energy: EnergyModel,
         noise: NoiseModel | Distribution,
         *,
-        objective: str | Objective = "nce",
+        objective: str | ObjectiveFunction = "nce",
         noise_ratio: float = 1.0,
         noise_per_data: float | None = None,
         adapt_noise: bool = False,
@@ -108,8 +108,7 @@ class Estimator(EnergyBasedModel):
         super().__init__(energy, scaling or Scaling.identity(tuple(noise.event_shape)), class_prior=class_prior)
         self.noise = noise
         self.objective = make_objective(objective) if isinstance(objective, str) else objective
-        if check := getattr(self.objective, "check", None):
-            check(energy)
+        check_energy(self.objective, energy)
         if adapt_noise and not allows_adaptive_noise(self.objective):
             raise ContrastiveError(
                 "this objective cannot adapt the noise: minus its loss is no divergence for the noise to minimise; "
@@ -319,7 +318,7 @@ class Estimator(EnergyBasedModel):
         if self._energy_follows(noise):
             return self._contrast(z, None, noise.sample(torch.Size([count])), None)
         with torch.no_grad():
-            z_noise, log_q_noise = draw(noise, count)
+            z_noise, log_q_noise = sample_and_log_prob(noise, count)
             log_q = noise.log_prob(z) if log_q is None else log_q
         return self._contrast(z, log_q, z_noise, log_q_noise)
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from contrastive.energies.built_on_noise import BuiltOnNoise
 from contrastive.errors import ContrastiveError
-from contrastive.protocols import LayeredEnergy
+from contrastive.protocols import feature_layers
 from contrastive.registry import make_energy
 
 
@@ -31,8 +31,6 @@ class Bridges(BuiltOnNoise):
 
     Reference: Rhodes, Xu & Gutmann (2020), "Telescoping density-ratio estimation", NeurIPS.
     """
-
-    num_classes = None
 
     def __init__(self, event_shape: tuple[int, ...], *, levels: int = 8, ratios: str = "mlp", **options: Any) -> None:
         super().__init__()
@@ -58,8 +56,7 @@ class Bridges(BuiltOnNoise):
 
     def feature_layers(self) -> list[str]:
         """Those of the ratios, lowest first; none where they do not say."""
-        own = self.ratios.feature_layers() if isinstance(self.ratios, LayeredEnergy) else []
-        return [f"ratios.{name}" for name in own]
+        return [f"ratios.{name}" for name in feature_layers(self.ratios)]
 
     def forward(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
         """f(x), shape `(batch,)`."""

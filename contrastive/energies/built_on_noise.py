@@ -1,17 +1,18 @@
 """Base of energies that contain the noise's log-density."""
 
 import copy
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from contrastive.energies.base import Energy
 from contrastive.errors import ContrastiveError
 from contrastive.protocols import NoiseModel, log_prob_of_point, rounds_networks_only
 
 
-class BuiltOnNoise(nn.Module, ABC):
+class BuiltOnNoise(Energy):
     """Holds q0, a frozen copy of the noise, part of the `state_dict` and never trained.
 
     A subclass says whether it `has_learned` and how to `forget`; its `forward` adds to `log_base`. Where it sets

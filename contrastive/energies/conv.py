@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from contrastive.energies.base import Energy
 from contrastive.energies.mlp import ACTIVATIONS
 from contrastive.energies.normalized import spectral_norm, weight_norm
 from contrastive.errors import ContrastiveError, did_you_mean
@@ -16,7 +17,7 @@ from contrastive.numerics.precision import at_least_float32, full_precision
 _KERNEL = 4
 
 
-class Convolutional(nn.Module):
+class Convolutional(Energy):
     """f(x) from strided convolutions, for images of shape `(C, H, W)`; high = likely.
 
     Each hidden layer is a 4 x 4 convolution that halves height and width; the last convolution spans what is left. The

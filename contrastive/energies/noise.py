@@ -15,8 +15,6 @@ class NoiseEnergy(BuiltOnNoise):
         event_shape: shape of one data point.
     """
 
-    num_classes = None
-
     def __init__(self, event_shape: tuple[int, ...]) -> None:
         super().__init__()
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from contrastive.energies.built_on_noise import BuiltOnNoise
 from contrastive.errors import ContrastiveError
-from contrastive.protocols import LayeredEnergy, num_classes, rounds_networks_only
+from contrastive.protocols import feature_layers, num_classes, rounds_networks_only
 from contrastive.registry import make_energy
 
 
@@ -65,7 +65,7 @@ class Tilted(BuiltOnNoise):
         self.correction = make_energy(name, event_shape=event_shape, **own | options)
         if isinstance(self.correction, Tilted):
             raise ContrastiveError("the correction of a tilted energy cannot be tilted itself; take another energy")
-        self.num_classes: int | None = num_classes(self.correction)
+        self.num_classes = num_classes(self.correction)
         # ReZero: Bachlechner et al. (2021). A correction that follows need not wait for a to leave 0.
         self.strength = nn.Parameter(torch.tensor(1.0 if self.follow else 0.0))
 
@@ -84,8 +84,7 @@ class Tilted(BuiltOnNoise):
 
     def feature_layers(self) -> list[str]:
         """Those of the correction, lowest first; none where it does not say."""
-        own = self.correction.feature_layers() if isinstance(self.correction, LayeredEnergy) else []
-        return [f"correction.{name}" for name in own]
+        return [f"correction.{name}" for name in feature_layers(self.correction)]
 
     def forward(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *classes"]:
         """f(x), shape `(batch,)`, or `(batch, K)` if the correction has K classes.

@@ -29,7 +29,7 @@ from contrastive.core.estimator import Estimator
 from contrastive.errors import ContrastiveError
 from contrastive.numerics.statistics import normal_threshold
 from contrastive.objectives import Bregman, Ranking
-from contrastive.protocols import draw, trainable_parameters
+from contrastive.protocols import sample_and_log_prob, trainable_parameters
 
 _MOST_PARAMETERS = 2_000
 _CONDITION = 1e12
@@ -123,7 +123,7 @@ def standard_errors(
     z = estimator.model_coordinates(x)
     with torch.no_grad():
         size = draws or max(10_000, len(z))
-        z_noise, log_q_noise = draw(estimator.noise, size)
+        z_noise, log_q_noise = sample_and_log_prob(estimator.noise, size)
         log_q = estimator.noise.log_prob(z)
     psi, names, estimates = _scores(estimator, z)
     used = (psi != 0).any(0)

@@ -18,7 +18,7 @@ from contrastive.data.points import Rows
 from contrastive.data.scaling import Coordinates
 from contrastive.errors import ContrastiveError, did_you_mean
 from contrastive.numerics.chunks import rows_at_once
-from contrastive.protocols import EnergyModel, LayeredEnergy
+from contrastive.protocols import EnergyModel, feature_layers
 
 _ROWS = 500  # at once
 
@@ -147,7 +147,7 @@ _PRESET_NAMES = ", ".join(PRESETS)
 
 
 def _from_the_top(energy: nn.Module, preset: str, count: int) -> list[str]:
-    hidden = list(energy.feature_layers()) if isinstance(energy, LayeredEnergy) else []
+    hidden = feature_layers(energy)
     if len(hidden) >= count:
         return hidden[-count:]
     own = type(energy).__name__

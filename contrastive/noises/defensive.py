@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from contrastive.errors import ContrastiveError, warn_renamed
-from contrastive.protocols import NoiseModel, draw
+from contrastive.protocols import NoiseModel, sample_and_log_prob
 
 
 @dataclass(frozen=True)
@@ -49,26 +49,30 @@ class DefensiveMixture:
         return self._mixed(self.noise.log_prob(value), value)
 
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Float[Tensor, "*shape"]:
-        """Draws of shape `sample_shape + event_shape`, in random order."""
+        """Samples of shape `sample_shape + event_shape`, in random order."""
         shape = torch.Size(sample_shape)
-        x, _ = self.draw(shape.numel())
+        x, _ = self.sample_and_log_prob(torch.Size([shape.numel()]))
         return x[torch.randperm(len(x), device=x.device)].reshape(*shape, *self.event_shape)
 
     @torch.no_grad()
-    def draw(self, n: int) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
-        """`n` draws and the mixture's log-density there; those of q come first.
+    def sample_and_log_prob(
+        self, sample_shape: torch.Size = torch.Size()
+    ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*batch"]]:
+        """Samples and the mixture's log-density there, in nats; the samples of q come first.
 
-        How many are h's is not left to chance: w n, rounded up or down at random, so that means stay unbiased.
+        Stratified: of n samples w n are h's, rounded up or down at random, so that means stay unbiased.
         """
+        shape = torch.Size(sample_shape)
+        n = shape.numel()
         wide = math.floor(self.share * n + float(torch.rand(())))
         parts = []
         if wide < n:
-            parts.append(draw(self.noise, n - wide))
+            parts.append(sample_and_log_prob(self.noise, n - wide))
         if wide:
             y = self.defensive_component.sample(torch.Size([wide]))
             parts.append((y, self.noise.log_prob(y)))
         x, log_q = (torch.cat(part) for part in zip(*parts))
-        return x, self._mixed(log_q, x)
+        return x.reshape(*shape, *self.event_shape), self._mixed(log_q, x).reshape(shape)
 
     def _mixed(self, log_q: Tensor, x: Tensor) -> Tensor:
         log_h = self.defensive_component.log_prob(x)

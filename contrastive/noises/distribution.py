@@ -6,18 +6,19 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution, Independent, Transform
 
 from contrastive.errors import ContrastiveError, near
 from contrastive.io.imports import foreign_code, import_installed_object, split_path
+from contrastive.noises.base import Noise
 from contrastive.numerics.torch_defaults import validation
 
 _TORCHS = "torch.distributions"
 
 
-class DistributionNoise(nn.Module):
-    """A plain distribution, held as a fixed noise.
+class DistributionNoise(Noise):
+    """A `torch.distributions.Distribution` as a fixed noise.
 
     Distributions do not move with modules: their tensors are copied to the device and dtype that the enclosing
     module is moved to, the caller's object is left as it was.
@@ -32,7 +33,7 @@ class DistributionNoise(nn.Module):
     anchor: Tensor
 
     def __init__(self, distribution: Distribution) -> None:
-        super().__init__()
+        super().__init__(distribution.event_shape)
         if distribution.batch_shape:
             raise ContrastiveError(
                 f"the distribution has batch shape {tuple(distribution.batch_shape)}, a noise must be one density: "
@@ -41,11 +42,6 @@ class DistributionNoise(nn.Module):
         self.register_buffer("anchor", torch.empty(0), persistent=False)  # tells where the module was moved
         self._given = distribution
         self._moved: tuple[torch.device, torch.dtype, Distribution] | None = None
-
-    @property
-    def event_shape(self) -> torch.Size:
-        """Shape of one draw."""
-        return self._given.event_shape
 
     @property
     def is_discrete(self) -> bool:

@@ -24,7 +24,7 @@ from contrastive.normalizer.importance import WeightSummary, importance_estimate
 from contrastive.normalizer.result import LogPartition
 from contrastive.normalizer.tuning import Schedule, Tuning
 from contrastive.normalizer.weights import log_weight, path_density, portions
-from contrastive.protocols import draw
+from contrastive.protocols import sample_and_log_prob
 from contrastive.sampling.kernels import Kernel
 
 #: Forward and reverse must agree this well, in nats.
@@ -132,7 +132,7 @@ def annealed_partition(
         with tqdm(
             total=2 * length * portioned, desc=f"annealing, {length} temperatures", disable=not progress, leave=False
         ) as bar:
-            start = draw(estimator.noise, chains * draws)[0].detach()
+            start = sample_and_log_prob(estimator.noise, chains * draws)[0].detach()
             forward = anneal(estimator, schedule, start, advance=bar.update)
             back = anneal(estimator, schedule, samples.flatten(0, 1), reverse=True, advance=bar.update)
         estimate = annealing_estimate(forward, back.reshape(chains, draws), level=level)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from contrastive.core.estimator import Estimator
 from contrastive.normalizer.weights import log_weight, path_density
-from contrastive.protocols import InvertibleNoise, draw, is_discrete
+from contrastive.protocols import InvertibleNoise, is_discrete, sample_and_log_prob
 from contrastive.sampling.kernels import HMC, IndependenceMetropolis, Kernel, Latent, LogDensity, TunableKernel
 
 _EFFECTIVE_SHARE = 0.7  # of the particles, after each increment
@@ -84,7 +84,7 @@ def tune(estimator: Estimator, particles: int) -> Tuning:
     Reference: Del Moral, Doucet & Jasra (2006), "Sequential Monte Carlo samplers"; (2012), "An adaptive sequential
     Monte Carlo method", for the choice of temperatures.
     """
-    z = draw(estimator.noise, particles)[0].detach()
+    z = sample_and_log_prob(estimator.noise, particles)[0].detach()
     kernels = annealing_kernels(estimator, z)
     sizes = torch.tensor([float(k.step_size) if isinstance(k, TunableKernel) else 1.0 for k in kernels]).log()
     beta, betas, spreads, log_sizes = 0.0, [0.0], [], [sizes]

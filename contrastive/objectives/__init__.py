@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 from contrastive.errors import ContrastiveError, did_you_mean, warn_renamed
+from contrastive.objectives.base import Objective
 from contrastive.objectives.bregman import EXPONENTIAL, IMPORTANCE, LEAST_SQUARES, LOGISTIC, Bregman
 from contrastive.objectives.conditional import Conditional
 from contrastive.objectives.contrast import Contrast
-from contrastive.objectives.protocol import Objective
+from contrastive.objectives.protocol import ObjectiveFunction
 from contrastive.objectives.ranking import MonteCarloLikelihood, Ranking
 from contrastive.objectives.telescoping import Multinomial, Telescoping
 
@@ -26,6 +27,7 @@ __all__ = [
     "MonteCarloLikelihood",
     "Multinomial",
     "Objective",
+    "ObjectiveFunction",
     "Ranking",
     "Telescoping",
     "make_objective",

@@ -8,12 +8,13 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from contrastive.errors import ContrastiveError
+from contrastive.objectives.base import Objective
 from contrastive.objectives.bregman import LOGISTIC
 from contrastive.objectives.contrast import Contrast
 from contrastive.protocols import EnergyModel
 
 
-class Conditional:
+class Conditional(Objective):
     """softplus(-(f(x) - f(x'))), x' = x + scale sd(x) e, e standard normal: the noise needs no density of its own.
 
     The kernel is symmetric, so its density cancels, and c with it. A small scale looks at f's slope, as score matching

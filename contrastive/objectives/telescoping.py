@@ -17,15 +17,15 @@ from torch.nn.functional import cross_entropy, softplus
 
 from contrastive.errors import ContrastiveError
 from contrastive.numerics.optimal_normalizer import optimal_log_normalizer
+from contrastive.objectives.base import Objective
 from contrastive.objectives.bregman import LOGISTIC
 from contrastive.objectives.contrast import Contrast
 from contrastive.protocols import BridgedEnergy, EnergyModel
 
 
-class _Chained:
+class _Chained(Objective):
     """What both objectives share. As a function of r they are NCE's: what a report calls V."""
 
-    learns_normalizer = True
     allows_adaptive_noise = False
 
     def __call__(

@@ -30,7 +30,7 @@ def _hmc(noise: NoiseModel) -> HMC:
 
 def _latent_hmc(noise: NoiseModel) -> Latent:
     if not isinstance(noise, InvertibleNoise):
-        able = [name for name in noises.names() if _shows_latent(name)]
+        able = [name for name in noises.names() if _has_latent_space(name)]
         raise ContrastiveError(
             f"the noise {type(noise).__name__} has no latent space for 'latent-hmc': take a noise with to_latent and "
             f"from_latent ({', '.join(able) or 'none is installed'}), or the sampler 'mixed'"
@@ -91,10 +91,10 @@ def _spread(noise: NoiseModel) -> Tensor:
     return noise.sample(torch.Size([_SCALE_DRAWS])).std(0)
 
 
-def _shows_latent(name: str) -> bool:
+def _has_latent_space(name: str) -> bool:
     try:
         factory = noises.load(name)
     except ContrastiveError:  # a plugin that does not import is no advice
         return False
     made = factory if isinstance(factory, type) else inspect.signature(factory).return_annotation
-    return hasattr(made, "to_latent")
+    return isinstance(made, type) and issubclass(made, InvertibleNoise)

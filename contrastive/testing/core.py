@@ -16,7 +16,7 @@ from torch.distributions import Distribution
 from contrastive.errors import ContrastiveError
 from contrastive.noises import DistributionNoise, Gaussian
 from contrastive.numerics.random_state import seeded
-from contrastive.protocols import FittableNoise, InitializableNoise, NoiseAwareEnergy, is_discrete
+from contrastive.protocols import FittableNoise, InitializableNoise, NoiseAwareEnergy, ShapedModel, is_discrete
 from contrastive.registry import energies, noises
 
 Kind = Literal["noise", "energy", "bijection"]
@@ -177,9 +177,10 @@ def make_subject(target: Any, kind: Kind, event_shape: Iterable[int] | None = No
     else:
         raise ContrastiveError(f"cannot check a {type(target).__name__}: give a name, a factory or a module")
     if shape is None:
-        shape = getattr(factory(), "event_shape", None)
+        made = factory()
+        shape = made.event_shape if isinstance(made, ShapedModel) else None
     if shape is None:
-        raise ContrastiveError("the model does not tell its event_shape: pass event_shape=")
+        raise ContrastiveError("the model has no event_shape: pass event_shape=")
     return Subject(factory, kind, tuple(shape), **settings)
 
 

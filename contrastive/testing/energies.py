@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from contrastive.protocols import is_discrete, num_classes
+from contrastive.protocols import KnownPartition, is_discrete, num_classes
 from contrastive.testing.core import Check, NotApplicable, Subject, close, collect, gap, require, twin
 from contrastive.testing.densities import integrate_exp
 
@@ -118,7 +118,7 @@ def _copies(subject: Subject) -> None:
 def _log_partition(subject: Subject) -> None:
     """A log Z that the energy claims (`log_partition()`) is the log of the integral of exp(f), in 1-D and 2-D."""
     model = subject.model()
-    if not hasattr(model, "log_partition"):
+    if not isinstance(model, KnownPartition):
         raise NotApplicable("it does not know its log Z")
     if subject.dim > 2 or is_discrete(model):
         raise NotApplicable("quadrature is for continuous energies in 1-D and 2-D")
