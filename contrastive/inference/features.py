@@ -1,7 +1,7 @@
 """Activations of an energy's layers as features for another model.
 
-Not to be confused with `contrastive.metrics.images.features`, whose networks were trained elsewhere and measure the
-distance between sets of images.
+Embeddings of images by networks trained elsewhere, which measure distances between sets of images, are in
+`contrastive.metrics.images.embeddings`.
 """
 
 from collections.abc import Iterator, Sequence
