@@ -431,7 +431,7 @@ def test_a_log_partition_out_of_reach_is_refused_in_a_sentence(name, d, options,
 
 
 def test_a_tilted_energy_without_a_noise_says_so():
-    with pytest.raises(ContrastiveError, match="no noise to start from"):
+    with pytest.raises(ContrastiveError, match="has no noise yet"):
         make_energy("tilted", event_shape=(2,))(torch.zeros(3, 2))
 
 

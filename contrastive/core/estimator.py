@@ -1,16 +1,16 @@
 """The one estimator behind NCE, fixed-flow NCE and FCE.
 
-Everything follows from one number a point, the log-ratio
+Everything follows from one number per point, the log-ratio
 
     r(x) = f(x) - c - log q(x) - log nu
 
-with f the energy (high = likely), c the learned log normaliser, q the noise, nu the noise ratio. The energy player
+with f the energy (high = likely), c the learned log normaliser, q the noise, nu the noise ratio. The energy
 minimises the contrastive loss of r over (f, c). An adaptive noise maximises the same loss over q's parameters:
 
     V = E_data[log sigmoid(r)] + nu E_q[log sigmoid(-r)],    min over q, max over (f, c)
 
 (Gao et al. 2020, "Flow Contrastive Estimation of Energy-Based Models", eq. 12). The three methods differ in the noise:
-a plain density is NCE, a flow fitted first and held is fixed-flow NCE, a flow that plays is FCE.
+a plain density is NCE, a flow fitted first and frozen is fixed-flow NCE, a flow trained adversarially is FCE.
 """
 
 import math
@@ -25,6 +25,7 @@ from torch.distributions import Distribution
 
 from contrastive.config import FitConfig
 from contrastive.core.model import EnergyBasedModel, without_graph
+from contrastive.core.renamed import RenamedMembers
 from contrastive.core.score_function import score_function_mean
 from contrastive.data.points import Rows
 from contrastive.data.scaling import Coordinates, Scaling
@@ -48,28 +49,30 @@ from contrastive.protocols import (
 )
 
 
-class Estimator(EnergyBasedModel):
+class Estimator(RenamedMembers, EnergyBasedModel):
     """An energy-based model learned by discriminating data from samples of a noise distribution.
 
-    `noise_log_prob`, `log_ratio`, `value` and `sample_noise` speak the data's original units, as those of
-    `EnergyBasedModel` do. `energy_loss` and `noise_loss`, the two calls that a training loop needs, take data in model
+    `noise_log_prob`, `log_ratio`, `value` and `sample_noise` are in the data's original units, as the public methods of
+    `EnergyBasedModel`. `energy_loss` and `noise_loss`, the two calls that a training loop needs, take data in model
     coordinates, `scaling(x)`; without a scaling they are the same.
 
     Args:
         energy: gives f(x), shape `(batch,)` or `(batch, K)`, high = likely; its `num_classes` (if any) is K.
         noise: a `NoiseModel`; a `torch.distributions.Distribution` is one as it stands.
-        objective: name of an objective, or one itself.
+        objective: an objective, or the name of one.
         noise_ratio: nu > 0, the weight of the noise in the loss.
-        noise_per_data: kappa > 0, noise samples per data point; nu unless told.
+        noise_per_data: kappa > 0, noise samples per data point (default: nu).
         adapt_noise: the noise learns too (FCE); it must have trainable parameters.
-        scaling: from original units to model coordinates; the identity unless told.
+        scaling: from original units to model coordinates (default: the identity).
         defensive_component: a wide density mixed into the noise of the energy's loss (`DefensiveMixture`): a flow has
             light tails, and where it draws no samples f is free to be too high.
         defensive_share: the weight of that component, in (0, 1).
-        class_prior: pi, one positive number a class of a K-class energy, scaled to sum to 1; equal unless told.
+        class_prior: pi, one positive number a class of a K-class energy, scaled to sum to 1 (default: equal).
+        defence: deprecated: `defensive_component`.
 
     Raises:
-        ContrastiveError: if the noise is not one, cannot adapt where it should, or a number is out of range.
+        ContrastiveError: if the noise lacks a method, or has no trainable parameters for `adapt_noise`; if the
+            objective refuses the energy or an adaptive noise; or if a number is out of range.
     """
 
     def __init__(
@@ -119,7 +122,7 @@ class Estimator(EnergyBasedModel):
         self.defensive_component, self.defensive_share = defensive_component, defensive_share
         #: Figures of the last fit, as in summary.json; None before.
         self.summary: dict[str, Any] | None = None
-        #: Settings of the last fit, by which it can be built again; None before, and where its parts are no names'.
+        #: Settings of the last fit, by which it can be built again; None before, and where its parts are objects.
         self.config: FitConfig | None = None
         self.update_base_noise()
 
@@ -127,33 +130,33 @@ class Estimator(EnergyBasedModel):
 
     @without_graph
     def noise_log_prob(self, x: Rows) -> Float[Tensor, " batch"]:
-        """log q(x) of the noise."""
+        """log q(x) of the noise, nats."""
         return self.noise.log_prob(self.model_coordinates(x)) + self.log_det(x)
 
     @without_graph
     def log_ratio(self, x: Rows) -> Float[Tensor, " batch"]:
-        """r(x) = log p(x) - log q(x) - log nu; the log-determinant of the scaling cancels."""
+        """r(x) = log p(x) - log q(x) - log nu, nats; the log-determinant of the scaling cancels."""
         return self.model_log_ratio(self.model_coordinates(x))
 
     @torch.no_grad()
     def value(self, x: Rows) -> Value:
-        """V and its two parts at data `x`, with fresh noise draws (`noise_per_data` a point)."""
+        """V and its two parts at data `x`, with fresh noise samples, `noise_per_data` per point."""
         contrast = self.contrast(self.model_coordinates(x))
         return Value(float(contrast.value), -float(contrast.data_term), -float(contrast.noise_term))
 
     @torch.no_grad()
     def sample_noise(self, n: int) -> Float[Tensor, "n *event"]:
-        """`n` draws from the noise."""
+        """`n` samples of the noise."""
         rows = rows_at_once(tuple(self.noise.event_shape), n)
         counts = [min(rows, n - start) for start in range(0, n, rows)]
         return torch.cat([self.scaling.inverse(self.noise.sample(torch.Size([count]))) for count in counts])
 
-    # The game, in model coordinates ----------------------------------------------------------------------------
+    # Losses, in model coordinates ------------------------------------------------------------------------------
 
     def model_log_ratio(
         self, z: Float[Tensor, "n *event"], log_q: Float[Tensor, " n"] | None = None
     ) -> Float[Tensor, " n"]:
-        """r(z) = log p(z) - log q(z) - log nu in model coordinates, where it is what it is in the data's.
+        """r(z) = log p(z) - log q(z) - log nu in model coordinates; it is the same number as in original units.
 
         Args:
             z: points in model coordinates.
@@ -164,7 +167,7 @@ class Estimator(EnergyBasedModel):
         return self._r(z, log_q)
 
     def contrast(self, z: Rows, log_q: Float[Tensor, " n"] | None = None) -> Contrast:
-        """Data against noise with the noise held: differentiable in (f, c) alone.
+        """The contrast of data and fresh noise samples with the noise frozen: differentiable in (f, c) alone.
 
         Args:
             z: data in model coordinates.
@@ -236,23 +239,23 @@ class Estimator(EnergyBasedModel):
         return replace(contrast, noise_term=score_function_mean(noise_losses, log_q_leaf, log_q_noise))
 
     def update_base_noise(self) -> None:
-        """Hand the noise, as it now is, to an energy that is built on it; call it again after fitting the noise."""
+        """Hand the present noise to an energy that is built on it; call it again after fitting the noise."""
         if isinstance(self.energy, NoiseAwareEnergy):
             self.energy.start_from(self.noise)
 
     @torch.no_grad()
     def restart_energy(self, noise: NoiseModel | None = None) -> None:
-        """Let an energy that is built on the noise begin again from it: p is then the noise as it now is, and c is 0.
+        """Reset an energy that is built on the noise to it: p is then the present noise, and c is 0.
 
         Args:
-            noise: another noise to begin from; the estimator's own unless told.
+            noise: to reset it to (default: the estimator's own).
 
         Raises:
             ContrastiveError: if the energy is not built on a noise.
         """
         if not isinstance(self.energy, NoiseAwareEnergy):
             raise ContrastiveError(
-                f"{type(self.energy).__name__} is not built on the noise, so it cannot begin again from it; take the "
+                f"{type(self.energy).__name__} is not built on the noise, so it cannot be reset to it; take the "
                 "energy 'tilted'"
             )
         self.energy.restart_from(self.noise if noise is None else noise)
@@ -260,9 +263,9 @@ class Estimator(EnergyBasedModel):
 
     @torch.no_grad()
     def solve_log_normalizer(self, z: Float[Tensor, "n *event"]) -> None:
-        """Set every c to the exact optimum for the present f and q: where to start from.
+        """Set every c to its exact optimum for the present f and q, the starting point of training.
 
-        An untrained f is off by a constant that may be tens of nats, which gradient steps on c take long to cross.
+        An untrained f may be off by tens of nats, which gradient steps on c take long to make up.
         """
         self.log_normalizer.zero_()
         if isinstance(self.objective, BalancingObjective):
@@ -270,46 +273,6 @@ class Estimator(EnergyBasedModel):
             return
         contrast = self.contrast(z)
         self.log_normalizer.fill_(optimal_log_normalizer(contrast.r_data, contrast.r_noise, self.noise_ratio))
-
-    # Names of version 0.1 before the package had its present form; they go with the next version. ----------------
-
-    def introduce_noise(self) -> None:
-        """Deprecated: `update_base_noise`."""
-        warn_renamed("ContrastiveEstimator.introduce_noise", "update_base_noise")
-        self.update_base_noise()
-
-    def balance(self, z: Float[Tensor, "n *event"]) -> None:
-        """Deprecated: `solve_log_normalizer`."""
-        warn_renamed("ContrastiveEstimator.balance", "solve_log_normalizer")
-        self.solve_log_normalizer(z)
-
-    @property
-    def defence(self) -> NoiseModel | None:
-        """Deprecated: `defensive_component`."""
-        warn_renamed("ContrastiveEstimator.defence", "defensive_component")
-        return self.defensive_component
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "defence":  # nn.Module would keep a module under that name, past the property
-            warn_renamed("ContrastiveEstimator.defence", "defensive_component")
-            name = "defensive_component"
-        super().__setattr__(name, value)
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """As `nn.Module`'s; checkpoints of version 0.1 have the defensive component under `defence`."""
-        for key in [key for key in state_dict if key.startswith(f"{prefix}defence.")]:
-            state_dict[f"{prefix}defensive_component.{key.removeprefix(f'{prefix}defence.')}"] = state_dict.pop(key)
-        super()._load_from_state_dict(state_dict, prefix, *args)
-
-    def contrast_for_energy(self, z: Float[Tensor, "n *event"], log_q: Float[Tensor, " n"] | None = None) -> Contrast:
-        """Deprecated: `energy_loss`."""
-        warn_renamed("ContrastiveEstimator.contrast_for_energy", "energy_loss")
-        return self.energy_loss(z, log_q)
-
-    def contrast_through_noise(self, z: Float[Tensor, "n *event"], *, path_only: bool = False) -> Contrast:
-        """Deprecated: `noise_loss`."""
-        warn_renamed("ContrastiveEstimator.contrast_through_noise", "noise_loss")
-        return self.noise_loss(z, path_only=path_only)
 
     # One formula each ------------------------------------------------------------------------------------------
 

@@ -42,7 +42,7 @@ class Bridges(BuiltOnNoise):
         self.bridge_log_normalizers = nn.Parameter(torch.zeros(levels))
 
     def has_learned(self) -> bool:
-        """Whether any a_k has moved."""
+        """Whether any a_k is no longer 0."""
         return bool((self.strengths != 0).any())
 
     def forget(self) -> None:
@@ -51,11 +51,11 @@ class Bridges(BuiltOnNoise):
         self.bridge_log_normalizers.zero_()
 
     def log_ratios(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch K"]:
-        """a_k g_k(x) - c_k: by how much x is likelier before bridge k than after it, nats."""
+        """The log-ratio of each bridge, a_k g_k(x) - c_k, nats."""
         return self.strengths * self.ratios(x) - self.bridge_log_normalizers
 
     def feature_layers(self) -> list[str]:
-        """Those of the ratios, lowest first; none where they do not say."""
+        """The hidden layers of the ratios, lowest first."""
         return [f"ratios.{name}" for name in feature_layers(self.ratios)]
 
     def forward(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:

@@ -31,8 +31,8 @@ class Convolutional(Energy):
             norm apart from its direction; "none".
         num_classes: None for one density, f of shape `(batch,)`; K for K densities, f of shape `(batch, K)`.
         detail: gain g of further input channels, tanh(g (x - m)) with m the mean of the 3 x 3 pixels around; 0 has
-            none. Without them grain of a few pixel values is too faint for the filters, and in FCE the noise may draw
-            what it likes there; with g = 16 to 32 it is as plain as an edge.
+            none. Without them texture of a few pixel values is too faint for the filters, and in FCE nothing constrains
+            the noise there; with g = 16 to 32 it is as salient as an edge.
 
     Raises:
         ContrastiveError: for events that are no images, or too small ones, an unknown activation or normalisation, or

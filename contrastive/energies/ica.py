@@ -26,7 +26,7 @@ class ProductOfExperts(Energy):
 
     Args:
         event_shape: shape of one data point; it is flattened to d entries.
-        experts: number of projections; d unless told.
+        experts: number of projections (default: d).
         expert: "laplace" (sparse) or "logistic" (smooth).
 
     Raises:

@@ -109,7 +109,7 @@ def standard_errors(
         x: the data that it was fitted to, in original units.
         noise_per_data: kappa of the fit. `fit` draws noise anew for each step: infinity. For `ranking` it is ignored:
             K is the estimator's own, and the negatives of a data point are taken to be fixed.
-        draws: of the noise, to average over; as many as data, and at least 10,000, unless told.
+        draws: noise samples to average over (default: as many as data, and at least 10,000).
 
     Raises:
         ContrastiveError: for an energy with no trainable or too many parameters, or whose parameters the data do not

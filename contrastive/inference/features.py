@@ -62,7 +62,7 @@ def extract_features(
     so the energy `conv` gives 16 (64 + 128 + 256) = 7,168 of them at its default widths. The 14,336 that Gao et al.
     name are 16 (128 + 256 + 512): the widths of three layers twice as wide, `widths=(128, 256, 512)`.
 
-    The energy is run in evaluation mode (no dropout, held normalisation), without a graph, and left as it was.
+    The energy is run in evaluation mode (no dropout, fixed normalisation), without a graph, and left as it was.
 
     Args:
         estimator: its scaling maps `x` to model coordinates.
@@ -71,7 +71,7 @@ def extract_features(
         layers: a preset, a name, or several names.
         pool: side of the grid that maps `(channels, height, width)` are max-pooled to; maps that are smaller stay as
             they are. None keeps every position, but for "dcgan", which pools to 4.
-        batch_size: rows at once; 500, fewer of large events, unless told.
+        batch_size: rows at once (default: 500, fewer of large events).
 
     Raises:
         ContrastiveError: for a layer that the energy does not have, or whose output is no tensor with a row a point.

@@ -1,4 +1,4 @@
-"""Any `torch.distributions.Distribution` as a noise that moves with the estimator, by object or by name."""
+"""Any `torch.distributions.Distribution` as a noise, by object or by import path."""
 
 import copy
 import sys
@@ -20,8 +20,8 @@ _TORCHS = "torch.distributions"
 class DistributionNoise(Noise):
     """A `torch.distributions.Distribution` as a fixed noise.
 
-    Distributions do not move with modules: their tensors are copied to the device and dtype that the enclosing
-    module is moved to, the caller's object is left as it was.
+    The tensors of a distribution are not those of a module: they are copied to the device and dtype of the estimator,
+    and the caller's object is left as it was.
 
     Args:
         distribution: a distribution with an empty batch shape.
@@ -39,7 +39,7 @@ class DistributionNoise(Noise):
                 f"the distribution has batch shape {tuple(distribution.batch_shape)}, a noise must be one density: "
                 f"wrap it, torch.distributions.Independent(distribution, {len(distribution.batch_shape)})"
             )
-        self.register_buffer("anchor", torch.empty(0), persistent=False)  # tells where the module was moved
+        self.register_buffer("anchor", torch.empty(0), persistent=False)  # its device and dtype are the estimator's
         self._given = distribution
         self._moved: tuple[torch.device, torch.dtype, Distribution] | None = None
 
@@ -48,7 +48,7 @@ class DistributionNoise(Noise):
         """Whether the distribution is over separate points and `log_prob` a log-mass."""
         try:
             return bool(getattr(self._given.support, "is_discrete", False))
-        except NotImplementedError:  # torch's way to say that a distribution does not tell
+        except NotImplementedError:  # torch's distributions without a support
             return False
 
     def distribution(self) -> Distribution:

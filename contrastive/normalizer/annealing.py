@@ -44,7 +44,7 @@ def anneal(
 
     Args:
         estimator: f and q.
-        schedule: temperatures and transitions, chosen before and held.
+        schedule: temperatures and transitions, chosen beforehand and fixed.
         z: where paths start, in model coordinates: draws of the noise, or with `reverse` samples of the EBM.
         reverse: go from the EBM to the noise.
         advance: told of each temperature that all chains of a portion have passed.

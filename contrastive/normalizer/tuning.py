@@ -72,7 +72,7 @@ class Tuning:
 
 @torch.no_grad()
 def tune(estimator: Estimator, particles: int) -> Tuning:
-    """Carry draws of the noise to the EBM by tempering, reweighting, resampling and moving; note what is met.
+    """Sequential Monte Carlo from the noise to the EBM; temperatures and step sizes are recorded on the way.
 
     Each increment of beta is the largest that leaves 70 % of the particles effective. Step sizes go after their target
     acceptance from one move to the next; nothing of this run enters an estimate.
@@ -128,7 +128,7 @@ def annealing_kernels(estimator: Estimator, z: Float[Tensor, "n *event"]) -> tup
 def _move_and_adapt(
     kernels: tuple[Kernel, ...], log_sizes: Float[Tensor, " kernels"], z: Float[Tensor, "n *event"], target: LogDensity
 ) -> tuple[Tensor, Tensor]:
-    """A few turns of every kernel, each step size moved by how far its acceptance was off."""
+    """A few rounds of every kernel, each step size adapted to its acceptance."""
     log_sizes = log_sizes.clone()
     for _ in range(_ROUNDS):
         for turn, kernel in enumerate(kernels):

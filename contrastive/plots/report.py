@@ -38,7 +38,7 @@ _COLUMNS = [
     ("train_log_prob_energy", "log p, energy, training rows", "{:.4f}"),
     ("test_log_prob_noise", "log q, noise", "{:.4f}"),
     ("train_log_prob_noise", "log q, noise, training rows", "{:.4f}"),
-    ("test_log_prob_gaussian", "log q, a Gaussian", "{:.4f}"),
+    ("test_log_prob_gaussian", "log q, Gaussian", "{:.4f}"),
     ("mse_log_prob_energy", "error of log p, energy", "{:.5f}"),
     ("mse_log_prob_noise", "error of log p, noise", "{:.4f}"),
     ("kl_energy", "KL, energy", "{:.5f}"),
@@ -56,7 +56,7 @@ _COLUMNS = [
     ("test_error", "label error", "{:.4f}"),
     ("test_log_loss", "label log-loss, nats", "{:.4f}"),
     ("test_calibration_error", "calibration error", "{:.4f}"),
-    ("skipped_steps", "skipped", "{:,}"),
+    ("skipped_steps", "skipped updates", "{:,}"),
     ("seconds", "seconds", "{:.0f}"),
 ]
 

@@ -55,9 +55,9 @@ def sample_energy(
         n: draws in `x`.
         sampler: name.
         chains: how many, all moved at once.
-        warmup: transitions that are thrown away; step sizes of local moves are found in them, then held.
+        warmup: transitions that are discarded; step sizes of local moves are adapted in them, then fixed.
         thin: transitions from one kept draw to the next.
-        label: sample one class of a K-class energy; their mixture by the class prior unless told.
+        label: sample one class of a K-class energy; their mixture by the class prior by default.
         progress: show how far it is, on standard error.
 
     Raises:

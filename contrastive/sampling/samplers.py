@@ -39,10 +39,10 @@ def _latent_hmc(noise: NoiseModel) -> Latent:
 
 
 def _mixed(noise: NoiseModel) -> Kernel:
-    """Local moves of both kinds where there are both: each is at home where the other is slow.
+    """Local moves in data space, and in latent space where the noise has one: each mixes where the other is slow.
 
-    Latent moves follow a flow's own geometry, but creep where a flow with one mode reaches for several and is
-    stretched thin between them; moves in data space do not feel that.
+    Latent moves adapt to the flow's geometry, but are slow where a flow with one mode covers several and is stretched
+    thin between them; moves in data space are not.
     """
     local = replace(_hmc(noise), steps=_MIXED_STEPS)
     if isinstance(noise, InvertibleNoise):

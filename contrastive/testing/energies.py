@@ -15,7 +15,7 @@ _PRECISION = 1e-7
 
 @collect(ENERGY)
 def _shape(subject: Subject) -> None:
-    """f has shape (batch,), or (batch, K) with K told by num_classes, and the dtype of the model."""
+    """f has shape (batch,), or (batch, K) with K given by num_classes, and the dtype of the model."""
     model = subject.model()
     classes = num_classes(model)
     for n in (1, 7):

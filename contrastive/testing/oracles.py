@@ -155,7 +155,7 @@ def gaussian_oracle(name: str, dim: int, *, scale: float, shift: float = 0.0, no
 
 
 def mixture_oracle(name: str, centres: Float[Tensor, "K d"], sd: float, noise: NoiseModel | None = None) -> Oracle:
-    """An equal mixture of Gaussians against a Gaussian of its moments (unless told), log Z = 2."""
+    """An equal mixture of Gaussians against a noise (default: a Gaussian with its moments), log Z = 2."""
     k, dim = centres.shape
     target = MixtureSameFamily(Categorical(torch.ones(k)), Independent(Normal(centres, sd * torch.ones(k, dim)), 1))
     if noise is None:

@@ -1,4 +1,4 @@
-"""The stages of training: maximum likelihood of the noise, then contrast."""
+"""The stages of training: maximum likelihood of the noise, then noise contrastive estimation."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from contrastive.training.terms import EnergyTerm, dropout_off, total
 
 
 class Stage(Protocol):
-    """A part of a run: what one update does with one batch."""
+    """A part of a run: what one update does with one batch, and what it starts and ends with."""
 
     name: str
     steps: int
@@ -25,7 +25,7 @@ class Stage(Protocol):
 
     @property
     def begins_as_density(self) -> bool:
-        """Whether what the stage trains is a density before its first update, and so a state to end with."""
+        """Whether the model is a density before the stage's first update, and so a candidate for the best state."""
         ...
 
     def begin(self, batch: Batch, source: Source) -> None:
@@ -37,7 +37,7 @@ class Stage(Protocol):
         ...
 
     def update(self, batch: Batch, progress: float) -> str:
-        """One update; says who moved."""
+        """One update; returns the role that was updated, "energy" or "noise"."""
         ...
 
     def finish(self) -> None:
@@ -45,7 +45,7 @@ class Stage(Protocol):
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """JSON state besides the players'."""
+        """JSON state, without that of the players."""
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -96,40 +96,42 @@ class MaximumLikelihood:
         self.players["noise"].adopt_average()
 
     def state_dict(self) -> dict[str, Any]:
-        """None."""
+        """Empty: the players have all of the state."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """None."""
+        """Nothing to restore."""
 
 
 class Game:
-    """Contrast of data with noise: NCE where the schedule moves the energy alone, FCE where both move.
+    """Noise contrastive estimation: the energy alone is trained (NCE), or energy and noise in turn (FCE).
 
-    While the NCE loss is more than a nat above chance level, the noise follows the
-    likelihood alone: what such an energy thinks of its draws would lead it away.
+    While the NCE loss is more than a nat above chance level, the noise is trained by likelihood alone: the gradient of
+    V through such an energy is uninformative.
 
     Args:
-        estimator: what both players belong to.
-        players: "energy", and "noise" where it learns.
-        schedule: who moves next.
+        estimator: energy and noise.
+        players: "energy", and "noise" where it is trained.
+        schedule: which of the two is updated next.
         steps: updates of both together.
-        averaged: the twin that holds the moving averages; needed to restart the energy.
-        likelihood_weight: of the data's log-likelihood in the noise's loss. V alone forgets data that the noise has
-            left: where q << p its gradient in log q is gone. The same hybrid: Grover et al. (2018), "Flow-GAN", eq. 4.
-        hold_noise_after: share of the game after which the noise is held, as its moving average: f then settles against
-            a noise that no longer moves.
-        non_saturating: the noise minimises what its draws would cost as data, E_q[-log sigmoid(r)] for NCE, in place of
-            V, whose gradient in q is gone where the energy tells every draw (Goodfellow et al. 2014, section 3).
-        path_only: of the noise's gradient, see `Estimator.noise_loss`.
-        restart_energy_every: updates after which an energy that is built on the noise begins again from it, in the
-            first half of the game; 0 is never.
+        averaged: the twin with the moving averages; needed to restart the energy.
+        likelihood_weight: weight of the data's log-likelihood in the noise's loss. The gradient of V in log q vanishes
+            where q << p, so V alone lets the noise drop modes. The same hybrid: Grover et al. (2018), "Flow-GAN",
+            eq. 4.
+        hold_noise_after: share of the updates after which the noise is frozen at its moving average: f then converges
+            against a fixed noise.
+        non_saturating: the noise minimises E_q[-log sigmoid(r)] for NCE, in place of V, whose gradient in q vanishes
+            where the energy discriminates every sample (Goodfellow et al. 2014, section 3).
+        path_only: keep the path derivative alone, see `Estimator.noise_loss`.
+        restart_energy_every: updates after which an energy that is built on the noise is reset to it, in the first
+            half of the stage; 0: never.
+        terms: further terms of the energy's loss, such as the cross-entropy of labels.
+        contrast_weight: weight of the contrastive loss in the energy's; at 0 it learns from the terms alone, which
+            needs a frozen noise.
+        goes_on: the energy was trained by a stage before, so c is not solved for.
+        name: of the stage, in reports and metrics.
         accumulate: parts of a batch, whose gradients are summed.
         precision: of the networks, "float32" or "bf16".
-        terms: what the energy minimises too, such as the loss of the labels.
-        contrast_weight: of the contrast in the energy's loss; at 0 it learns from the terms alone, which a held noise
-            allows.
-        goes_on: the energy was trained by a stage before, so c stays as it is.
     """
 
     def __init__(
@@ -164,11 +166,11 @@ class Game:
 
     @property
     def begins_as_density(self) -> bool:
-        """Where the energy is built on the noise, or trained before; a network's first f is no density."""
+        """Where the energy is built on the noise, or was trained before; a fresh network's f is no density."""
         return self.goes_on or isinstance(self.estimator.energy, NoiseAwareEnergy)
 
     def begin(self, batch: Batch, source: Source) -> None:
-        """Start from the noise as pre-training left it, and from the best c for the untrained energy."""
+        """Take the noise as pre-training left it, and solve for the c of the untrained energy."""
         self.estimator.update_base_noise()
         self.resume(source)
         if not self.goes_on:
@@ -176,13 +178,13 @@ class Game:
                 self.estimator.solve_log_normalizer(batch.z)
 
     def resume(self, source: Source) -> None:
-        """Score rows that come again only once, where the noise is held."""
+        """Where the noise is frozen and rows repeat, cache their log q."""
         self._source = source
         if self.noise_is_frozen:
             source.cache_log_prob(self.estimator.defended_noise)
 
     def update(self, batch: Batch, progress: float) -> str:
-        """One move of the player whose turn it is."""
+        """One update of the energy or of the noise, as the schedule has it."""
         self._restart_energy(round(progress * self.steps))
         if not self.noise_is_frozen and progress >= self.hold_noise_after:
             self._freeze_noise()
@@ -197,7 +199,7 @@ class Game:
         return mover
 
     def _losses(self, batch: Batch, mover: Role, contrasts: list[Contrast]) -> Iterator[Tensor]:
-        """The mover's loss, part by part; the contrasts that it is made of are added to `contrasts`."""
+        """The loss of the role to be updated, part by part; its contrasts are appended to `contrasts`."""
         for part in batch.parts(self.accumulate):
             with autocast(self.precision, part.z.device):
                 contrast, loss = self._energy_loss(part) if mover == "energy" else self._noise_loss(part)
@@ -213,7 +215,7 @@ class Game:
         return contrast, total(self.terms, loss, self.estimator, batch)
 
     def _noise_loss(self, batch: Batch) -> tuple[Contrast, Tensor]:
-        # Without dropout: that is the density which is reported, and a random f would be noise in q's gradient.
+        # Without dropout: that density is the reported one, and a random f would add variance to q's gradient.
         with dropout_off(self.estimator.energy):
             contrast = self.estimator.noise_loss(batch.z, path_only=self.path_only)
         loss = contrast.value
@@ -232,7 +234,7 @@ class Game:
 
     def _restart_energy(self, step: int) -> None:
         every = self.restart_energy_every
-        # In the second half the falling learning rate would leave the energy no time to learn again.
+        # In the second half the decayed learning rate would leave too little to train the reset energy.
         if every and step and step % every == 0 and 2 * step <= self.steps:
             self.estimator.restart_energy()
             if self.averaged is not None:
