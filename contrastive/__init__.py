@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from contrastive.api import ContrastiveEstimator, fit, load
     from contrastive.data.densities import available_densities, make_density
     from contrastive.energies.adapters import from_energy
+    from contrastive.energies.base import Energy
     from contrastive.errors import ContrastiveError
+    from contrastive.noises.base import Noise
+    from contrastive.objectives.base import Objective
     from contrastive.protocols import AdaptiveNoise, EnergyModel, NoiseModel
     from contrastive.registry import (
         available_energies,
@@ -30,8 +33,11 @@ _HOME = {
     "ContrastiveEstimator": "contrastive.api",
     "ContrastiveError": "contrastive.errors",
     "AdaptiveNoise": "contrastive.protocols",
+    "Energy": "contrastive.energies.base",
     "EnergyModel": "contrastive.protocols",
+    "Noise": "contrastive.noises.base",
     "NoiseModel": "contrastive.protocols",
+    "Objective": "contrastive.objectives.base",
     "available_densities": "contrastive.data.densities",
     "available_energies": "contrastive.registry",
     "available_noises": "contrastive.registry",
@@ -47,8 +53,11 @@ __all__ = [
     "AdaptiveNoise",
     "ContrastiveError",
     "ContrastiveEstimator",
+    "Energy",
     "EnergyModel",
+    "Noise",
     "NoiseModel",
+    "Objective",
     "available_densities",
     "available_energies",
     "available_noises",

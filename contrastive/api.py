@@ -1,4 +1,4 @@
-"""The public face: `fit`, `load`, and the estimator that users hold."""
+"""`fit`, `load`, and `ContrastiveEstimator`: the core together with what uses it."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,21 +37,21 @@ _UNKEPT = ("run.out", "run.tensorboard")
 class ContrastiveEstimator(Estimator):
     """An energy-based model p(x) = exp(f(x) - c) learned by noise contrastive estimation, and all that uses it.
 
-    The core, with its arguments, is `contrastive.core.estimator.Estimator`; what is added here is only gathered from
-    the packages that use it.
+    The core, with its arguments, is `contrastive.core.estimator.Estimator`; the methods added here call the packages
+    for sampling, log Z, features and training.
 
     Example:
         >>> import torch
         >>> from torch.distributions import Independent, Normal
         >>> noise = Independent(Normal(torch.zeros(2), 2 * torch.ones(2)), 1)
         >>> estimator = ContrastiveEstimator(torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.Flatten(0)), noise)
-        >>> estimator.contrast(torch.randn(100, 2)).loss.backward()
+        >>> estimator.energy_loss(torch.randn(100, 2)).loss.backward()
         >>> estimator.log_prob(torch.zeros(5, 2)).shape
         torch.Size([5])
     """
 
     def sample(self, n: int, **settings: Any) -> Float[Tensor, "n *event"]:
-        """`n` draws from p; settings and diagnostics are those of `contrastive.sampling.sample_energy`."""
+        """`n` samples of p in original units, by MCMC; settings: see `contrastive.sampling.sample_energy`."""
         samples = sample_energy(self, n, **settings)
         if samples.warnings:
             warn(samples.advice)
@@ -132,7 +132,7 @@ class ContrastiveEstimator(Estimator):
         RunDirectory(directory).keep(config, tensors, self.summary or {}, overwrite=overwrite)
 
     def log_partition(self, method: str = "auto", **settings: Any) -> LogPartition:
-        """log Z of the energy with an interval and a verdict: how far to trust the learned c.
+        """log Z of the energy in nats, with an interval and a verdict: how far to trust the learned c.
 
         Args:
             method: "auto", "importance", "bridge", "annealing" or "certified".
@@ -169,7 +169,7 @@ def fit(
     resume: str | Path | None = None,
     **settings: Unpack[Keywords],
 ) -> ContrastiveEstimator:
-    """Fit an energy-based model to data by contrast with a noise.
+    """Fit an energy-based model to data by noise contrastive estimation.
 
     Args:
         data: array or tensor `(n, d)`, nested lists, a data frame of pandas or polars, uint8 images `(n, C, H, W)`,
@@ -180,7 +180,7 @@ def fit(
         allow_import: let the noise `distribution` import a class from outside `torch.distributions`: code that you
             trust, and the path may come from the run at `init_noise`.
         callbacks: called after updates and evaluations, for logging of your own: see `contrastive.training.callbacks`.
-        resume: an interrupted run of the same data to go on with, which has settings of its own.
+        resume: directory of an interrupted run of the same data to go on with, by its own settings.
         **settings: the everyday settings by name, such as `noise="glow", method="fce", steps=5000`; options of the
             models as dictionaries, `noise_options={"width": 64}`; all others in their sections,
             `game={"noise": {"freeze_after": 0.5}}` (`contrastive init-config` explains each). With `out="runs/mine"`
@@ -189,7 +189,7 @@ def fit(
             where a table is standardised unless `standardize=False`, and are trained in place.
 
     Returns:
-        The fitted estimator; its methods speak the data's own units.
+        The fitted estimator; its methods take and return the data's own units.
 
     Raises:
         ContrastiveError: if the data or the settings cannot work.
@@ -298,7 +298,7 @@ def _rebuilt(config: FitConfig, tensors: dict[str, Tensor], *, allow_import: boo
         noise_per_data=config.objective.noise_per_data,
         adapt_noise=config.game.method == "fce",
         scaling=scaling,
-        defence=frozen_gaussian(event_shape) if config.game.defensive_share else None,
+        defensive_component=frozen_gaussian(event_shape) if config.game.defensive_share else None,
         defensive_share=config.game.defensive_share or 0.0,
         class_prior=class_prior_of(config),
     )
@@ -316,7 +316,7 @@ def _named_columns(config: FitConfig, summary: dict[str, Any]) -> tuple[str, ...
 
 
 def _restored(tensors: dict[str, Tensor]) -> Coordinates:
-    """The coordinates that a run's tensors tell of."""
+    """The scaling, from a run's tensors."""
     if "scaling.layout" in tensors:
         return PixelScaling.restored(tensors["scaling.layout"], tensors["scaling.alpha"])
     return Scaling(tensors["scaling.shift"], tensors["scaling.scale"])

@@ -64,6 +64,17 @@ def warn(message: str) -> None:
     warnings.warn(message, ContrastiveWarning, stacklevel=level)
 
 
+def warn_renamed(old: str, new: str, *, stacklevel: int = 3) -> None:
+    """A `DeprecationWarning` that `old` is called `new`, at the line that used the old name.
+
+    Args:
+        old: the name that goes with the next version.
+        new: what to write instead.
+        stacklevel: as in `warnings.warn`; by default the caller of the function or property that calls this.
+    """
+    warnings.warn(f"{old} is deprecated and will be removed: use {new}", DeprecationWarning, stacklevel=stacklevel)
+
+
 def listed(names: Iterable[object], most: int = 10) -> str:
     """The first `most` names, quoted and separated by commas."""
     quoted = [repr(str(name)) for name in names]

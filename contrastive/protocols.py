@@ -1,11 +1,14 @@
-"""What the estimator asks of a noise and of an energy.
+"""What the package asks of a noise and of an energy.
 
 The signatures are those of `torch.distributions.Distribution`, so every torch distribution is a `NoiseModel` as it
-stands. The required protocols are small; what else a noise can do (be fitted, be initialised) is an optional
-protocol that the training loop asks for with `isinstance`, and three plain facts are attributes with a default
-(`is_discrete`, `rounds_networks_only`, `num_classes`). Nothing that is not declared here is asked of a model.
+stands. The required protocols are small; what else a model can do (be fitted, be initialised) is an optional protocol,
+asked for with `isinstance`, and three plain facts are attributes with a default (`is_discrete`, `rounds_networks_only`,
+`num_classes`). Nothing that is not declared here is asked of a model.
 
-Any noise with trainable parameters can adapt: an `AdaptiveNoise` along the paths of its draws, every other one through
+A class that derives from `contrastive.Noise` or `contrastive.Energy` inherits the defaults. One that derives from
+neither gets the same ones from the functions below, the one place that reads an attribute that may be missing.
+
+Any noise with trainable parameters can adapt: an `AdaptiveNoise` by pathwise gradients, every other one through
 `log_prob` alone, by the score function.
 
 Log-densities are in nats. `*event` is `event_shape`: `(d,)` for vectors.
@@ -19,18 +22,25 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from contrastive.errors import warn_renamed
+
 
 @runtime_checkable
-class NoiseModel(Protocol):
-    """A normalised density q(x) that can be sampled and scored."""
+class ShapedModel(Protocol):
+    """A model that says the shape of one data point; every noise does."""
 
     @property
     def event_shape(self) -> torch.Size:
-        """Shape of one draw."""
+        """Shape of one data point: `(d,)` for vectors, `(C, H, W)` for images."""
         ...
 
+
+@runtime_checkable
+class NoiseModel(ShapedModel, Protocol):
+    """A normalised density q(x) with samples and log-densities."""
+
     def sample(self, sample_shape: torch.Size = ...) -> Tensor:
-        """Draws of shape `sample_shape + event_shape`, without a graph."""
+        """Samples of shape `sample_shape + event_shape`, without a graph."""
         ...
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -40,17 +50,17 @@ class NoiseModel(Protocol):
 
 @runtime_checkable
 class AdaptiveNoise(NoiseModel, Protocol):
-    """A noise that can learn along the paths of its draws: they are differentiable in its parameters."""
+    """A reparameterised noise: its samples are differentiable in its parameters."""
 
     def rsample_and_log_prob(self, sample_shape: torch.Size = ...) -> tuple[Tensor, Tensor]:
-        """Draws x = g(z) and log q(x), both in the graph, in one pass through g.
+        """Samples x = g(z) and log q(x), both in the graph, in one pass through g.
 
         The gradient is pathwise: x depends on the parameters, and so does log q both directly and through x.
         """
         ...
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """The parameters that the noise player updates."""
+        """The parameters that gradient steps update."""
         ...
 
 
@@ -71,7 +81,7 @@ class InitializableNoise(Protocol):
 
     @property
     def is_initialized(self) -> bool:
-        """Whether `initialize` has run; the noise refuses to sample or score before."""
+        """Whether `initialize` has run; `sample` and `log_prob` raise before."""
         ...
 
     def initialize(self, x: Tensor) -> None:
@@ -81,7 +91,7 @@ class InitializableNoise(Protocol):
 
 @runtime_checkable
 class InvertibleNoise(Protocol):
-    """A noise that shows its map to the latent space, so that the conformance kit can check its Jacobian."""
+    """A noise with an explicit map to a latent space: for latent samplers, and the kit's check of its Jacobian."""
 
     def to_latent(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """z = g^-1(x) and log |det dz/dx|, shapes `(batch, *event)` and `(batch,)`."""
@@ -94,7 +104,7 @@ class InvertibleNoise(Protocol):
 
 @runtime_checkable
 class AutoregressiveNoise(NoiseModel, Protocol):
-    """A noise that shows its conditionals, so that the conformance kit can check each against the draws."""
+    """A noise with explicit conditionals, so that the conformance kit can check each against the samples."""
 
     def conditional_cdf(self, x: Tensor) -> Tensor:
         """u_i = P(X_i <= x_i given x_1 to x_(i-1)), shape `(batch, d)` for `x` of shape `(batch, *event)`."""
@@ -103,26 +113,26 @@ class AutoregressiveNoise(NoiseModel, Protocol):
 
 @runtime_checkable
 class NoiseAwareEnergy(Protocol):
-    """An energy that is built on the noise, such as `tilted`.
+    """An energy that contains the noise's log-density, such as `tilted`.
 
-    The estimator hands it the noise when it is made; training again when the noise is fitted and the game begins.
+    `Estimator.update_base_noise` hands it the noise: when the estimator is made, and once the noise is fitted.
     """
 
     def start_from(self, noise: NoiseModel) -> None:
-        """Take from `noise`, as it now is, what the energy needs; an energy that has learned stays as it is."""
+        """Take from the present `noise` what the energy needs; an energy that has been trained stays as it is."""
         ...
 
     def restart_from(self, noise: NoiseModel) -> None:
-        """Begin again from `noise`, as it now is, learned or not."""
+        """Reset the energy to the present `noise`, trained or not."""
         ...
 
 
 @runtime_checkable
 class FollowingEnergy(Protocol):
-    """An energy f(x) = log q(x) + h(x) that may be built on the noise as it is at any moment: log q cancels in r."""
+    """An energy f(x) = log q(x) + h(x) whose q may be the present noise itself: log q cancels in the log-ratio."""
 
     def follows(self, noise: NoiseModel) -> bool:
-        """Whether f is built on `noise` itself."""
+        """Whether q is `noise` itself, not a copy."""
         ...
 
     def tilt(self, x: Tensor) -> Tensor:
@@ -132,7 +142,7 @@ class FollowingEnergy(Protocol):
 
 @runtime_checkable
 class BridgedEnergy(Protocol):
-    """An energy that is log q plus a sum of log-ratios, each learned for itself (`bridges`)."""
+    """An energy that is log q plus a sum of log-ratios, each learned separately (`bridges`)."""
 
     bridge_log_normalizers: nn.Parameter
 
@@ -162,8 +172,17 @@ class EnergyModel(Protocol):
 
 
 @runtime_checkable
+class KnownPartition(EnergyModel, Protocol):
+    """An energy whose log Z has a closed form, which the conformance kit checks by quadrature."""
+
+    def log_partition(self) -> Tensor | float:
+        """log Z for the present parameters, nats."""
+        ...
+
+
+@runtime_checkable
 class DistributionBacked(Protocol):
-    """A noise that is a `torch.distributions.Distribution`, whose support the samplers then respect."""
+    """A noise given by a `torch.distributions.Distribution`, outside whose support the samplers put no point."""
 
     def distribution(self) -> Distribution:
         """The distribution with the noise's present parameters."""
@@ -172,27 +191,39 @@ class DistributionBacked(Protocol):
 
 @runtime_checkable
 class TemperedNoise(Protocol):
-    """A noise that can draw at a temperature, for pictures: such samples are no draws of q."""
+    """A noise that can be sampled at a temperature, for pictures: below 1 these are no samples of q."""
 
     def sample_at_temperature(self, sample_shape: torch.Size, temperature: float) -> Tensor:
-        """Samples of shape `sample_shape + event_shape`; at 1 they are draws of q."""
+        """Samples of shape `sample_shape + event_shape`; at 1 they are samples of q."""
+        ...
+
+
+@runtime_checkable
+class JointlySampled(Protocol):
+    """A noise that has log q of its samples as they are made, where that is cheaper than `log_prob` afterwards."""
+
+    def sample_and_log_prob(self, sample_shape: torch.Size = ...) -> tuple[Tensor, Tensor]:
+        """Samples of shape `sample_shape + event_shape`, without a graph, and their log q in nats."""
         ...
 
 
 @runtime_checkable
 class ScoredDraws(Protocol):
-    """A noise that knows log q of its draws as it makes them, without a path through them."""
+    """Deprecated: `JointlySampled`."""
 
     def draw(self, n: int) -> tuple[Tensor, Tensor]:
-        """`n` draws and their log q."""
+        """`n` samples and their log q."""
         ...
 
 
-def draw(noise: NoiseModel, n: int) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
-    """`n` draws and their log q, in one pass where the noise can; in the graph of its parameters if it adapts."""
+def sample_and_log_prob(noise: NoiseModel, n: int) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
+    """`n` samples and their log q in nats, in one pass where the noise can; reparameterised for an `AdaptiveNoise`."""
     if isinstance(noise, AdaptiveNoise):
         return noise.rsample_and_log_prob(torch.Size([n]))
+    if isinstance(noise, JointlySampled):
+        return noise.sample_and_log_prob(torch.Size([n]))
     if isinstance(noise, ScoredDraws):
+        warn_renamed(f"{type(noise).__name__}.draw(n)", "sample_and_log_prob(sample_shape)")
         return noise.draw(n)
     x = noise.sample(torch.Size([n]))
     return x, noise.log_prob(x)
@@ -211,22 +242,27 @@ def log_prob_of_point(noise: NoiseModel, x: Tensor) -> Tensor:
 
 
 def is_discrete(model: object) -> bool:
-    """Whether a noise or an energy says, by an attribute `is_discrete`, that its events are discrete; else no."""
+    """Whether the events of a noise or an energy are discrete, by its attribute `is_discrete` (default: False)."""
     return bool(getattr(model, "is_discrete", False))
 
 
 def rounds_networks_only(model: object) -> bool:
-    """Whether a model says, by `rounds_networks_only`, that its log-density keeps its digits in autocast; else no."""
+    """Whether autocast rounds a model's networks alone, by its attribute `rounds_networks_only` (default: False)."""
     return bool(getattr(model, "rounds_networks_only", False))
 
 
 def num_classes(energy: object) -> int | None:
-    """The classes of an energy, by an attribute `num_classes`; None without."""
+    """K of an energy, by its attribute `num_classes` (default: None, one density)."""
     classes: int | None = getattr(energy, "num_classes", None)
     return classes
 
 
+def feature_layers(energy: object) -> list[str]:
+    """Names of an energy's hidden layers, lowest first (default: none)."""
+    return list(energy.feature_layers()) if isinstance(energy, LayeredEnergy) else []
+
+
 def trainable_parameters(model: object) -> list[nn.Parameter]:
-    """The parameters that gradient steps may move; none for what is no module, or is frozen."""
+    """The parameters that gradient steps may update: none of a model that is frozen, or is no module."""
     parameters = getattr(model, "parameters", None)
     return [p for p in parameters() if p.requires_grad] if callable(parameters) else []

@@ -51,8 +51,8 @@ from contrastive.data.images.grids import image_grid, write_png
 from contrastive.data.preparation import Prepared
 from contrastive.io.checkpoints import write_json
 from contrastive.metrics.images import (
-    FeatureNetwork,
-    FeatureSummary,
+    EmbeddingNetwork,
+    EmbeddingSummary,
     frechet_distance,
     kernel_distance,
     make_network,
@@ -216,7 +216,7 @@ def one_set(report: Report, arguments: argparse.Namespace, rows: Rows, ends: flo
     data = prepared(rows.fields(LIKELIHOOD), rows.pixels)
 
     @cache  # when a row asks for it: a command that goes on may have measured all
-    def reference() -> tuple[FeatureNetwork, FeatureSummary]:
+    def reference() -> tuple[EmbeddingNetwork, EmbeddingSummary]:
         network = make_network("efficientnet-lite0", device=rows.device)
         return network, summarize(torch.from_numpy(rows.pixels), network, limit=size.samples)
 
@@ -262,14 +262,14 @@ def one_set(report: Report, arguments: argparse.Namespace, rows: Rows, ends: flo
 
 
 def judge(
-    estimator: ContrastiveEstimator, network: FeatureNetwork, reference: FeatureSummary, n: int
+    estimator: ContrastiveEstimator, network: EmbeddingNetwork, reference: EmbeddingSummary, n: int
 ) -> dict[str, Any]:
-    """Distances of `n` draws of the noise from the training images, in the network's features."""
+    """Distances of `n` draws of the noise from the training images, in the network's embedding."""
     started = time.monotonic()
     samples = samples_of(estimator, n)
     drawn = time.monotonic() - started
     found = summarize(samples, network, limit=n)
-    kernel = kernel_distance(found.features, reference.features)
+    kernel = kernel_distance(found.embeddings, reference.embeddings)
     return {
         "frechet_distance": frechet_distance(found.moments, reference.moments),
         "kernel_distance": kernel.value,

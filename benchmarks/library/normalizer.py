@@ -39,7 +39,7 @@ from contrastive.normalizer import (
 from contrastive.normalizer.certified import certified_partition
 from contrastive.normalizer.tuning import tune
 from contrastive.normalizer.weights import log_weight, noise_log_weights
-from contrastive.protocols import draw
+from contrastive.protocols import sample_and_log_prob
 from contrastive.sampling import sample_energy
 from contrastive.testing.oracles import (
     IsingTorus,
@@ -186,7 +186,7 @@ def annealed_repetitions(plan: Plan, count: int) -> Iterator[LogPartition]:
     estimator, oracle = plan.oracle.estimator, plan.oracle
     assert oracle.sample is not None
     schedule = tune(estimator, 1000).schedule(plan.temperatures)
-    forward = anneal(estimator, schedule, draw(estimator.noise, count * plan.paths)[0].detach())
+    forward = anneal(estimator, schedule, sample_and_log_prob(estimator.noise, count * plan.paths)[0].detach())
     reverse = anneal(estimator, schedule, oracle.sample(count * plan.paths), reverse=True)
     for w, v in zip(forward.split(plan.paths), reverse.split(plan.paths)):
         yield annealing_estimate(w, v[:, None])

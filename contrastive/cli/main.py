@@ -214,7 +214,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     normalizer.add_argument("--draws", type=int, default=100_000, help="draws of the noise [100000]")
     normalizer.add_argument("--level", type=float, default=0.95, help="of the interval [0.95]")
-    normalizer.add_argument("--longest", type=int, default=512, help="most temperatures of an annealed path [512]")
+    normalizer.add_argument("--max-temperatures", type=int, default=512, help="of an annealed path [512]")
+    hidden: dict[str, Any] = {"default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
+    normalizer.add_argument("--longest", dest="max_temperatures", type=int, **hidden)  # its name in version 0.1
     normalizer.add_argument("--seed", type=int, default=0)
     normalizer.add_argument("--json", action="store_true", help="print JSON")
     add_allow_import(normalizer)

@@ -20,7 +20,7 @@ def run(
     method: str,
     draws: int,
     level: float,
-    longest: int,
+    max_temperatures: int,
     seed: int,
     json: bool,
     allow_import: bool = False,
@@ -30,12 +30,18 @@ def run(
     test = _held_out(directory, estimator.columns)
     torch.manual_seed(seed)
     estimates = log_partitions(
-        estimator, method, draws=draws, level=level, longest=longest, data=test, progress=sys.stderr.isatty()
+        estimator,
+        method,
+        draws=draws,
+        level=level,
+        max_temperatures=max_temperatures,
+        data=test,
+        progress=sys.stderr.isatty(),
     )
     report = partition_figures(estimator, estimates, test) | {
         "log_normalizer": estimator.log_normalizer.tolist(),
         "estimates": [estimate.to_dict() for estimate in estimates],
-        "asked": {"method": method, "draws": draws, "longest": longest, "seed": seed},
+        "asked": {"method": method, "draws": draws, "max_temperatures": max_temperatures, "seed": seed},
     }
     write_json(directory.normalizer_path, report)
     if json:

@@ -11,7 +11,7 @@ from contrastive.errors import ContrastiveError
 
 
 def log_class_prior(prior: Sequence[float] | None, num_classes: int | None) -> Float[Tensor, " K"] | None:
-    """log pi of each class, scaled to sum to 1; equal shares unless told, and None without classes.
+    """log pi of each class, scaled to sum to 1; equal shares by default, and None without classes.
 
     Raises:
         ContrastiveError: if there are no classes to weigh, not one number for each, or one is not positive.

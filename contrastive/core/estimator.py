@@ -1,20 +1,19 @@
 """The one estimator behind NCE, fixed-flow NCE and FCE.
 
-Everything follows from one number a point, the log-ratio
+Everything follows from one number per point, the log-ratio
 
     r(x) = f(x) - c - log q(x) - log nu
 
-with f the energy (high = likely), c the learned log normaliser, q the noise, nu the noise ratio. The energy player
+with f the energy (high = likely), c the learned log normaliser, q the noise, nu the noise ratio. The energy
 minimises the contrastive loss of r over (f, c). An adaptive noise maximises the same loss over q's parameters:
 
     V = E_data[log sigmoid(r)] + nu E_q[log sigmoid(-r)],    min over q, max over (f, c)
 
 (Gao et al. 2020, "Flow Contrastive Estimation of Energy-Based Models", eq. 12). The three methods differ in the noise:
-a plain density is NCE, a flow fitted first and held is fixed-flow NCE, a flow that plays is FCE.
+a plain density is NCE, a flow fitted first and frozen is fixed-flow NCE, a flow trained adversarially is FCE.
 """
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -25,52 +24,55 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from contrastive.config import FitConfig
-from contrastive.core.contrast import Contrast, Value
 from contrastive.core.model import EnergyBasedModel, without_graph
+from contrastive.core.renamed import RenamedMembers
 from contrastive.core.score_function import score_function_mean
 from contrastive.data.points import Rows
 from contrastive.data.scaling import Coordinates, Scaling
-from contrastive.errors import ContrastiveError
+from contrastive.errors import ContrastiveError, warn_renamed
 from contrastive.noises.defensive import DefensiveMixture
 from contrastive.noises.distribution import DistributionNoise
 from contrastive.numerics.chunks import rows_at_once
 from contrastive.numerics.optimal_normalizer import optimal_log_normalizer
-from contrastive.objectives import Objective, make_objective
-from contrastive.objectives.protocol import BalancingObjective, SamplingObjective, allows_adaptive_noise
+from contrastive.objectives import ObjectiveFunction, make_objective
+from contrastive.objectives.contrast import Contrast, Value
+from contrastive.objectives.protocol import BalancingObjective, SamplingObjective, allows_adaptive_noise, check_energy
 from contrastive.protocols import (
     AdaptiveNoise,
     EnergyModel,
     FollowingEnergy,
     NoiseAwareEnergy,
     NoiseModel,
-    draw,
     log_prob_of_point,
+    sample_and_log_prob,
     trainable_parameters,
 )
 
 
-class Estimator(EnergyBasedModel):
+class Estimator(RenamedMembers, EnergyBasedModel):
     """An energy-based model learned by discriminating data from samples of a noise distribution.
 
-    `noise_log_prob`, `log_ratio`, `value` and `sample_noise` speak the data's original units, as those of
-    `EnergyBasedModel` do. `contrast` and `contrast_through_noise`, the two lines that a training loop needs, take data
-    in model coordinates, `scaling(x)`; without a scaling they are the same.
+    `noise_log_prob`, `log_ratio`, `value` and `sample_noise` are in the data's original units, as the public methods of
+    `EnergyBasedModel`. `energy_loss` and `noise_loss`, the two calls that a training loop needs, take data in model
+    coordinates, `scaling(x)`; without a scaling they are the same.
 
     Args:
         energy: gives f(x), shape `(batch,)` or `(batch, K)`, high = likely; its `num_classes` (if any) is K.
         noise: a `NoiseModel`; a `torch.distributions.Distribution` is one as it stands.
-        objective: name of an objective, or one itself.
+        objective: an objective, or the name of one.
         noise_ratio: nu > 0, the weight of the noise in the loss.
-        noise_per_data: kappa > 0, noise samples per data point; nu unless told.
+        noise_per_data: kappa > 0, noise samples per data point (default: nu).
         adapt_noise: the noise learns too (FCE); it must have trainable parameters.
-        scaling: from original units to model coordinates; the identity unless told.
-        defence: a wide noise that shares the energy's draws with `noise` while it learns (`DefensiveMixture`): a flow
-            has light tails, and where it never comes f is free to be too high.
-        defensive_share: of those draws.
-        class_prior: pi, one positive number a class of a K-class energy, scaled to sum to 1; equal unless told.
+        scaling: from original units to model coordinates (default: the identity).
+        defensive_component: a wide density mixed into the noise of the energy's loss (`DefensiveMixture`): a flow has
+            light tails, and where it draws no samples f is free to be too high.
+        defensive_share: the weight of that component, in (0, 1).
+        class_prior: pi, one positive number a class of a K-class energy, scaled to sum to 1 (default: equal).
+        defence: deprecated: `defensive_component`.
 
     Raises:
-        ContrastiveError: if the noise is not one, cannot adapt where it should, or a number is out of range.
+        ContrastiveError: if the noise lacks a method, or has no trainable parameters for `adapt_noise`; if the
+            objective refuses the energy or an adaptive noise; or if a number is out of range.
     """
 
     def __init__(
@@ -78,15 +80,19 @@ class Estimator(EnergyBasedModel):
         energy: EnergyModel,
         noise: NoiseModel | Distribution,
         *,
-        objective: str | Objective = "nce",
+        objective: str | ObjectiveFunction = "nce",
         noise_ratio: float = 1.0,
         noise_per_data: float | None = None,
         adapt_noise: bool = False,
         scaling: Coordinates | None = None,
-        defence: NoiseModel | None = None,
+        defensive_component: NoiseModel | None = None,
         defensive_share: float = 0.1,
         class_prior: Sequence[float] | None = None,
+        defence: NoiseModel | None = None,
     ) -> None:
+        if defence is not None:
+            warn_renamed("the argument defence", "defensive_component")
+            defensive_component = defence
         if isinstance(noise, Distribution):
             noise = DistributionNoise(noise)
         if not isinstance(noise, NoiseModel):
@@ -105,8 +111,7 @@ class Estimator(EnergyBasedModel):
         super().__init__(energy, scaling or Scaling.identity(tuple(noise.event_shape)), class_prior=class_prior)
         self.noise = noise
         self.objective = make_objective(objective) if isinstance(objective, str) else objective
-        if check := getattr(self.objective, "check", None):
-            check(energy)
+        check_energy(self.objective, energy)
         if adapt_noise and not allows_adaptive_noise(self.objective):
             raise ContrastiveError(
                 "this objective cannot adapt the noise: minus its loss is no divergence for the noise to minimise; "
@@ -114,10 +119,10 @@ class Estimator(EnergyBasedModel):
             )
         self.noise_ratio, self.noise_per_data = float(noise_ratio), float(noise_per_data)
         self.adapt_noise = adapt_noise
-        self.defence, self.defensive_share = defence, defensive_share
+        self.defensive_component, self.defensive_share = defensive_component, defensive_share
         #: Figures of the last fit, as in summary.json; None before.
         self.summary: dict[str, Any] | None = None
-        #: Settings of the last fit, by which it can be built again; None before, and where its parts are no names'.
+        #: Settings of the last fit, by which it can be built again; None before, and where its parts are objects.
         self.config: FitConfig | None = None
         self.update_base_noise()
 
@@ -125,33 +130,33 @@ class Estimator(EnergyBasedModel):
 
     @without_graph
     def noise_log_prob(self, x: Rows) -> Float[Tensor, " batch"]:
-        """log q(x) of the noise."""
+        """log q(x) of the noise, nats."""
         return self.noise.log_prob(self.model_coordinates(x)) + self.log_det(x)
 
     @without_graph
     def log_ratio(self, x: Rows) -> Float[Tensor, " batch"]:
-        """r(x) = log p(x) - log q(x) - log nu; the log-determinant of the scaling cancels."""
+        """r(x) = log p(x) - log q(x) - log nu, nats; the log-determinant of the scaling cancels."""
         return self.model_log_ratio(self.model_coordinates(x))
 
     @torch.no_grad()
     def value(self, x: Rows) -> Value:
-        """V and its two parts at data `x`, with fresh noise draws (`noise_per_data` a point)."""
+        """V and its two parts at data `x`, with fresh noise samples, `noise_per_data` per point."""
         contrast = self.contrast(self.model_coordinates(x))
-        return Value(float(contrast.value), -float(contrast.data_loss), -float(contrast.noise_loss))
+        return Value(float(contrast.value), -float(contrast.data_term), -float(contrast.noise_term))
 
     @torch.no_grad()
     def sample_noise(self, n: int) -> Float[Tensor, "n *event"]:
-        """`n` draws from the noise."""
+        """`n` samples of the noise."""
         rows = rows_at_once(tuple(self.noise.event_shape), n)
         counts = [min(rows, n - start) for start in range(0, n, rows)]
         return torch.cat([self.scaling.inverse(self.noise.sample(torch.Size([count]))) for count in counts])
 
-    # The game, in model coordinates ----------------------------------------------------------------------------
+    # Losses, in model coordinates ------------------------------------------------------------------------------
 
     def model_log_ratio(
         self, z: Float[Tensor, "n *event"], log_q: Float[Tensor, " n"] | None = None
     ) -> Float[Tensor, " n"]:
-        """r(z) = log p(z) - log q(z) - log nu in model coordinates, where it is what it is in the data's.
+        """r(z) = log p(z) - log q(z) - log nu in model coordinates; it is the same number as in original units.
 
         Args:
             z: points in model coordinates.
@@ -162,7 +167,7 @@ class Estimator(EnergyBasedModel):
         return self._r(z, log_q)
 
     def contrast(self, z: Rows, log_q: Float[Tensor, " n"] | None = None) -> Contrast:
-        """Data against noise with the noise held: differentiable in (f, c) alone.
+        """The contrast of data and fresh noise samples with the noise frozen: differentiable in (f, c) alone.
 
         Args:
             z: data in model coordinates.
@@ -170,46 +175,46 @@ class Estimator(EnergyBasedModel):
         """
         return self._against(self.noise, self._as_batch(z), log_q)
 
-    def contrast_for_energy(self, z: Float[Tensor, "n *event"], log_q: Float[Tensor, " n"] | None = None) -> Contrast:
-        """What the energy learns from: as `contrast`, but against `defended_noise`; its optimum is the same p.
+    def energy_loss(self, z: Float[Tensor, "n *event"], log_q: Float[Tensor, " n"] | None = None) -> Contrast:
+        """The energy's loss on a batch, a `Contrast`: back-propagate its `.loss`, differentiable in (f, c) alone.
 
-        An objective that looks at points of its own (`telescoping`, `conditional`) chooses them here.
+        As `contrast`, but against `defended_noise`; the optimum is the same p. An objective that draws points of its
+        own (`telescoping`, `conditional`) draws them here.
 
         Args:
             z: data in model coordinates.
-            log_q: the log-density of `defended_noise` at `z` where it is known already.
+            log_q: the log-density of `defended_noise` at `z` where it is known already, nats.
         """
         if not isinstance(self.objective, SamplingObjective):
             return self._against(self.defended_noise, z, log_q)
         with torch.no_grad():
             z_noise = self.noise.sample(torch.Size([len(z)])).to(z.dtype)
-        losses = self.objective.contrast(self.energy, z, z_noise)
-        return Contrast(losses.r_data, losses.r_noise, losses.data.mean(), losses.noise.mean(), 0.0)
+        return self.objective.contrast(self.energy, z, z_noise)
 
     @property
     def defended_noise(self) -> NoiseModel:
-        """The noise mixed with its defence; the noise itself where it has none."""
-        if self.defence is None:
+        """The noise of the energy's loss: mixed with the defensive component where there is one."""
+        if self.defensive_component is None:
             return self.noise
-        return DefensiveMixture(self.noise, self.defence, self.defensive_share)
+        return DefensiveMixture(self.noise, self.defensive_component, self.defensive_share)
 
-    def contrast_through_noise(self, z: Float[Tensor, "n *event"], *, path_only: bool = False) -> Contrast:
-        """Data against noise with the noise in the graph: V is differentiable in q's parameters.
+    def noise_loss(self, z: Float[Tensor, "n *event"], *, path_only: bool = False) -> Contrast:
+        """The noise's loss on a batch, a `Contrast`: back-propagate its `.value`, V, differentiable in q's parameters.
 
         For an `AdaptiveNoise` the gradient is pathwise, through x = g(z) in f and in log q, and through log q at the
-        data. For every other noise it is the score function's, unbiased too but noisier: see `score_function_mean`.
-        Back-propagate `value` into the noise's parameters only:
-        `contrast.value.backward(inputs=list(noise.parameters()))`.
+        data. For every other noise it is the score-function estimate, unbiased too but of higher variance: see
+        `score_function_mean`. f is in the graph as well, so name the parameters that are to learn:
+        `estimator.noise_loss(z).value.backward(inputs=list(noise.parameters()))`.
 
         Args:
             z: data in model coordinates.
-            path_only: leave in the gradient only what reaches the noise's draws through x: q's parameters are held
-                inside log q, and the data have no part. That is the gradient of 2 JSD(q, p) for the energy's p, without
-                the score's noise, which vanishes where q = p (Roeder, Wu & Duvenaud 2017, "Sticking the landing"). It
+            path_only: keep only the path derivative, through the noise samples: q's parameters are frozen inside
+                log q, and the data contribute nothing. That is the gradient of 2 JSD(q, p) for the energy's p without
+                its score term, and vanishes where q = p (Roeder, Wu & Duvenaud 2017, "Sticking the landing"). It
                 differs from V's by the integral of d_alpha q (p - p_data) / (p + q): biased while the energy is wrong.
 
         Raises:
-            ContrastiveError: if `path_only` is asked of a noise that is no `AdaptiveNoise`.
+            ContrastiveError: if `path_only` is set and the noise is not an `AdaptiveNoise`.
         """
         count = torch.Size([self._draws_for(len(z))])
         if isinstance(self.noise, AdaptiveNoise):
@@ -218,39 +223,39 @@ class Estimator(EnergyBasedModel):
                 contrast, log_q = self._contrast(z, None, z_noise, None), self.noise.log_prob(z)
                 # The noise's own log-density at the data stays in the graph, as it does below.
                 r_data = contrast.r_data + (log_q.detach() - log_q)
-                return replace(contrast, r_data=r_data, data_loss=contrast.data_loss.detach())
+                return replace(contrast, r_data=r_data, data_term=contrast.data_term.detach())
             if path_only:
                 log_q_noise = log_prob_of_point(self.noise, z_noise)
             contrast = self._contrast(z, self.noise.log_prob(z), z_noise, log_q_noise)
-            return replace(contrast, data_loss=contrast.data_loss.detach()) if path_only else contrast
+            return replace(contrast, data_term=contrast.data_term.detach()) if path_only else contrast
         if path_only:
-            raise ContrastiveError(f"the draws of {type(self.noise).__name__} have no path; leave out path_only")
+            raise ContrastiveError(f"{type(self.noise).__name__} is not reparameterisable; leave out path_only")
         with torch.no_grad():
             z_noise = self.noise.sample(count)
         log_q, log_q_noise = self.noise.log_prob(z), self.noise.log_prob(z_noise)
-        held = log_q_noise.detach().requires_grad_()
-        contrast = self._contrast(z, log_q, z_noise, held)
+        log_q_leaf = log_q_noise.detach().requires_grad_()
+        contrast = self._contrast(z, log_q, z_noise, log_q_leaf)
         noise_losses = self.objective(contrast.r_data, contrast.r_noise, self.noise_ratio)[1]
-        return replace(contrast, noise_loss=score_function_mean(noise_losses, held, log_q_noise))
+        return replace(contrast, noise_term=score_function_mean(noise_losses, log_q_leaf, log_q_noise))
 
     def update_base_noise(self) -> None:
-        """Hand the noise, as it now is, to an energy that is built on it; call it again after fitting the noise."""
+        """Hand the present noise to an energy that is built on it; call it again after fitting the noise."""
         if isinstance(self.energy, NoiseAwareEnergy):
             self.energy.start_from(self.noise)
 
     @torch.no_grad()
     def restart_energy(self, noise: NoiseModel | None = None) -> None:
-        """Let an energy that is built on the noise begin again from it: p is then the noise as it now is, and c is 0.
+        """Reset an energy that is built on the noise to it: p is then the present noise, and c is 0.
 
         Args:
-            noise: another noise to begin from; the estimator's own unless told.
+            noise: to reset it to (default: the estimator's own).
 
         Raises:
             ContrastiveError: if the energy is not built on a noise.
         """
         if not isinstance(self.energy, NoiseAwareEnergy):
             raise ContrastiveError(
-                f"{type(self.energy).__name__} is not built on the noise, so it cannot begin again from it; take the "
+                f"{type(self.energy).__name__} is not built on the noise, so it cannot be reset to it; take the "
                 "energy 'tilted'"
             )
         self.energy.restart_from(self.noise if noise is None else noise)
@@ -258,9 +263,9 @@ class Estimator(EnergyBasedModel):
 
     @torch.no_grad()
     def solve_log_normalizer(self, z: Float[Tensor, "n *event"]) -> None:
-        """Set every c to the exact optimum for the present f and q: where to start from.
+        """Set every c to its exact optimum for the present f and q, the starting point of training.
 
-        An untrained f is off by a constant that may be tens of nats, which gradient steps on c take long to cross.
+        An untrained f may be off by tens of nats, which gradient steps on c take long to make up.
         """
         self.log_normalizer.zero_()
         if isinstance(self.objective, BalancingObjective):
@@ -269,18 +274,6 @@ class Estimator(EnergyBasedModel):
         contrast = self.contrast(z)
         self.log_normalizer.fill_(optimal_log_normalizer(contrast.r_data, contrast.r_noise, self.noise_ratio))
 
-    # Names of version 0.1 before the package had its present form; they go with the next version. ----------------
-
-    def introduce_noise(self) -> None:
-        """Deprecated: `update_base_noise`."""
-        _renamed("introduce_noise", "update_base_noise")
-        self.update_base_noise()
-
-    def balance(self, z: Float[Tensor, "n *event"]) -> None:
-        """Deprecated: `solve_log_normalizer`."""
-        _renamed("balance", "solve_log_normalizer")
-        self.solve_log_normalizer(z)
-
     # One formula each ------------------------------------------------------------------------------------------
 
     def _against(self, noise: NoiseModel, z: Tensor, log_q: Tensor | None) -> Contrast:
@@ -288,7 +281,7 @@ class Estimator(EnergyBasedModel):
         if self._energy_follows(noise):
             return self._contrast(z, None, noise.sample(torch.Size([count])), None)
         with torch.no_grad():
-            z_noise, log_q_noise = draw(noise, count)
+            z_noise, log_q_noise = sample_and_log_prob(noise, count)
             log_q = noise.log_prob(z) if log_q is None else log_q
         return self._contrast(z, log_q, z_noise, log_q_noise)
 
@@ -297,8 +290,9 @@ class Estimator(EnergyBasedModel):
         both = None if log_q is None or log_q_noise is None else torch.cat([log_q, log_q_noise])
         r = self._r(torch.cat([z, z_noise.to(z.dtype)]), both)
         r_data, r_noise = r[: len(z)], r[len(z) :]
-        data_losses, noise_losses = self.objective(r_data, r_noise, self.noise_ratio)
-        return Contrast(r_data, r_noise, data_losses.mean(), noise_losses.mean(), math.log(self.noise_ratio))
+        return Contrast.from_losses(
+            r_data, r_noise, *self.objective(r_data, r_noise, self.noise_ratio), self.noise_ratio
+        )
 
     def _r(self, z: Tensor, log_q: Tensor | None) -> Tensor:
         """The log-ratio; `log_q` is None where the energy follows the noise, whose log-density then cancels."""
@@ -318,7 +312,3 @@ class Estimator(EnergyBasedModel):
 
     def _draws_for(self, n: int) -> int:
         return max(1, round(self.noise_per_data * n))
-
-
-def _renamed(old: str, new: str) -> None:
-    warnings.warn(f"ContrastiveEstimator.{old} is called {new} now", DeprecationWarning, stacklevel=3)

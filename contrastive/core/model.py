@@ -1,4 +1,4 @@
-"""The energy-based model p(x) = exp(f(x) - c), which remains when the noise has done its work."""
+"""The energy-based model p(x) = exp(f(x) - c): densities, classes, units; it needs no noise."""
 
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -43,7 +43,7 @@ class EnergyBasedModel(nn.Module):
     Args:
         energy: gives f(x), shape `(batch,)` or `(batch, K)`, high = likely; its `num_classes` (if any) is K.
         scaling: from original units to model coordinates.
-        class_prior: pi, one positive number a class, scaled to sum to 1; equal unless told.
+        class_prior: pi, one positive number a class, scaled to sum to 1 (default: equal).
 
     Attributes:
         log_normalizer: c, shape `()` or `(K,)`: a parameter near log Z, not a proven log Z.

@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def score_function_mean(
-    losses: Float[Tensor, " m"], held: Float[Tensor, " m"], log_q: Float[Tensor, " m"]
+    losses: Float[Tensor, " m"], log_q_leaf: Float[Tensor, " m"], log_q: Float[Tensor, " m"]
 ) -> Float[Tensor, ""]:
     """The mean of `losses`, whose gradient is an unbiased estimate of that of E_q[loss(x, log q(x))].
 
@@ -15,14 +15,14 @@ def score_function_mean(
     nothing is subtracted.
 
     Args:
-        losses: one a draw, differentiable in `held`.
-        held: log q of the draws, cut from q's graph.
+        losses: one a draw, differentiable in `log_q_leaf`.
+        log_q_leaf: log q of the draws as a leaf, detached from q's graph.
         log_q: the same numbers in q's graph.
 
     Reference: Williams (1992), REINFORCE; the leave-one-out baseline: Mnih & Rezende (2016), "Variational inference
     for Monte Carlo objectives".
     """
-    (slopes,) = torch.autograd.grad(losses.sum(), held)
+    (slopes,) = torch.autograd.grad(losses.sum(), log_q_leaf)
     rewards = losses.detach() + slopes
     m = len(rewards)
     advantages = (rewards - rewards.mean()) * (m / (m - 1)) if m > 1 else rewards

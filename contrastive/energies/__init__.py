@@ -4,6 +4,7 @@ Those whose log Z is known also have `log_partition()`, which says so for the pr
 """
 
 from contrastive.energies.adapters import from_energy
+from contrastive.energies.base import Energy
 from contrastive.energies.bridges import Bridges
 from contrastive.energies.conv import Convolutional
 from contrastive.energies.gaussian import GaussianEnergy
@@ -18,6 +19,7 @@ __all__ = [
     "MLP",
     "Bridges",
     "Convolutional",
+    "Energy",
     "GaussianEnergy",
     "Ising",
     "ProductOfExperts",

@@ -3,17 +3,17 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from contrastive.protocols import LayeredEnergy
+from contrastive.energies.base import Energy
+from contrastive.protocols import feature_layers
 
 
-class _Negated(nn.Module):
+class _Negated(Energy):
     def __init__(self, energy: nn.Module) -> None:
         super().__init__()
         self.energy = energy
 
     def feature_layers(self) -> list[str]:
-        own = self.energy.feature_layers() if isinstance(self.energy, LayeredEnergy) else []
-        return [f"energy.{name}" for name in own]
+        return [f"energy.{name}" for name in feature_layers(self.energy)]
 
     def forward(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *classes"]:
         energy = self.energy(x)

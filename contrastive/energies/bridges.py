@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from contrastive.energies.built_on_noise import BuiltOnNoise
 from contrastive.errors import ContrastiveError
-from contrastive.protocols import LayeredEnergy
+from contrastive.protocols import feature_layers
 from contrastive.registry import make_energy
 
 
@@ -32,8 +32,6 @@ class Bridges(BuiltOnNoise):
     Reference: Rhodes, Xu & Gutmann (2020), "Telescoping density-ratio estimation", NeurIPS.
     """
 
-    num_classes = None
-
     def __init__(self, event_shape: tuple[int, ...], *, levels: int = 8, ratios: str = "mlp", **options: Any) -> None:
         super().__init__()
         if levels < 1:
@@ -44,7 +42,7 @@ class Bridges(BuiltOnNoise):
         self.bridge_log_normalizers = nn.Parameter(torch.zeros(levels))
 
     def has_learned(self) -> bool:
-        """Whether any a_k has moved."""
+        """Whether any a_k is no longer 0."""
         return bool((self.strengths != 0).any())
 
     def forget(self) -> None:
@@ -53,13 +51,12 @@ class Bridges(BuiltOnNoise):
         self.bridge_log_normalizers.zero_()
 
     def log_ratios(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch K"]:
-        """a_k g_k(x) - c_k: by how much x is likelier before bridge k than after it, nats."""
+        """The log-ratio of each bridge, a_k g_k(x) - c_k, nats."""
         return self.strengths * self.ratios(x) - self.bridge_log_normalizers
 
     def feature_layers(self) -> list[str]:
-        """Those of the ratios, lowest first; none where they do not say."""
-        own = self.ratios.feature_layers() if isinstance(self.ratios, LayeredEnergy) else []
-        return [f"ratios.{name}" for name in own]
+        """The hidden layers of the ratios, lowest first."""
+        return [f"ratios.{name}" for name in feature_layers(self.ratios)]
 
     def forward(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
         """f(x), shape `(batch,)`."""

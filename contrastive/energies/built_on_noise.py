@@ -1,21 +1,22 @@
 """Base of energies that contain the noise's log-density."""
 
 import copy
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from contrastive.energies.base import Energy
 from contrastive.errors import ContrastiveError
 from contrastive.protocols import NoiseModel, log_prob_of_point, rounds_networks_only
 
 
-class BuiltOnNoise(nn.Module, ABC):
-    """Holds q0, a frozen copy of the noise, part of the `state_dict` and never trained.
+class BuiltOnNoise(Energy):
+    """Base of energies f(x) = log q0(x) + ..., q0 a frozen copy of the noise in the `state_dict`.
 
-    A subclass says whether it `has_learned` and how to `forget`; its `forward` adds to `log_base`. Where it sets
-    `follow`, q0 is the noise itself, and no part of the `state_dict`.
+    A subclass implements `has_learned` and `forget`; its `forward` adds to `log_base`. Where it sets `follow`, q0 is
+    the noise itself, and no part of the `state_dict`.
     """
 
     follow = False
@@ -26,20 +27,20 @@ class BuiltOnNoise(nn.Module, ABC):
 
     @abstractmethod
     def has_learned(self) -> bool:
-        """Whether the energy is more than q0 already."""
+        """Whether the energy differs from log q0."""
 
     @abstractmethod
     def forget(self) -> None:
-        """Make the energy that of q0 again."""
+        """Reset the energy to log q0."""
 
     def start_from(self, noise: NoiseModel) -> None:
-        """Take a frozen copy of `noise` as q0, unless something has been learned already; follow any."""
+        """Take a frozen copy of `noise` as q0, unless the energy has learned; with `follow`, always `noise` itself."""
         if self.follow or self.base is None or not self.has_learned():
             self._take(noise)
 
     @torch.no_grad()
     def restart_from(self, noise: NoiseModel) -> None:
-        """Take a frozen copy of `noise` as q0 and begin again, whatever had been learned."""
+        """Take a frozen copy of `noise` as q0 and reset the energy to it."""
         self.forget()
         self._take(noise)
 
@@ -56,13 +57,12 @@ class BuiltOnNoise(nn.Module, ABC):
         """
         if self.base is None:
             raise ContrastiveError(
-                f"{type(self).__name__} has no noise to start from: give it to a ContrastiveEstimator, or call "
-                "start_from(noise)"
+                f"{type(self).__name__} has no noise yet: give it to a ContrastiveEstimator, or call start_from(noise)"
             )
         return log_prob_of_point(self.base, x) if self.follow else self.base.log_prob(x)
 
     def follows(self, noise: NoiseModel) -> bool:
-        """Whether q0 is `noise` at every moment, and not a copy."""
+        """Whether q0 is `noise` itself, not a copy."""
         return self.follow and self.base is noise
 
     def _take(self, noise: NoiseModel) -> None:

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from contrastive.energies.base import Energy
 from contrastive.energies.mlp import ACTIVATIONS
 from contrastive.energies.normalized import spectral_norm, weight_norm
 from contrastive.errors import ContrastiveError, did_you_mean
@@ -16,7 +17,7 @@ from contrastive.numerics.precision import at_least_float32, full_precision
 _KERNEL = 4
 
 
-class Convolutional(nn.Module):
+class Convolutional(Energy):
     """f(x) from strided convolutions, for images of shape `(C, H, W)`; high = likely.
 
     Each hidden layer is a 4 x 4 convolution that halves height and width; the last convolution spans what is left. The
@@ -30,8 +31,8 @@ class Convolutional(nn.Module):
             norm apart from its direction; "none".
         num_classes: None for one density, f of shape `(batch,)`; K for K densities, f of shape `(batch, K)`.
         detail: gain g of further input channels, tanh(g (x - m)) with m the mean of the 3 x 3 pixels around; 0 has
-            none. Without them grain of a few pixel values is too faint for the filters, and in FCE the noise may draw
-            what it likes there; with g = 16 to 32 it is as plain as an edge.
+            none. Without them texture of a few pixel values is too faint for the filters, and in FCE nothing constrains
+            the noise there; with g = 16 to 32 it is as salient as an edge.
 
     Raises:
         ContrastiveError: for events that are no images, or too small ones, an unknown activation or normalisation, or

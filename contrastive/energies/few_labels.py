@@ -20,13 +20,14 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from contrastive.energies.base import Energy
 from contrastive.energies.normalized import weight_norm
 from contrastive.errors import ContrastiveError
 
 _SLOPE = 0.2
 
 
-class PooledConvolutional(nn.Module):
+class PooledConvolutional(Energy):
     """f(x) from 3 x 3 convolutions, a global max pool and one linear layer; high = likely.
 
     Every layer has weight normalisation. In training mode there is dropout, so f is random: call `eval()` for the

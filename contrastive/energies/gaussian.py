@@ -6,8 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from contrastive.energies.base import Energy
 
-class GaussianEnergy(nn.Module):
+
+class GaussianEnergy(Energy):
     """f(x) = -|L^T (x - mu)|^2 / 2, mean mu and precision L L^T unknown; high = likely.
 
     The precision's Cholesky factor L keeps it positive definite: its diagonal is learned as a logarithm. It starts as

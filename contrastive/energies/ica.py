@@ -6,13 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from contrastive.energies.base import Energy
 from contrastive.errors import ContrastiveError, did_you_mean
 
 #: log of the integral of exp(expert(u)) over the line.
 _LOG_INTEGRALS = {"laplace": 0.5 * math.log(2), "logistic": math.log(4 * math.sqrt(3) / math.pi)}
 
 
-class ProductOfExperts(nn.Module):
+class ProductOfExperts(Energy):
     """f(x) = sum_k expert(w_k . x + b_k): independent component analysis; high = likely.
 
     The experts are log-densities of unit variance, their constants left out:
@@ -25,7 +26,7 @@ class ProductOfExperts(nn.Module):
 
     Args:
         event_shape: shape of one data point; it is flattened to d entries.
-        experts: number of projections; d unless told.
+        experts: number of projections (default: d).
         expert: "laplace" (sparse) or "logistic" (smooth).
 
     Raises:

@@ -6,13 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from contrastive.energies.base import Energy
 from contrastive.energies.enumeration import log_sum_over_states
 from contrastive.errors import ContrastiveError
 
 _MOST_SPINS = 16
 
 
-class Ising(nn.Module):
+class Ising(Energy):
     """f(s) = sum_(i<j) J_ij s_i s_j + sum_i h_i s_i for spins s in {-1, +1}^d; high = likely.
 
     The fully visible Boltzmann machine. exp(f - log Z) is a probability MASS (density with respect to the counting
@@ -25,7 +26,7 @@ class Ising(nn.Module):
     Reference: Ackley, Hinton & Sejnowski (1985), "A learning algorithm for Boltzmann machines", all units visible.
     """
 
-    is_discrete = True  # for the conformance kit
+    is_discrete = True
 
     def __init__(self, event_shape: tuple[int, ...]) -> None:
         super().__init__()

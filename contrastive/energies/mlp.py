@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from contrastive.energies.base import Energy
 from contrastive.errors import ContrastiveError, did_you_mean
 from contrastive.numerics.precision import at_least_float32, full_precision
 
@@ -18,7 +19,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-class MLP(nn.Module):
+class MLP(Energy):
     """f(x) from a multilayer perceptron; high = likely.
 
     The paper's 2-D energy is `widths=(128, 128, 128), activation="leaky-relu"` (Gao et al. 2020, table 5). A smooth

@@ -7,15 +7,13 @@ from contrastive.energies.built_on_noise import BuiltOnNoise
 
 
 class NoiseEnergy(BuiltOnNoise):
-    """f(x) = log q0(x), with q0 a frozen copy of the noise; high = likely. Nothing is left to learn but c = 0.
+    """f(x) = log q0(x), with q0 a frozen copy of the noise; high = likely. It has no parameters, and c = 0.
 
-    What a fit by `method="mle"` ends with: its noise can be evaluated, sampled and plotted as every other model.
+    A fit by `method="mle"` ends with it, so that its noise can be evaluated, sampled and plotted as any other model.
 
     Args:
         event_shape: shape of one data point.
     """
-
-    num_classes = None
 
     def __init__(self, event_shape: tuple[int, ...]) -> None:
         super().__init__()

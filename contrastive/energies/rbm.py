@@ -6,13 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from contrastive.energies.base import Energy
 from contrastive.energies.enumeration import log_sum_over_states
 from contrastive.errors import ContrastiveError
 
 _MOST_HIDDEN = 20
 
 
-class RestrictedBoltzmannMachine(nn.Module):
+class RestrictedBoltzmannMachine(Energy):
     """Gaussian-Bernoulli restricted Boltzmann machine, its hidden units summed out; high = likely.
 
         f(v) = -|v - b|^2 / (2 s^2) + sum_j softplus(c_j + W_j . v / s^2)

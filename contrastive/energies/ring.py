@@ -7,13 +7,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from contrastive.energies.base import Energy
 from contrastive.errors import ContrastiveError
 
 _NODES = 200
 _WIDTHS = 12.0  # half the window of the radial integral; outside it the integrand is below exp(-72) of its peak
 
 
-class RingEnergy(nn.Module):
+class RingEnergy(Energy):
     """f(x) = -precision/2 (|x| - radius)^2: a ring in the plane, a shell in more dimensions; high = likely.
 
     Radius and precision are learned, both as logarithms. Data near a curved manifold of fewer dimensions, where a

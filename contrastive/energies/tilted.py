@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from contrastive.energies.built_on_noise import BuiltOnNoise
 from contrastive.errors import ContrastiveError
-from contrastive.protocols import LayeredEnergy, num_classes, rounds_networks_only
+from contrastive.protocols import feature_layers, num_classes, rounds_networks_only
 from contrastive.registry import make_energy
 
 
@@ -20,19 +20,18 @@ class Tilted(BuiltOnNoise):
     density ratio p / q0 stays within exp(-2B) and exp(2B) and |log Z| below B, so importance weights keep a variance.
     Take it with a noise that is near the data. A step costs one more pass through q0.
 
-    q0 follows the noise until a has moved: the estimator hands the noise over when it is made, and training again
-    when pre-training is over and the game begins. In FCE the noise moves on and q0 stays behind; `restart_from` (the
-    setting `restart_energy_every` of a fit) takes the noise as it then is. q0 is part of the `state_dict`, and is not
-    trained.
+    While a = 0, q0 is updated from the noise: when the estimator is made, and when pre-training is over. In FCE the
+    noise is trained further and q0 is not; `restart_from` (the setting `restart_energy_every` of a fit) copies the
+    noise anew. q0 is part of the `state_dict`, and is not trained.
 
-    With `follow` q0 is no copy but the noise itself, at every moment; a starts at 1, and h goes on from where it was as
-    the noise moves. The log-ratio is then r(x) = h(x) - c - log nu, with nothing of thousands of nats in it to cancel,
-    and costs no pass through q. The noise's move sees f as a fixed function: log q0's own parameters are held in it.
+    With `follow` q0 is no copy but the noise itself; a starts at 1, and h is kept while the noise is trained. The
+    log-ratio is then r(x) = h(x) - c - log nu, without a difference of numbers of thousands of nats, and costs no pass
+    through q. In the noise's loss f is a fixed function: the parameters of log q0 are frozen in it.
 
     Args:
         event_shape: shape of one data point.
-        correction: name of the energy g; unless told, mlp for vectors, and for images conv with `detail=16`.
-        follow: let q0 be the noise as it is at any moment; only images do, unless told.
+        correction: name of the energy g (default: mlp for vectors, conv with `detail=16` for images).
+        follow: let q0 be the noise itself, not a copy (default: for images only).
         bound: B > 0 in nats; None leaves the correction unbounded.
         **options: of the correction, such as `widths=(64, 64)`.
 
@@ -65,12 +64,12 @@ class Tilted(BuiltOnNoise):
         self.correction = make_energy(name, event_shape=event_shape, **own | options)
         if isinstance(self.correction, Tilted):
             raise ContrastiveError("the correction of a tilted energy cannot be tilted itself; take another energy")
-        self.num_classes: int | None = num_classes(self.correction)
+        self.num_classes = num_classes(self.correction)
         # ReZero: Bachlechner et al. (2021). A correction that follows need not wait for a to leave 0.
         self.strength = nn.Parameter(torch.tensor(1.0 if self.follow else 0.0))
 
     def has_learned(self) -> bool:
-        """Whether a has moved."""
+        """Whether a is no longer 0."""
         return bool(self.strength != 0)
 
     def forget(self) -> None:
@@ -83,9 +82,8 @@ class Tilted(BuiltOnNoise):
         return super().rounds_networks_only and rounds_networks_only(self.correction)
 
     def feature_layers(self) -> list[str]:
-        """Those of the correction, lowest first; none where it does not say."""
-        own = self.correction.feature_layers() if isinstance(self.correction, LayeredEnergy) else []
-        return [f"correction.{name}" for name in own]
+        """The hidden layers of the correction, lowest first."""
+        return [f"correction.{name}" for name in feature_layers(self.correction)]
 
     def forward(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *classes"]:
         """f(x), shape `(batch,)`, or `(batch, K)` if the correction has K classes.
@@ -97,7 +95,7 @@ class Tilted(BuiltOnNoise):
         return self.tilt(x) + (log_q0 if self.num_classes is None else log_q0[:, None])
 
     def tilt(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *classes"]:
-        """f(x) - log q0(x), within +-bound where there is one."""
+        """h(x) = f(x) - log q0(x), within +-bound where there is one."""
         h = self.strength * self.correction(x)
         return h if self.bound is None else self.bound * h.tanh()
 

@@ -29,7 +29,7 @@ from contrastive.core.estimator import Estimator
 from contrastive.errors import ContrastiveError
 from contrastive.numerics.statistics import normal_threshold
 from contrastive.objectives import Bregman, Ranking
-from contrastive.protocols import draw, trainable_parameters
+from contrastive.protocols import sample_and_log_prob, trainable_parameters
 
 _MOST_PARAMETERS = 2_000
 _CONDITION = 1e12
@@ -109,7 +109,7 @@ def standard_errors(
         x: the data that it was fitted to, in original units.
         noise_per_data: kappa of the fit. `fit` draws noise anew for each step: infinity. For `ranking` it is ignored:
             K is the estimator's own, and the negatives of a data point are taken to be fixed.
-        draws: of the noise, to average over; as many as data, and at least 10,000, unless told.
+        draws: noise samples to average over (default: as many as data, and at least 10,000).
 
     Raises:
         ContrastiveError: for an energy with no trainable or too many parameters, or whose parameters the data do not
@@ -123,7 +123,7 @@ def standard_errors(
     z = estimator.model_coordinates(x)
     with torch.no_grad():
         size = draws or max(10_000, len(z))
-        z_noise, log_q_noise = draw(estimator.noise, size)
+        z_noise, log_q_noise = sample_and_log_prob(estimator.noise, size)
         log_q = estimator.noise.log_prob(z)
     psi, names, estimates = _scores(estimator, z)
     used = (psi != 0).any(0)

@@ -1,7 +1,7 @@
 """Activations of an energy's layers as features for another model.
 
-Not to be confused with `contrastive.metrics.images.features`, whose networks were trained elsewhere and measure the
-distance between sets of images.
+Embeddings of images by networks trained elsewhere, which measure distances between sets of images, are in
+`contrastive.metrics.images.embeddings`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from contrastive.data.points import Rows
 from contrastive.data.scaling import Coordinates
 from contrastive.errors import ContrastiveError, did_you_mean
 from contrastive.numerics.chunks import rows_at_once
-from contrastive.protocols import EnergyModel, LayeredEnergy
+from contrastive.protocols import EnergyModel, feature_layers
 
 _ROWS = 500  # at once
 
@@ -62,7 +62,7 @@ def extract_features(
     so the energy `conv` gives 16 (64 + 128 + 256) = 7,168 of them at its default widths. The 14,336 that Gao et al.
     name are 16 (128 + 256 + 512): the widths of three layers twice as wide, `widths=(128, 256, 512)`.
 
-    The energy is run in evaluation mode (no dropout, held normalisation), without a graph, and left as it was.
+    The energy is run in evaluation mode (no dropout, fixed normalisation), without a graph, and left as it was.
 
     Args:
         estimator: its scaling maps `x` to model coordinates.
@@ -71,7 +71,7 @@ def extract_features(
         layers: a preset, a name, or several names.
         pool: side of the grid that maps `(channels, height, width)` are max-pooled to; maps that are smaller stay as
             they are. None keeps every position, but for "dcgan", which pools to 4.
-        batch_size: rows at once; 500, fewer of large events, unless told.
+        batch_size: rows at once (default: 500, fewer of large events).
 
     Raises:
         ContrastiveError: for a layer that the energy does not have, or whose output is no tensor with a row a point.
@@ -147,7 +147,7 @@ _PRESET_NAMES = ", ".join(PRESETS)
 
 
 def _from_the_top(energy: nn.Module, preset: str, count: int) -> list[str]:
-    hidden = list(energy.feature_layers()) if isinstance(energy, LayeredEnergy) else []
+    hidden = feature_layers(energy)
     if len(hidden) >= count:
         return hidden[-count:]
     own = type(energy).__name__

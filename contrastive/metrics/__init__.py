@@ -1,4 +1,4 @@
-"""What a run reports of itself."""
+"""Metrics of a fitted estimator."""
 
 from contrastive.metrics.bits import bits_per_dim
 from contrastive.metrics.classification import classification

@@ -10,12 +10,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import logsigmoid, pdist
 
-from contrastive.core.contrast import CHANCE_LEVEL, Contrast
 from contrastive.core.estimator import Estimator
 from contrastive.data.images import PixelScaling
 from contrastive.metrics.bits import bits_per_dim
 from contrastive.numerics.chunks import rows_at_once
 from contrastive.numerics.random_state import seeded
+from contrastive.objectives.contrast import CHANCE_LEVEL, Contrast
 from contrastive.protocols import NoiseModel
 
 _ROWS = 10_000  # at once
@@ -67,8 +67,8 @@ def evaluate(
     contrast = _one_pass(estimator, estimator.model_coordinates(_few(x)))
     return metrics | {
         "value": float(contrast.value),
-        "value_data": -float(contrast.data_loss),
-        "value_noise": -float(contrast.noise_loss),
+        "value_data": -float(contrast.data_term),
+        "value_noise": -float(contrast.noise_term),
         "accuracy": float(contrast.accuracy),
         **noise_quality(contrast),
     }
@@ -144,7 +144,7 @@ def image_bits(estimator: Estimator, name: str, log_prob: float) -> dict[str, fl
 
 @torch.no_grad()
 def noise_spread(estimator: Estimator, x: Float[Tensor, "n *event"]) -> dict[str, float]:
-    """How far apart the noise's draws lie, beside the data: a flow that collapses in the game shows it here first.
+    """Spread of the noise's samples relative to that of the data: the first figure to show mode collapse.
 
     Returns:
         `noise_spread`: median distance between two draws over that between two of the data, in model coordinates; 1
@@ -162,23 +162,23 @@ def noise_spread(estimator: Estimator, x: Float[Tensor, "n *event"]) -> dict[str
 
 @torch.no_grad()
 def noise_quality(contrast: Contrast) -> dict[str, float]:
-    """How much there is to learn from a noise, if the learned density is right.
+    """Overlap of noise and energy, if the learned density is right: how much the noise lets the energy learn.
 
     Returns:
-        `overlap`: E_p[q / (p + q)], 1/2 for equal densities, 0 for disjoint ones. `data_share`: (E_p w)^2 / E_p[w^2]
+        `overlap`: E_p[q / (p + q)], 1/2 for equal densities, 0 for disjoint ones. `relative_ess`: (E_p w)^2 / E_p[w^2]
         with w = 1 / (1 + p / (nu q)), NCE's weight of a data point: for how many of n points n count. `twice_jsd`: two
         times the Jensen-Shannon divergence of p and q, nats, from 0 to log 4: V + log 4 at nu = 1.
     """
     weight = torch.sigmoid(-contrast.r_data.double())
     return {
         "overlap": float(torch.sigmoid(-contrast.r_data.double() - contrast.log_noise_ratio).mean()),
-        "data_share": float(weight.mean().square() / weight.square().mean()),
+        "relative_ess": float(weight.mean().square() / weight.square().mean()),
         "twice_jsd": float(contrast.twice_jsd),
     }
 
 
 def noise_warning(metrics: dict[str, Any]) -> str:
-    """What to do about an energy that overfits or is lost, or a noise that is far off, collapsed or a Gaussian.
+    """A warning with what to do: the energy overfits or is below chance level, or the noise is far off or collapsed.
 
     Args:
         metrics: with `accuracy`, `twice_jsd` and, if there are such, `noise_spread`, the figures of `evaluate_training`
@@ -194,8 +194,8 @@ def noise_warning(metrics: dict[str, Any]) -> str:
     if loss > -CHANCE_LEVEL:
         return (
             f"the NCE loss is {loss:.1f} nats above chance level: the energy has not learned the "
-            "size of log q yet, so it says little about p, nor about where the noise should move; train it longer, or "
-            "begin from the noise (--energy tilted)"
+            "size of log q yet, so it says little about p, and its gradient does not inform the noise; train it "
+            "longer, or begin from the noise (--energy tilted)"
         )
     if accuracy > _TOLD_APART:
         return (
@@ -205,8 +205,8 @@ def noise_warning(metrics: dict[str, Any]) -> str:
         )
     if spread < _COLLAPSED:
         return (
-            f"two draws of the noise lie {spread:.2f} times as far apart as two of the data: it has left part of them "
-            "out, or not learned yet; fit it longer, or where it learns against the energy with a lower "
+            f"the median distance between two noise samples is {spread:.2f} times that between two data points: the "
+            "noise has dropped modes, or is not trained yet; fit it longer, or in FCE take a lower "
             "--noise-learning-rate or a higher --noise-likelihood-weight"
         )
     gain = metrics["test_log_prob_noise"] - metrics.get("test_log_prob_gaussian", -float("inf"))
@@ -248,7 +248,7 @@ def _overfitting(metrics: dict[str, Any]) -> str:
 
 @contextmanager
 def _same_draws(estimator: Estimator) -> Iterator[None]:
-    """The same noise at every evaluation, so that curves are not jagged by it; torch's random state is kept."""
+    """The same random numbers at every evaluation, to reduce the variance of curves; torch's random state is kept."""
     with seeded(0, estimator.log_normalizer.device):
         yield
 

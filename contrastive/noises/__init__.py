@@ -1,5 +1,6 @@
 """Built-in noises: normalised densities with closed forms. Flows are plugins."""
 
+from contrastive.noises.base import Noise
 from contrastive.noises.defensive import DefensiveMixture
 from contrastive.noises.distribution import DistributionNoise
 from contrastive.noises.gaussian import DiagonalGaussian, Gaussian
@@ -15,6 +16,7 @@ __all__ = [
     "DistributionNoise",
     "Gaussian",
     "GaussianMixture",
+    "Noise",
     "StudentT",
     "Uniform",
 ]

@@ -1,6 +1,7 @@
-"""Base of the built-in noises: flattening of events and the fitted flag."""
+"""Base of noises, base of those given by a torch distribution, and helpers for their parameters."""
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -14,7 +15,65 @@ from contrastive.numerics.precision import full_precision
 _RANK_TOLERANCE = 1e-12
 
 
-class ParametricNoise(nn.Module):
+class Noise(nn.Module, ABC):
+    """Base of noises: a normalised density q(x) with samples and log-densities; the rest has defaults.
+
+    A subclass implements `sample` and `log_prob`. What else it may offer (a fit of its own, samples that are
+    differentiable in its parameters, ...) are the optional protocols of `contrastive.protocols`. A plain class with
+    `event_shape` and the two methods works as well, with the same defaults.
+
+    Args:
+        event_shape: shape of one data point: `(d,)` for vectors, `(C, H, W)` for images.
+
+    Example:
+        >>> class Logistic(Noise):
+        ...     def sample(self, sample_shape=torch.Size()):
+        ...         return torch.rand(*sample_shape, *self.event_shape).logit()
+        ...
+        ...     def log_prob(self, value):
+        ...         return (value - 2 * torch.nn.functional.softplus(value)).sum(-1)
+        >>> x, log_q = Logistic((2,)).sample_and_log_prob(torch.Size([3]))
+        >>> x.shape, log_q.shape
+        (torch.Size([3, 2]), torch.Size([3]))
+    """
+
+    event_shape: torch.Size
+
+    def __init__(self, event_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.event_shape = torch.Size(event_shape)
+
+    @abstractmethod
+    def sample(self, sample_shape: torch.Size = torch.Size()) -> Float[Tensor, "*shape"]:
+        """Samples of shape `sample_shape + event_shape`, without a graph, from torch's global generator."""
+
+    @abstractmethod
+    def log_prob(self, value: Float[Tensor, "*shape"]) -> Float[Tensor, "*batch"]:
+        """log q(value) in nats, shape `batch` for `value` of shape `batch + event_shape`."""
+
+    def sample_and_log_prob(
+        self, sample_shape: torch.Size = torch.Size()
+    ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*batch"]]:
+        """Samples and their log q; override it where one pass gives both."""
+        x = self.sample(sample_shape)
+        return x, self.log_prob(x)
+
+    @property
+    def is_discrete(self) -> bool:
+        """Whether events are discrete and `log_prob` is a log-mass: then no gradient in x is taken."""
+        return False
+
+    @property
+    def rounds_networks_only(self) -> bool:
+        """Whether autocast to bfloat16 rounds networks alone, not the log-density: `--precision bf16` needs it."""
+        return False
+
+    def extra_repr(self) -> str:
+        """Shown by `print(noise)`."""
+        return f"event_shape={tuple(self.event_shape)}"
+
+
+class ParametricNoise(Noise):
     """A noise given by a torch distribution over flattened events.
 
     A subclass implements `distribution()`, with event shape `(d,)`, and `_fit(x)` for `x` of shape `(n, d)` in
@@ -26,8 +85,7 @@ class ParametricNoise(nn.Module):
     fitted: Tensor
 
     def __init__(self, event_shape: tuple[int, ...], *, is_fitted: bool = False) -> None:
-        super().__init__()
-        self.event_shape = torch.Size(event_shape)
+        super().__init__(event_shape)
         self.dim = math.prod(event_shape)
         self.register_buffer("fitted", torch.tensor(is_fitted))  # a buffer, so that a checkpoint remembers it
 
@@ -36,9 +94,9 @@ class ParametricNoise(nn.Module):
         """Whether the parameters come from data or from the caller."""
         return bool(self.fitted)
 
+    @abstractmethod
     def distribution(self) -> Distribution:
         """The density over flattened events, event shape `(d,)`."""
-        raise ContrastiveError(f"{type(self).__name__} must implement distribution()")
 
     def fit(self, x: Float[Tensor, "n *event"]) -> None:
         """Maximum-likelihood fit to `x`, in float64.
@@ -50,12 +108,13 @@ class ParametricNoise(nn.Module):
             self._fit(x.detach().reshape(len(x), self.dim).double())
         self.fitted.fill_(True)
 
+    @abstractmethod
     def _fit(self, x: Float[Tensor, "n d"]) -> None:
-        raise ContrastiveError(f"{type(self).__name__} must implement _fit()")
+        """Set the parameters by maximum likelihood."""
 
     @torch.no_grad()
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Float[Tensor, "*shape"]:
-        """Draws of shape `sample_shape + event_shape`."""
+        """Samples of shape `sample_shape + event_shape`."""
         with full_precision(self.fitted):
             return self.distribution().sample(torch.Size(sample_shape)).reshape(*sample_shape, *self.event_shape)
 
@@ -64,10 +123,6 @@ class ParametricNoise(nn.Module):
         batch = value.shape[: value.ndim - len(self.event_shape)]
         with full_precision(value):
             return self.distribution().log_prob(value.reshape(*batch, self.dim))
-
-    def extra_repr(self) -> str:
-        """Shown by `print(noise)`."""
-        return f"event_shape={tuple(self.event_shape)}"
 
 
 def as_parameter(value: Any, shape: tuple[int, ...], name: str) -> Tensor:

@@ -1,5 +1,5 @@
-"""A noise whose tails are covered by another: Hesterberg (1995), "Weighted average importance sampling and defensive
-mixture distributions", Technometrics 37.
+"""Defensive mixtures: Hesterberg (1995), "Weighted average importance sampling and defensive mixture distributions",
+Technometrics 37.
 """
 
 import math
@@ -9,33 +9,34 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from contrastive.errors import ContrastiveError
-from contrastive.protocols import NoiseModel, draw
+from contrastive.errors import ContrastiveError, warn_renamed
+from contrastive.protocols import NoiseModel, sample_and_log_prob
 
 
 @dataclass(frozen=True)
 class DefensiveMixture:
-    """(1 - w) q + w h, a noise: no point of h's lacks noise, however light q's tails are.
+    """(1 - w) q + w h, a mixture that covers h's support however light q's tails are.
 
     Args:
         noise: q.
-        defence: h, with wide tails, over the same events.
-        share: w in (0, 1).
+        defensive_component: h, with wide tails, over the same events.
+        share: w in (0, 1), the weight of h.
 
     Raises:
         ContrastiveError: if the share is out of range, or the event shapes differ.
     """
 
     noise: NoiseModel
-    defence: NoiseModel
+    defensive_component: NoiseModel
     share: float
 
     def __post_init__(self) -> None:
         if not 0 < self.share < 1:
             raise ContrastiveError(f"the defensive share must be in (0, 1), got {self.share:g}")
-        if tuple(self.noise.event_shape) != tuple(self.defence.event_shape):
+        if tuple(self.noise.event_shape) != tuple(self.defensive_component.event_shape):
             raise ContrastiveError(
-                f"the defence is over {tuple(self.defence.event_shape)}, the noise over {tuple(self.noise.event_shape)}"
+                f"the defensive component is over events of shape {tuple(self.defensive_component.event_shape)}, the "
+                f"noise over {tuple(self.noise.event_shape)}"
             )
 
     @property
@@ -48,26 +49,37 @@ class DefensiveMixture:
         return self._mixed(self.noise.log_prob(value), value)
 
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Float[Tensor, "*shape"]:
-        """Draws of shape `sample_shape + event_shape`, in random order."""
+        """Samples of shape `sample_shape + event_shape`, in random order."""
         shape = torch.Size(sample_shape)
-        x, _ = self.draw(shape.numel())
+        x, _ = self.sample_and_log_prob(torch.Size([shape.numel()]))
         return x[torch.randperm(len(x), device=x.device)].reshape(*shape, *self.event_shape)
 
     @torch.no_grad()
-    def draw(self, n: int) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
-        """`n` draws and the mixture's log-density there; those of q come first.
+    def sample_and_log_prob(
+        self, sample_shape: torch.Size = torch.Size()
+    ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*batch"]]:
+        """Samples and the mixture's log-density there, in nats; the samples of q come first.
 
-        How many are h's is not left to chance: w n, rounded up or down at random, so that means stay unbiased.
+        Stratified: of n samples w n are h's, rounded up or down at random, so that means stay unbiased.
         """
-        of_defence = math.floor(self.share * n + float(torch.rand(())))
+        shape = torch.Size(sample_shape)
+        n = shape.numel()
+        wide = math.floor(self.share * n + float(torch.rand(())))
         parts = []
-        if of_defence < n:
-            parts.append(draw(self.noise, n - of_defence))
-        if of_defence:
-            y = self.defence.sample(torch.Size([of_defence]))
+        if wide < n:
+            parts.append(sample_and_log_prob(self.noise, n - wide))
+        if wide:
+            y = self.defensive_component.sample(torch.Size([wide]))
             parts.append((y, self.noise.log_prob(y)))
         x, log_q = (torch.cat(part) for part in zip(*parts))
-        return x, self._mixed(log_q, x)
+        return x.reshape(*shape, *self.event_shape), self._mixed(log_q, x).reshape(shape)
 
     def _mixed(self, log_q: Tensor, x: Tensor) -> Tensor:
-        return torch.logaddexp(log_q + math.log1p(-self.share), self.defence.log_prob(x) + math.log(self.share))
+        log_h = self.defensive_component.log_prob(x)
+        return torch.logaddexp(log_q + math.log1p(-self.share), log_h + math.log(self.share))
+
+    @property
+    def defence(self) -> NoiseModel:
+        """Deprecated: `defensive_component`."""
+        warn_renamed("DefensiveMixture.defence", "defensive_component")
+        return self.defensive_component

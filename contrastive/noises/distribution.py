@@ -1,4 +1,4 @@
-"""Any `torch.distributions.Distribution` as a noise that moves with the estimator, by object or by name."""
+"""Any `torch.distributions.Distribution` as a noise, by object or by import path."""
 
 import copy
 import sys
@@ -6,21 +6,22 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution, Independent, Transform
 
 from contrastive.errors import ContrastiveError, near
 from contrastive.io.imports import foreign_code, import_installed_object, split_path
+from contrastive.noises.base import Noise
 from contrastive.numerics.torch_defaults import validation
 
 _TORCHS = "torch.distributions"
 
 
-class DistributionNoise(nn.Module):
-    """A plain distribution, held as a fixed noise.
+class DistributionNoise(Noise):
+    """A `torch.distributions.Distribution` as a fixed noise.
 
-    Distributions do not move with modules: their tensors are copied to the device and dtype that the enclosing
-    module is moved to, the caller's object is left as it was.
+    The tensors of a distribution are not those of a module: they are copied to the device and dtype of the estimator,
+    and the caller's object is left as it was.
 
     Args:
         distribution: a distribution with an empty batch shape.
@@ -32,27 +33,22 @@ class DistributionNoise(nn.Module):
     anchor: Tensor
 
     def __init__(self, distribution: Distribution) -> None:
-        super().__init__()
+        super().__init__(distribution.event_shape)
         if distribution.batch_shape:
             raise ContrastiveError(
                 f"the distribution has batch shape {tuple(distribution.batch_shape)}, a noise must be one density: "
                 f"wrap it, torch.distributions.Independent(distribution, {len(distribution.batch_shape)})"
             )
-        self.register_buffer("anchor", torch.empty(0), persistent=False)  # tells where the module was moved
+        self.register_buffer("anchor", torch.empty(0), persistent=False)  # its device and dtype are the estimator's
         self._given = distribution
         self._moved: tuple[torch.device, torch.dtype, Distribution] | None = None
-
-    @property
-    def event_shape(self) -> torch.Size:
-        """Shape of one draw."""
-        return self._given.event_shape
 
     @property
     def is_discrete(self) -> bool:
         """Whether the distribution is over separate points and `log_prob` a log-mass."""
         try:
             return bool(getattr(self._given.support, "is_discrete", False))
-        except NotImplementedError:  # torch's way to say that a distribution does not tell
+        except NotImplementedError:  # torch's distributions without a support
             return False
 
     def distribution(self) -> Distribution:

@@ -49,7 +49,7 @@ class StudentT(ParametricNoise):
 
     Args:
         event_shape: shape of one data point.
-        df: degrees of freedom > 0, held while `fit` finds location and scale (by EM).
+        df: degrees of freedom > 0, fixed while `fit` finds location and scale (by EM).
         loc: location, broadcast to `(d,)`.
         scale_tril: `(d, d)` lower factor of the scale matrix.
     """

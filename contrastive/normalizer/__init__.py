@@ -1,4 +1,4 @@
-"""How far to trust c: estimates of log Z with error bars and a verdict."""
+"""Estimates of log Z with error bars and a verdict: how far to trust the learned c."""
 
 from contrastive.normalizer.annealing import anneal, annealing_estimate
 from contrastive.normalizer.automatic import METHODS, log_partitions

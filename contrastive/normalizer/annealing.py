@@ -24,7 +24,7 @@ from contrastive.normalizer.importance import WeightSummary, importance_estimate
 from contrastive.normalizer.result import LogPartition
 from contrastive.normalizer.tuning import Schedule, Tuning
 from contrastive.normalizer.weights import log_weight, path_density, portions
-from contrastive.protocols import draw
+from contrastive.protocols import sample_and_log_prob
 from contrastive.sampling.kernels import Kernel
 
 #: Forward and reverse must agree this well, in nats.
@@ -44,7 +44,7 @@ def anneal(
 
     Args:
         estimator: f and q.
-        schedule: temperatures and transitions, chosen before and held.
+        schedule: temperatures and transitions, chosen beforehand and fixed.
         z: where paths start, in model coordinates: draws of the noise, or with `reverse` samples of the EBM.
         reverse: go from the EBM to the noise.
         advance: told of each temperature that all chains of a portion have passed.
@@ -110,33 +110,33 @@ def annealed_partition(
     tuning: Tuning,
     samples: Float[Tensor, "chains draws *event"],
     *,
-    longest: int,
+    max_temperatures: int,
     level: float = 0.95,
     progress: bool = False,
 ) -> LogPartition:
-    """Annealing of doubled length until forward and reverse agree within 0.1 nat, or it is `longest`.
+    """Annealing of doubled length until forward and reverse agree within 0.1 nat, or it has `max_temperatures`.
 
     Args:
         estimator: f and q.
         tuning: where to put the temperatures, and the step sizes; found beforehand.
         samples: of the EBM, in model coordinates, one row a chain; as many paths start at the noise.
-        longest: number of temperatures to end with.
+        max_temperatures: number of temperatures to end with.
         level: of the interval.
         progress: show a bar.
     """
     chains, draws = samples.shape[:2]
-    length = min(8, longest)
+    length = min(8, max_temperatures)
     while True:
         schedule = tuning.schedule(length)
         portioned = len(portions(chains * draws, estimator.noise.event_shape))
         with tqdm(
             total=2 * length * portioned, desc=f"annealing, {length} temperatures", disable=not progress, leave=False
         ) as bar:
-            start = draw(estimator.noise, chains * draws)[0].detach()
+            start = sample_and_log_prob(estimator.noise, chains * draws)[0].detach()
             forward = anneal(estimator, schedule, start, advance=bar.update)
             back = anneal(estimator, schedule, samples.flatten(0, 1), reverse=True, advance=bar.update)
         estimate = annealing_estimate(forward, back.reshape(chains, draws), level=level)
         estimate.diagnostics["temperatures"] = length
-        if estimate.is_reliable or 2 * length > longest:
+        if estimate.is_reliable or 2 * length > max_temperatures:
             return estimate
         length *= 2

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from contrastive.core.estimator import Estimator
-from contrastive.errors import ContrastiveError, did_you_mean
+from contrastive.errors import ContrastiveError, did_you_mean, warn_renamed
 from contrastive.normalizer.annealing import annealed_partition
 from contrastive.normalizer.bridge import bridge_estimate
 from contrastive.normalizer.certified import bounded_tilt, certified_partition
@@ -37,27 +37,30 @@ def log_partitions(
     *,
     draws: int = 100_000,
     level: float = 0.95,
-    longest: int = 512,
+    max_temperatures: int = 512,
     data: Float[Tensor, "n *event"] | None = None,
     progress: bool = False,
+    longest: int | None = None,
 ) -> list[LogPartition]:
     """log Z of the energy, or of each class of it, with an interval and a verdict.
 
     `auto` takes importance sampling and the bridge, which share the noise draws. If the weights' tail is too heavy
     (Pareto's k above 0.7), the overlap is below 0.05, the chains disagree or the two differ by more than 3 standard
-    errors, it anneals, the path's length doubled until forward and reverse agree within 0.1 nat or it is `longest`.
-    Where annealing confirms a bridge of good overlap, the bridge is returned: it has more samples. An energy with a
-    bound gets the certified interval beside the estimate, and a doubt where the two contradict each other.
+    errors, it anneals, the path's length doubled until forward and reverse agree within 0.1 nat or it has
+    `max_temperatures`. Where annealing confirms a bridge of good overlap, the bridge is returned: it has more
+    samples. An energy with a bound gets the certified interval beside the estimate, and a doubt where the two
+    contradict each other.
 
     Args:
         estimator: f and q; its learned c is not used.
         method: "auto", "importance", "bridge", "annealing" or "certified".
         draws: of the noise. The EBM is sampled a fifth as often, annealing follows a hundredth as many paths each way.
         level: of the intervals.
-        longest: most temperatures of an annealed path.
+        max_temperatures: of an annealed path.
         data: held-out points in original units, for one diagnosis alone: data where f - log q is above that of every
             draw show a region that no draw reaches. They enter no estimate.
         progress: show bars on standard error.
+        longest: deprecated: `max_temperatures`.
 
     Returns:
         One estimate, or one for each class of a K-class energy.
@@ -65,19 +68,22 @@ def log_partitions(
     Raises:
         ContrastiveError: for an unknown method, numbers out of range, or densities that are not finite.
     """
+    if longest is not None:
+        warn_renamed("the argument longest", "max_temperatures")
+        max_temperatures = longest
     if method not in METHODS:
         raise ContrastiveError(f"unknown method {method!r} for log Z; {did_you_mean(method, METHODS)}")
     if draws < _FEWEST_DRAWS:
         raise ContrastiveError(
             f"draws must be at least {_FEWEST_DRAWS:,} for an error that means something, got {draws}"
         )
-    if longest < 1:
-        raise ContrastiveError(f"the longest path must have at least 1 temperature, got {longest}")
+    if max_temperatures < 1:
+        raise ContrastiveError(f"annealing needs at least 1 temperature, got max_temperatures={max_temperatures}")
     check_level(level)
     classes = estimator.num_classes
     parts = [estimator] if classes is None else [one_class(estimator, k) for k in range(classes)]
     z = None if data is None else estimator.model_coordinates(data)
-    search = _Search(draws=draws, level=level, longest=longest, data=z, progress=progress)
+    search = _Search(draws=draws, level=level, max_temperatures=max_temperatures, data=z, progress=progress)
     return [search.run(part, method) for part in parts]
 
 
@@ -87,7 +93,7 @@ class _Search:
 
     draws: int
     level: float
-    longest: int
+    max_temperatures: int
     data: Tensor | None
     progress: bool
 
@@ -119,7 +125,7 @@ class _Search:
         chains, draws = samples.z.shape[:2]
         start = samples.z[:, :: draws * chains // paths] if settled else tuning.particles[:, None]
         estimate = annealed_partition(
-            estimator, tuning, start, longest=self.longest, level=self.level, progress=self.progress
+            estimator, tuning, start, max_temperatures=self.max_temperatures, level=self.level, progress=self.progress
         )
         if settled:
             return estimate

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from contrastive.core.estimator import Estimator
 from contrastive.normalizer.weights import log_weight, path_density
-from contrastive.protocols import InvertibleNoise, draw, is_discrete
+from contrastive.protocols import InvertibleNoise, is_discrete, sample_and_log_prob
 from contrastive.sampling.kernels import HMC, IndependenceMetropolis, Kernel, Latent, LogDensity, TunableKernel
 
 _EFFECTIVE_SHARE = 0.7  # of the particles, after each increment
@@ -72,7 +72,7 @@ class Tuning:
 
 @torch.no_grad()
 def tune(estimator: Estimator, particles: int) -> Tuning:
-    """Carry draws of the noise to the EBM by tempering, reweighting, resampling and moving; note what is met.
+    """Sequential Monte Carlo from the noise to the EBM; temperatures and step sizes are recorded on the way.
 
     Each increment of beta is the largest that leaves 70 % of the particles effective. Step sizes go after their target
     acceptance from one move to the next; nothing of this run enters an estimate.
@@ -84,7 +84,7 @@ def tune(estimator: Estimator, particles: int) -> Tuning:
     Reference: Del Moral, Doucet & Jasra (2006), "Sequential Monte Carlo samplers"; (2012), "An adaptive sequential
     Monte Carlo method", for the choice of temperatures.
     """
-    z = draw(estimator.noise, particles)[0].detach()
+    z = sample_and_log_prob(estimator.noise, particles)[0].detach()
     kernels = annealing_kernels(estimator, z)
     sizes = torch.tensor([float(k.step_size) if isinstance(k, TunableKernel) else 1.0 for k in kernels]).log()
     beta, betas, spreads, log_sizes = 0.0, [0.0], [], [sizes]
@@ -128,7 +128,7 @@ def annealing_kernels(estimator: Estimator, z: Float[Tensor, "n *event"]) -> tup
 def _move_and_adapt(
     kernels: tuple[Kernel, ...], log_sizes: Float[Tensor, " kernels"], z: Float[Tensor, "n *event"], target: LogDensity
 ) -> tuple[Tensor, Tensor]:
-    """A few turns of every kernel, each step size moved by how far its acceptance was off."""
+    """A few rounds of every kernel, each step size adapted to its acceptance."""
     log_sizes = log_sizes.clone()
     for _ in range(_ROUNDS):
         for turn, kernel in enumerate(kernels):

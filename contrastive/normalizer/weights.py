@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from contrastive.core.estimator import Estimator
-from contrastive.protocols import EnergyModel, draw, is_discrete
+from contrastive.protocols import EnergyModel, is_discrete, sample_and_log_prob
 from contrastive.sampling.kernels import LogDensity
 
 _NUMBERS = 4_000_000  # of the event at once
@@ -49,7 +49,7 @@ def noise_log_weights(estimator: Estimator, draws: int, *, progress: bool = Fals
     parts = []
     with tqdm(total=draws, desc="noise", unit="draw", disable=not progress, leave=False) as bar:
         for size in portions(draws, estimator.noise.event_shape):
-            z, log_q = draw(estimator.noise, size)
+            z, log_q = sample_and_log_prob(estimator.noise, size)
             parts.append(_difference(estimator.energy(z), log_q))
             bar.update(size)
     return torch.cat(parts)

@@ -10,10 +10,12 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from contrastive.errors import ContrastiveError, did_you_mean
+from contrastive.errors import ContrastiveError, did_you_mean, warn_renamed
+from contrastive.objectives.base import Objective
 from contrastive.objectives.bregman import EXPONENTIAL, IMPORTANCE, LEAST_SQUARES, LOGISTIC, Bregman
 from contrastive.objectives.conditional import Conditional
-from contrastive.objectives.protocol import Losses, Objective
+from contrastive.objectives.contrast import Contrast
+from contrastive.objectives.protocol import ObjectiveFunction
 from contrastive.objectives.ranking import MonteCarloLikelihood, Ranking
 from contrastive.objectives.telescoping import Multinomial, Telescoping
 
@@ -21,10 +23,11 @@ __all__ = [
     "OBJECTIVES",
     "Bregman",
     "Conditional",
-    "Losses",
+    "Contrast",
     "MonteCarloLikelihood",
     "Multinomial",
     "Objective",
+    "ObjectiveFunction",
     "Ranking",
     "Telescoping",
     "make_objective",
@@ -56,3 +59,10 @@ def make_objective(name: str, **options: Any) -> Objective:
         if option not in known:
             raise ContrastiveError(f"the objective {name!r} has no option {option!r}; {did_you_mean(option, known)}")
     return OBJECTIVES[name](**options)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Losses":  # of version 0.1 before the package had its present form
+        warn_renamed("contrastive.objectives.Losses", "Contrast.from_losses")
+        return Contrast.from_losses
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,9 +21,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from contrastive.objectives.base import Objective
+
 
 @dataclass(frozen=True)
-class Bregman:
+class Bregman(Objective):
     """The objective of a convex f, given by two functions of r, so that they can be stable where rho is not.
 
     Args:
@@ -38,9 +40,6 @@ class Bregman:
 
     slope: Callable[[Tensor], Tensor]
     dual: Callable[[Tensor], Tensor]
-
-    learns_normalizer = True
-    allows_adaptive_noise = True
 
     def __call__(
         self, r_data: Float[Tensor, " data"], r_noise: Float[Tensor, " noise"], noise_ratio: float

@@ -8,12 +8,13 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from contrastive.errors import ContrastiveError
+from contrastive.objectives.base import Objective
 from contrastive.objectives.bregman import LOGISTIC
-from contrastive.objectives.protocol import Losses
+from contrastive.objectives.contrast import Contrast
 from contrastive.protocols import EnergyModel
 
 
-class Conditional:
+class Conditional(Objective):
     """softplus(-(f(x) - f(x'))), x' = x + scale sd(x) e, e standard normal: the noise needs no density of its own.
 
     The kernel is symmetric, so its density cancels, and c with it. A small scale looks at f's slope, as score matching
@@ -42,9 +43,9 @@ class Conditional:
         """NCE's losses: what a report calls V."""
         return LOGISTIC(r_data, r_noise, noise_ratio)
 
-    def contrast(self, energy: EnergyModel, z: Tensor, z_noise: Tensor) -> Losses:
-        """The loss of every pair."""
+    def contrast(self, energy: EnergyModel, z: Tensor, z_noise: Tensor) -> Contrast:
+        """The loss of every pair is the data term; the noise term is 0."""
         step = self.scale * z.std(0, correction=0) * torch.randn_like(z)
         f, f_moved = energy(torch.cat([z, z + step])).float().chunk(2)
         gap = f - f_moved
-        return Losses(gap, -gap, softplus(-gap), torch.zeros_like(gap))
+        return Contrast.from_losses(gap, -gap, softplus(-gap), torch.zeros_like(gap))

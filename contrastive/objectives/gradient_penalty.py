@@ -1,8 +1,8 @@
-"""A penalty on the slope of the log-ratio at the data, which steadies a game of two players.
+"""R1, a penalty on the gradient of the log-ratio at the data, which stabilises adversarial training.
 
 Mescheder, Geiger & Nowozin (2018), "Which training methods for GANs do actually converge?", eq. 9 (R1). Where noise
-and data agree r is flat, so the penalty leaves the game's end where it is. Without it the energy keeps its slope there,
-and pushes the noise past the data and back.
+and data agree r is flat, so the penalty does not change the equilibrium. Without it the gradient of the energy does not
+vanish there, and the noise oscillates around the data.
 """
 
 from collections.abc import Callable

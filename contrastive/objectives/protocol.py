@@ -1,61 +1,68 @@
-"""The interface of an objective."""
+"""What the core asks of an objective, and the defaults of one that does not derive from `Objective`."""
 
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
 
-
-class Losses(NamedTuple):
-    """Log-ratios and losses, one a row: of the data, and of the noise with nu counted."""
-
-    r_data: Float[Tensor, " n"]
-    r_noise: Float[Tensor, " m"]
-    data: Float[Tensor, " n"]
-    noise: Float[Tensor, " m"]
+from contrastive.objectives.contrast import Contrast
 
 
-class Objective(Protocol):
-    """From log-ratios to losses.
-
-    A plain function will do; what it does not say of itself is taken to be so. `learns_normalizer = False` says that c
-    cancels in the loss, `allows_adaptive_noise = False` that minus the loss is no divergence for a noise to minimise.
-    `check(energy)` may refuse an energy.
-    """
+class ObjectiveFunction(Protocol):
+    """From log-ratios to losses: an `Objective`, or a plain function with the same signature."""
 
     def __call__(
         self, r_data: Float[Tensor, " data"], r_noise: Float[Tensor, " noise"], noise_ratio: float, /
     ) -> tuple[Float[Tensor, " data"], Float[Tensor, " noise"]]:
-        """One loss a row: of the data, and of the noise with nu counted."""
+        """One loss a row: of the data, and of the noise samples with nu counted."""
+        ...
+
+
+@runtime_checkable
+class CheckingObjective(Protocol):
+    """An objective that refuses energies it cannot learn; every `Objective` is one."""
+
+    def check(self, energy: Any, /) -> None:
+        """Raise a `ContrastiveError` that says which energy to take."""
         ...
 
 
 @runtime_checkable
 class SamplingObjective(Protocol):
-    """An objective that looks at points of its own, between data and noise or beside the data.
+    """An objective with points of its own, between data and noise or beside the data.
 
-    The energy then learns from `contrast`; the call, as of every objective, is what a report calls V.
+    The energy then learns from `contrast`; reports give the call, as of every objective, as the value V.
     """
 
-    def contrast(self, energy: Any, z: Tensor, z_noise: Tensor, /) -> Losses:
-        """From data and as many noise draws."""
+    def contrast(self, energy: Any, z: Tensor, z_noise: Tensor, /) -> Contrast:
+        """Log-ratios and loss terms, from data and as many noise samples."""
         ...
 
 
 @runtime_checkable
 class BalancingObjective(Protocol):
-    """An objective that knows better than NCE's optimum which constants to start from."""
+    """An objective of an energy with log normalisers of its own, which it solves for before training."""
 
     def balance(self, energy: Any, z: Tensor, z_noise: Tensor, /) -> None:
-        """Set them in the energy; the estimator's c is 0."""
+        """Set them to their optimum for the present energy; the estimator's c is 0."""
         ...
 
 
-def learns_normalizer(objective: Objective) -> bool:
-    """Whether c is learned; if not, log Z has to be estimated."""
+def learns_normalizer(objective: ObjectiveFunction) -> bool:
+    """Whether c is learned (default: True); if not, log Z has to be estimated."""
     return bool(getattr(objective, "learns_normalizer", True))
 
 
-def allows_adaptive_noise(objective: Objective) -> bool:
-    """Whether a noise may play against the energy in this loss."""
+def allows_adaptive_noise(objective: ObjectiveFunction) -> bool:
+    """Whether minus the loss is a divergence that a noise can minimise (default: True)."""
     return bool(getattr(objective, "allows_adaptive_noise", True))
+
+
+def check_energy(objective: ObjectiveFunction, energy: Any) -> None:
+    """Let the objective refuse the energy (default: none is refused).
+
+    Raises:
+        ContrastiveError: if it does.
+    """
+    if isinstance(objective, CheckingObjective):
+        objective.check(energy)

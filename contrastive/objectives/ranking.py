@@ -7,9 +7,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from contrastive.errors import ContrastiveError
+from contrastive.objectives.base import Objective
 
 
-class Ranking:
+class Ranking(Objective):
     """Pick the data point out of itself and K noise draws of its own: -s_0 + logsumexp(s_0, ..., s_K), s = f - log q.
 
     K is `noise_per_data`. Neither c nor nu has a say: both shift every s alike.
@@ -36,7 +37,7 @@ class Ranking:
         return scores.logsumexp(1) - r_data, torch.zeros_like(r_noise)
 
 
-class MonteCarloLikelihood:
+class MonteCarloLikelihood(Objective):
     """Maximum likelihood with log Z by importance sampling: -mean s at the data + logmeanexp s at the noise.
 
     `is-mle` with its c at the optimum, which is then not learned. The log of a mean of draws is biased by half the

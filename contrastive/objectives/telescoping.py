@@ -17,15 +17,15 @@ from torch.nn.functional import cross_entropy, softplus
 
 from contrastive.errors import ContrastiveError
 from contrastive.numerics.optimal_normalizer import optimal_log_normalizer
+from contrastive.objectives.base import Objective
 from contrastive.objectives.bregman import LOGISTIC
-from contrastive.objectives.protocol import Losses
+from contrastive.objectives.contrast import Contrast
 from contrastive.protocols import BridgedEnergy, EnergyModel
 
 
-class _Chained:
+class _Chained(Objective):
     """What both objectives share. As a function of r they are NCE's: what a report calls V."""
 
-    learns_normalizer = True
     allows_adaptive_noise = False
 
     def __call__(
@@ -59,12 +59,14 @@ class Telescoping(_Chained):
     Reference: Rhodes, Xu & Gutmann (2020), "Telescoping density-ratio estimation", NeurIPS, eq. 8.
     """
 
-    def contrast(self, energy: BridgedEnergy, z: Tensor, z_noise: Tensor) -> Losses:
-        """Losses of each chain, and the sums of the ratios at its two ends."""
+    def contrast(self, energy: BridgedEnergy, z: Tensor, z_noise: Tensor) -> Contrast:
+        """The log-ratios at both ends of each chain, and the losses of its bridges, by neighbour."""
         ratios = _ratios_on_chain(energy, z, z_noise)
         before = ratios[:-1].diagonal(dim1=0, dim2=2)  # (n, K): bridge k at x_k
         after = ratios[1:].diagonal(dim1=0, dim2=2)
-        return Losses(ratios[0].sum(1), ratios[-1].sum(1), softplus(-before).sum(1), softplus(after).sum(1))
+        return Contrast.from_losses(
+            ratios[0].sum(1), ratios[-1].sum(1), softplus(-before).sum(1), softplus(after).sum(1)
+        )
 
 
 class Multinomial(_Chained):
@@ -76,14 +78,14 @@ class Multinomial(_Chained):
     high discrepancy using multinomial logistic regression", arXiv 2305.00869.
     """
 
-    def contrast(self, energy: BridgedEnergy, z: Tensor, z_noise: Tensor) -> Losses:
-        """Losses of each chain, that of its last point as the noise's, and the ratios' sums at its two ends."""
+    def contrast(self, energy: BridgedEnergy, z: Tensor, z_noise: Tensor) -> Contrast:
+        """The log-ratios at both ends of each chain, and the cross-entropies: the last level's is the noise term."""
         ratios = _ratios_on_chain(energy, z, z_noise)
         odds = ratios.flip(2).cumsum(2).flip(2)
         logits = torch.cat([odds, torch.zeros_like(odds[..., :1])], 2)  # (K + 1, n, K + 1)
         levels = torch.arange(len(logits), device=logits.device)[:, None].expand(logits.shape[:2])
         losses = cross_entropy(logits.permute(0, 2, 1), levels, reduction="none")
-        return Losses(ratios[0].sum(1), ratios[-1].sum(1), losses[:-1].sum(0), losses[-1])
+        return Contrast.from_losses(ratios[0].sum(1), ratios[-1].sum(1), losses[:-1].sum(0), losses[-1])
 
 
 def _ratios_on_chain(energy: BridgedEnergy, z: Tensor, z_noise: Tensor) -> Float[Tensor, "levels n bridges"]:

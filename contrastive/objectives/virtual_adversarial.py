@@ -1,4 +1,4 @@
-"""Virtual adversarial training: the posterior should stay where a point is moved a little, in the worst direction.
+"""Virtual adversarial training: the class posterior is made robust to the worst small perturbation of a point.
 
 Miyato, Maeda, Koyama & Ishii (2018), "Virtual adversarial training: a regularization method for supervised and
 semi-supervised learning", TPAMI 41, eq. 5 to 12.
@@ -22,7 +22,7 @@ def virtual_adversarial_loss(
 ) -> Float[Tensor, ""]:
     """Mean over points of KL(P(. | z) || P(. | z + r)), nats; r is the worst step of length `epsilon`, to 2nd order.
 
-    The first P is held, as is r: the gradient moves P(. | z + r) alone.
+    The first P and r are detached: the gradient is that of P(. | z + r) alone.
 
     Args:
         logits_of: log P(k | z) up to a constant a row, a function of each row alone.

@@ -1,4 +1,4 @@
-"""Step sizes that give a wanted acceptance, found during warm-up and held afterwards."""
+"""Step sizes that give a wanted acceptance, adapted during warm-up and fixed afterwards."""
 
 from collections.abc import Iterable
 from dataclasses import replace

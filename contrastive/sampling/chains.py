@@ -48,7 +48,7 @@ def run_chains(
     """Run chains from `z`: `warmup` transitions that are thrown away, then `draws` times `thin` that are not.
 
     Args:
-        kernel: its step sizes, if it has any, are adapted in warm-up and held afterwards, so that the kept transitions
+        kernel: its step sizes, if it has any, are adapted in warm-up and fixed afterwards, so that the kept transitions
             leave the target invariant.
         z: where the chains start.
         target: the log-density.

@@ -42,7 +42,7 @@ def overlap(model: Float[Tensor, "chains draws"], noise: Float[Tensor, " m"], *,
     Args:
         model: log w at draws of the EBM, one row a chain; any constant may be added to log w.
         noise: log w at independent draws of the noise.
-        size: how many independent draws `model` counts for; from the chains' autocorrelation unless told.
+        size: how many independent draws `model` counts for; by default from the chains' autocorrelation.
     """
     model, noise = model.double(), noise.double()
     at_model = _mean_acceptance(model.flatten(), noise).reshape(model.shape)

@@ -9,7 +9,7 @@ from torch import Tensor
 from contrastive.core.estimator import Estimator
 from contrastive.errors import ContrastiveError
 from contrastive.numerics.chunks import rows_at_once
-from contrastive.protocols import NoiseModel, draw
+from contrastive.protocols import NoiseModel, sample_and_log_prob
 from contrastive.sampling.kernels import LogDensity
 from contrastive.sampling.targets import energy_target
 
@@ -63,7 +63,7 @@ def pick(target: LogDensity, noise: NoiseModel, n: int, *, proposals: int) -> tu
     parts, log_weights = [], []
     rows = rows_at_once(tuple(noise.event_shape), _ROWS)
     for start in range(0, proposals, rows):
-        z, log_q = draw(noise, min(rows, proposals - start))
+        z, log_q = sample_and_log_prob(noise, min(rows, proposals - start))
         parts.append(z)
         log_weights.append((target(z) - log_q).double())
     z, log_w = torch.cat(parts), torch.cat(log_weights)

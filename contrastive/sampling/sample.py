@@ -7,7 +7,7 @@ from torch import Tensor
 from contrastive.core.estimator import Estimator
 from contrastive.errors import ContrastiveError
 from contrastive.numerics.chunks import rows_at_once
-from contrastive.protocols import NoiseModel, draw, is_discrete
+from contrastive.protocols import NoiseModel, is_discrete, sample_and_log_prob
 from contrastive.sampling.adaptation import local_kernels
 from contrastive.sampling.chains import Chains, run_chains
 from contrastive.sampling.diagnostics import effective_size, largest_r_hat, least_effective_size, monitored
@@ -55,9 +55,9 @@ def sample_energy(
         n: draws in `x`.
         sampler: name.
         chains: how many, all moved at once.
-        warmup: transitions that are thrown away; step sizes of local moves are found in them, then held.
+        warmup: transitions that are discarded; step sizes of local moves are adapted in them, then fixed.
         thin: transitions from one kept draw to the next.
-        label: sample one class of a K-class energy; their mixture by the class prior unless told.
+        label: sample one class of a K-class energy; their mixture by the class prior by default.
         progress: show how far it is, on standard error.
 
     Raises:
@@ -142,6 +142,6 @@ def _noise_log_weight(noise: NoiseModel, target: LogDensity) -> Float[Tensor, " 
     parts = []
     rows = rows_at_once(tuple(noise.event_shape), _OVERLAP_DRAWS)
     for start in range(0, _OVERLAP_DRAWS, rows):
-        z, log_q = draw(noise, min(rows, _OVERLAP_DRAWS - start))
+        z, log_q = sample_and_log_prob(noise, min(rows, _OVERLAP_DRAWS - start))
         parts.append(target(z) - log_q)
     return torch.cat(parts).nan_to_num(nan=-torch.inf, posinf=-torch.inf)

@@ -30,7 +30,7 @@ def _hmc(noise: NoiseModel) -> HMC:
 
 def _latent_hmc(noise: NoiseModel) -> Latent:
     if not isinstance(noise, InvertibleNoise):
-        able = [name for name in noises.names() if _shows_latent(name)]
+        able = [name for name in noises.names() if _has_latent_space(name)]
         raise ContrastiveError(
             f"the noise {type(noise).__name__} has no latent space for 'latent-hmc': take a noise with to_latent and "
             f"from_latent ({', '.join(able) or 'none is installed'}), or the sampler 'mixed'"
@@ -39,10 +39,10 @@ def _latent_hmc(noise: NoiseModel) -> Latent:
 
 
 def _mixed(noise: NoiseModel) -> Kernel:
-    """Local moves of both kinds where there are both: each is at home where the other is slow.
+    """Local moves in data space, and in latent space where the noise has one: each mixes where the other is slow.
 
-    Latent moves follow a flow's own geometry, but creep where a flow with one mode reaches for several and is
-    stretched thin between them; moves in data space do not feel that.
+    Latent moves adapt to the flow's geometry, but are slow where a flow with one mode covers several and is stretched
+    thin between them; moves in data space are not.
     """
     local = replace(_hmc(noise), steps=_MIXED_STEPS)
     if isinstance(noise, InvertibleNoise):
@@ -91,10 +91,10 @@ def _spread(noise: NoiseModel) -> Tensor:
     return noise.sample(torch.Size([_SCALE_DRAWS])).std(0)
 
 
-def _shows_latent(name: str) -> bool:
+def _has_latent_space(name: str) -> bool:
     try:
         factory = noises.load(name)
     except ContrastiveError:  # a plugin that does not import is no advice
         return False
     made = factory if isinstance(factory, type) else inspect.signature(factory).return_annotation
-    return hasattr(made, "to_latent")
+    return isinstance(made, type) and issubclass(made, InvertibleNoise)

@@ -5,8 +5,8 @@
     check_noise_model(MyNoise, event_shape=(2,))
 
 On the command line `contrastive check NAME`. Every check runs on a model that has seen data and whose parameters were
-moved away from their initial values, in float64. Checks that rest on random draws fail a correct model with
-probability at most `false_alarm` each (1e-6 unless told).
+perturbed from their initial values, in float64. Checks that rest on random draws fail a correct model with
+probability at most `false_alarm` each (default: 1e-6).
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Checks of invertible maps: an invertible layer, or a noise that shows its way to the latent space."""
+"""Checks of invertible maps: an invertible layer, or a noise with an explicit map to a latent space."""
 
 from collections.abc import Callable
 from typing import Any
@@ -98,7 +98,7 @@ def _maps(subject: Subject) -> list[tuple[str, Map]]:
         # normflows' convention and nn.Module's: calling it is the way from latent to data.
         return [("forward", model.forward), ("inverse", model.inverse)]
     if not isinstance(model, InvertibleNoise):
-        raise NotApplicable("it does not show its map (to_latent, from_latent)")
+        raise NotApplicable("it has no explicit map (to_latent, from_latent)")
     return [("from_latent", model.from_latent), ("to_latent", model.to_latent)]
 
 

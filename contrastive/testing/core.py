@@ -16,7 +16,7 @@ from torch.distributions import Distribution
 from contrastive.errors import ContrastiveError
 from contrastive.noises import DistributionNoise, Gaussian
 from contrastive.numerics.random_state import seeded
-from contrastive.protocols import FittableNoise, InitializableNoise, NoiseAwareEnergy, is_discrete
+from contrastive.protocols import FittableNoise, InitializableNoise, NoiseAwareEnergy, ShapedModel, is_discrete
 from contrastive.registry import energies, noises
 
 Kind = Literal["noise", "energy", "bijection"]
@@ -27,7 +27,7 @@ class CheckFailed(AssertionError):
 
 
 class NotApplicable(Exception):
-    """The model has nothing that a check could look at; the message says what is missing."""
+    """A check does not apply to the model; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one check said: "passed", "failed" or "not applicable", with the reason for the last two."""
+    """The verdict of one check, "passed", "failed" or "not applicable", with the reason for the last two."""
 
     check: str
     proves: str
@@ -67,7 +67,7 @@ class Subject:
         seed: of everything random.
         rows: draws that the statistical checks take.
         false_alarm: largest probability that a statistical check fails a correct model.
-        strength: how far parameters are moved from where the factory left them, relative to their size.
+        strength: size of the perturbation of every parameter, relative to its own.
     """
 
     factory: Callable[[], Any]
@@ -103,7 +103,7 @@ class Subject:
         return model.double() if isinstance(model, nn.Module) else model
 
     def model(self) -> Any:
-        """A model that has seen data, with every parameter moved away from its initial value, in eval mode."""
+        """A model that is initialised on data, with every parameter perturbed, in eval mode."""
         model = self.fresh()
         if self.kind == "noise":
             prepare(model, model.sample(torch.Size([2000])) if is_discrete(model) else self.data(2000))
@@ -114,7 +114,7 @@ class Subject:
 
 
 def prepare(noise: Any, x: Tensor) -> None:
-    """Show data to a noise that wants to see them before its first use."""
+    """Fit or initialise a noise that needs data before its first use."""
     if isinstance(noise, FittableNoise) and not noise.is_fitted:
         noise.fit(x)
     if isinstance(noise, InitializableNoise) and not noise.is_initialized:
@@ -123,7 +123,7 @@ def prepare(noise: Any, x: Tensor) -> None:
 
 @torch.no_grad()
 def randomize(model: nn.Module, strength: float) -> None:
-    """Add noise to every trainable parameter: a fresh flow is near the identity and hides its mistakes."""
+    """Perturb every trainable parameter: a fresh flow is near the identity, where many defects do not show."""
     for parameter in model.parameters():
         if parameter.requires_grad and parameter.numel():
             fan_in = parameter[0].numel() if parameter.ndim > 1 else parameter.numel()
@@ -158,7 +158,7 @@ def make_subject(target: Any, kind: Kind, event_shape: Iterable[int] | None = No
     Args:
         target: what is to be checked; a factory is called with `event_shape` if it takes that, with nothing else.
         kind: which protocol it claims.
-        event_shape: shape of one data point; a noise tells its own, a name is made for `(2,)` unless told.
+        event_shape: shape of one data point (default: the noise's own; `(2,)` for a name).
         **settings: fields of `Subject`.
 
     Raises:
@@ -177,9 +177,10 @@ def make_subject(target: Any, kind: Kind, event_shape: Iterable[int] | None = No
     else:
         raise ContrastiveError(f"cannot check a {type(target).__name__}: give a name, a factory or a module")
     if shape is None:
-        shape = getattr(factory(), "event_shape", None)
+        made = factory()
+        shape = made.event_shape if isinstance(made, ShapedModel) else None
     if shape is None:
-        raise ContrastiveError("the model does not tell its event_shape: pass event_shape=")
+        raise ContrastiveError("the model has no event_shape: pass event_shape=")
     return Subject(factory, kind, tuple(shape), **settings)
 
 

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from contrastive.noises.student_t import StudentT
 from contrastive.protocols import AdaptiveNoise, AutoregressiveNoise, NoiseModel, is_discrete, trainable_parameters
 from contrastive.testing.core import Check, NotApplicable, Subject, collect, random_directions, require
-from contrastive.testing.statistics import bernstein_radius, dkw_radius, features, normal_threshold
+from contrastive.testing.statistics import bernstein_radius, dkw_radius, normal_threshold, random_cosines
 
 DENSITY: list[Check] = []
-_FEATURES = 64
+_COSINES = 64
 _TOLERANCE = 2e-3  # of the integral, besides the quadrature's own error
 _MOST_STATES = 1 << 16
 _LEAST_OVERLAP = 0.01
@@ -200,7 +200,7 @@ def _compare_with_reference(model: NoiseModel, x: Tensor, subject: Subject, how:
     overlap = float(of_draws.mean())
     if overlap < _LEAST_OVERLAP and float(of_reference.mean()) < _LEAST_OVERLAP:
         raise NotApplicable(f"its overlap with a Student t reference is only {overlap:.2g}: nothing can be seen")
-    h = features(both, reference.loc, reference.scale_tril.diagonal(), _FEATURES)
+    h = random_cosines(both, reference.loc, reference.scale_tril.diagonal(), _COSINES)
     half = subject.false_alarm / 2
     left, left_radius = bernstein_radius(h[:m] * of_draws[:, None], width=2.0, false_alarm=half)
     right, right_radius = bernstein_radius(h[m:] * of_reference[:, None], width=2.0, false_alarm=half)
@@ -218,7 +218,7 @@ def _compare_with_masses(model: NoiseModel, x: Tensor, subject: Subject) -> None
     states = _states(model, subject)
     masses = model.log_prob(states).exp()
     both = torch.cat([x, states]).reshape(len(x) + len(states), -1).double()
-    h = features(both, both.mean(0), both.std(0), _FEATURES)
+    h = random_cosines(both, both.mean(0), both.std(0), _COSINES)
     mean, radius = bernstein_radius(h[: len(x)], width=2.0, false_alarm=subject.false_alarm)
     difference = (mean - masses.double() @ h[len(x) :]).abs()
     worst = int((difference / radius).argmax())

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from contrastive.protocols import is_discrete, num_classes
+from contrastive.protocols import KnownPartition, is_discrete, num_classes
 from contrastive.testing.core import Check, NotApplicable, Subject, close, collect, gap, require, twin
 from contrastive.testing.densities import integrate_exp
 
@@ -15,7 +15,7 @@ _PRECISION = 1e-7
 
 @collect(ENERGY)
 def _shape(subject: Subject) -> None:
-    """f has shape (batch,), or (batch, K) with K told by num_classes, and the dtype of the model."""
+    """f has shape (batch,), or (batch, K) with K given by num_classes, and the dtype of the model."""
     model = subject.model()
     classes = num_classes(model)
     for n in (1, 7):
@@ -118,7 +118,7 @@ def _copies(subject: Subject) -> None:
 def _log_partition(subject: Subject) -> None:
     """A log Z that the energy claims (`log_partition()`) is the log of the integral of exp(f), in 1-D and 2-D."""
     model = subject.model()
-    if not hasattr(model, "log_partition"):
+    if not isinstance(model, KnownPartition):
         raise NotApplicable("it does not know its log Z")
     if subject.dim > 2 or is_discrete(model):
         raise NotApplicable("quadrature is for continuous energies in 1-D and 2-D")

@@ -1,4 +1,4 @@
-"""Checks of what FCE needs: one pass for draw and score, differentiated through the draw's path."""
+"""Checks of what FCE needs: samples and their log q in one pass, with pathwise gradients."""
 
 from collections.abc import Callable
 
@@ -24,7 +24,7 @@ _ROWS = 16
 
 @collect(GRADIENTS)
 def _gradient_of_log_prob(subject: Subject) -> None:
-    """The gradient of log_prob in the parameters is that of finite differences: maximum likelihood, and every game."""
+    """The gradient of log_prob in the parameters is that of finite differences, as maximum likelihood and FCE need."""
     model = subject.model()
     named = _trainable(model)
     x = subject.data(_ROWS)

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal, StudentT
 
-from contrastive import ContrastiveEstimator
+from contrastive import ContrastiveEstimator, Energy
 from contrastive.protocols import NoiseModel
 
 
@@ -34,7 +34,7 @@ class Oracle:
     sample: Callable[[int], Tensor] | None = None
 
 
-class LogDensityEnergy(nn.Module):
+class LogDensityEnergy(Energy):
     """f(x) = k + log p(x) for a known density p: log Z = k."""
 
     def __init__(self, density: NoiseModel, constant: float) -> None:
@@ -84,7 +84,7 @@ def _shear(a: Tensor) -> Tensor:
     return a.sin() + a.square() / 4
 
 
-class CosineTilt(nn.Module):
+class CosineTilt(Energy):
     """f(x) = log q(x) + log(1 + a cos(2 pi j Phi(u_1(x)))), u_1 the flow's first latent: log Z = 0.
 
     Phi(u_1) is uniform under q, so the weights 1 + a cos(2 pi j U) have mean 1 and variance a^2 / 2, at any size.
@@ -116,7 +116,7 @@ class CosineTilt(nn.Module):
         return torch.cos(2 * math.pi * self.waves * torch.special.ndtr(u))
 
 
-class IsingTorus(nn.Module):
+class IsingTorus(Energy):
     """f(s) = J sum over neighbours of s_i s_j on a square torus, spins -1 and +1.
 
     Args:
@@ -155,7 +155,7 @@ def gaussian_oracle(name: str, dim: int, *, scale: float, shift: float = 0.0, no
 
 
 def mixture_oracle(name: str, centres: Float[Tensor, "K d"], sd: float, noise: NoiseModel | None = None) -> Oracle:
-    """An equal mixture of Gaussians against a Gaussian of its moments (unless told), log Z = 2."""
+    """An equal mixture of Gaussians against a noise (default: a Gaussian with its moments), log Z = 2."""
     k, dim = centres.shape
     target = MixtureSameFamily(Categorical(torch.ones(k)), Independent(Normal(centres, sd * torch.ones(k, dim)), 1))
     if noise is None:

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from contrastive.numerics.statistics import bernstein_radius, dkw_radius, normal_threshold
 
-__all__ = ["bernstein_radius", "dkw_radius", "features", "normal_threshold"]
+__all__ = ["bernstein_radius", "dkw_radius", "normal_threshold", "random_cosines"]
 
 
-def features(x: Float[Tensor, "n d"], centre: Tensor, scale: Tensor, count: int) -> Float[Tensor, "n features"]:
+def random_cosines(x: Float[Tensor, "n d"], centre: Tensor, scale: Tensor, count: int) -> Float[Tensor, "n functions"]:
     """The constant 1 and `count` random cosines of the standardised points, all within [-1, 1].
 
     Frequencies of several sizes, drawn from the global random state: call with it seeded to get the same ones.

@@ -24,7 +24,7 @@ SUITES: dict[Kind, list[Check]] = {
     "energy": ENERGY,
     "bijection": BIJECTION,
 }
-_IS_ADAPTIVE = Check("is-adaptive", "It can play in FCE: it has trainable parameters.", _adaptive)
+_IS_ADAPTIVE = Check("is-adaptive", "It can adapt in FCE: it has trainable parameters.", _adaptive)
 
 
 def check_noise_model(target: Any, **settings: Any) -> list[Outcome]:
@@ -56,7 +56,7 @@ def check_adaptive_noise(target: Any, **settings: Any) -> list[Outcome]:
 
 
 def check_energy_model(target: Any, **settings: Any) -> list[Outcome]:
-    """Prove an energy right: shape, rows, gradients, copies, and log Z where it tells one."""
+    """Prove an energy right: shape, rows, gradients, copies, and log Z where it has a closed form."""
     return _all_pass(target, "energy", **settings)
 
 

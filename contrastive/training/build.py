@@ -71,10 +71,11 @@ def _writers(config: ResolvedConfig, data: Prepared, directory: RunDirectory | N
 
 
 def _defend(estimator: Estimator, data: Prepared, share: float) -> None:
-    if estimator.defence is not None or not share:
+    if estimator.defensive_component is not None or not share:
         return
     try:
-        defence = copy.deepcopy(data.gaussian)
+        component = copy.deepcopy(data.gaussian)
     except ContrastiveError as error:
-        raise ContrastiveError(f"the noise has no Gaussian beside it: {error}; or --game.defensive-share 0") from error
-    estimator.defence, estimator.defensive_share = defence.to(estimator.log_normalizer.device), share
+        raise ContrastiveError(f"no defensive Gaussian can be fitted: {error}; or --game.defensive-share 0") from error
+    estimator.defensive_component = component.to(estimator.log_normalizer.device)
+    estimator.defensive_share = share

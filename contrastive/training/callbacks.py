@@ -1,4 +1,4 @@
-"""What a caller may do while a run goes on: log, plot, stop."""
+"""Callbacks, which the trainer calls after updates and evaluations: to log, plot or stop."""
 
 from typing import Any, Protocol
 

@@ -1,4 +1,4 @@
-"""A player: its parameters, optimiser and moving average."""
+"""The optimisation of one side, energy or noise: its parameters, optimiser and moving average."""
 
 import math
 from collections.abc import Iterable
@@ -10,20 +10,20 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class Player:
-    """Takes the gradient steps of one side.
+    """Takes the gradient steps of one side, energy or noise.
 
     Args:
-        parameters: what this side moves.
+        parameters: to be trained.
         averages: a twin for each parameter, which follows it as an exponential moving average.
         optimizer: "adam", "adamax", or "ngd", normalised gradient descent: every step has the length
-            of the learning rate. It crosses the plains of `exponential` between far p and q (Liu et al. 2021,
-            arXiv 2110.11271, theorem 4.2).
+            of the learning rate. It crosses the flat regions of `exponential` between distant p and q (Liu et al.
+            2021, arXiv 2110.11271, theorem 4.2).
         learning_rate: at the start.
         decay: "cosine" to zero over the run, or "constant".
         ema: decay of the moving average; 0 makes the twin a copy.
         clip_norm: bound on the gradient's norm.
-        momentum: first of Adam's betas, the second is 0.99; the other optimisers have their own. With much of it two
-            players overshoot each other.
+        momentum: Adam's beta1 (beta2 is 0.99); the other optimisers have their own. A high one makes two sides that
+            are trained against each other oscillate.
     """
 
     def __init__(
@@ -54,8 +54,8 @@ class Player:
         """One gradient step down `loss`; skipped and counted if the gradient is not finite.
 
         Args:
-            loss: shape `()`; or several to be summed, each computed when the one before has been let go.
-            progress: share of the run that is done, in [0, 1], for the learning rate.
+            loss: shape `()`; or several to be summed, each computed when the graph of the one before is freed.
+            progress: share of the stage that is done, in [0, 1], for the learning rate.
         """
         self.optimizer.zero_grad()
         for part in [loss] if isinstance(loss, Tensor) else loss:
@@ -111,5 +111,5 @@ class Player:
 
 
 def learning_rate_factor(decay: Literal["cosine", "constant"], progress: float) -> float:
-    """The share of the learning rate left when `progress` of the run is done: 1 falls to 0 by a half cosine."""
+    """Factor of the learning rate at `progress` in [0, 1]: 1 for "constant", a half cosine from 1 to 0 for "cosine"."""
     return 1.0 if decay == "constant" else (1 + math.cos(math.pi * min(progress, 1.0))) / 2

@@ -36,7 +36,7 @@ class Progress:
             self.bar = tqdm(total=total, initial=done, desc=stage, unit="step", dynamic_ncols=True, leave=True)
 
     def update(self, done: int, mover: str) -> None:
-        """One more update was made."""
+        """Show that `done` updates are made, the last of them of `mover`, "energy" or "noise"."""
         if self.bar is not None:
             self.bar.update(done - self.bar.n)
             if mover != self._last:
@@ -44,7 +44,7 @@ class Progress:
                 self._postfix()
 
     def report(self, metrics: dict[str, Any]) -> None:
-        """An evaluation came in."""
+        """Show the figures of an evaluation."""
         self._metrics = describe(metrics)
         if self.bar is not None:
             self._postfix()
@@ -79,7 +79,7 @@ class Progress:
             self.bar = None
 
     def _hint(self, loss: float) -> None:
-        """Say once, early, what would else be said when hours are over."""
+        """Say once, early in the run, that the loss is far above chance level."""
         if self.quiet or self._hinted or not loss > _LOST:
             return
         self._hinted = True
@@ -90,11 +90,11 @@ class Progress:
         )
 
     def _postfix(self) -> None:
-        self.bar.set_postfix_str(f"{self._metrics} {self._last} moves".strip(), refresh=False)
+        self.bar.set_postfix_str(f"{self._metrics} {self._last} step".strip(), refresh=False)
 
 
 def describe(metrics: dict[str, Any]) -> str:
-    """The few figures of an evaluation that fit a line."""
+    """The main figures of an evaluation, on one line."""
     shown = {
         "value": "value",
         "accuracy": "accuracy",
@@ -106,6 +106,6 @@ def describe(metrics: dict[str, Any]) -> str:
         "test_log_prob_noise": "log q",
         "test_log_prob_gaussian": "log Gaussian",
     }
-    if "bits_per_dim_noise" in metrics:  # log p and log q say the same
+    if "bits_per_dim_noise" in metrics:  # log p and log q are the same figures in nats
         shown = {key: label for key, label in shown.items() if not key.startswith("test_log_prob")}
     return "  ".join(f"{label} {metrics[key]:.4f}" for key, label in shown.items() if metrics.get(key) is not None)

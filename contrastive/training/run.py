@@ -123,7 +123,7 @@ def _with_own_models(config: ResolvedConfig, estimator: Estimator) -> ResolvedCo
     """`config` of a fit in place, the models described as before; None if they are not."""
     if estimator.config is None:
         return None
-    share = estimator.defensive_share if estimator.defence is not None else 0.0
+    share = estimator.defensive_share if estimator.defensive_component is not None else 0.0
     own = {path: value for path, value in by_path(estimator.config).items() if belongs_to_models(path)}
     return changed(config, {**own, "game.defensive_share": share})
 

@@ -37,6 +37,9 @@ from contrastive.io.checkpoints import (
 )
 from contrastive.training.run_files import holds_nothing, leftovers, not_a_run, removable, remove, write_marker
 
+#: Figures that earlier versions wrote under another name.
+_RENAMED_FIGURES = {"data_share": "relative_ess"}
+
 
 class RunDirectory:
     """Paths and files of one run.
@@ -157,7 +160,7 @@ class RunDirectory:
         if not self.summary_path.exists():
             raise ContrastiveError(f"{self.path} has no summary.json: finish it with --resume {self.path}")
         summary: dict[str, Any] = json.loads(self.summary_path.read_text(encoding="utf-8"))
-        return summary
+        return {_RENAMED_FIGURES.get(name, name): value for name, value in summary.items()}
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write summary.json."""

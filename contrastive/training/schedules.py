@@ -1,22 +1,22 @@
-"""Schedules: which player moves next."""
+"""Schedules: whether the energy or the noise is updated next."""
 
 import math
 from typing import Literal, Protocol, TypeAlias
 
-from contrastive.core.contrast import Contrast
 from contrastive.errors import ContrastiveError
+from contrastive.objectives.contrast import Contrast
 
 Role = Literal["energy", "noise"]
 State: TypeAlias = dict[str, int | str | float | None]
 
 
 class Schedule(Protocol):
-    """Chooses the player of every update from what it has been told of the updates before."""
+    """Chooses for every update whether energy or noise is trained, from the contrasts of the updates before."""
 
     mover: Role
 
     def update(self, contrast: Contrast) -> None:
-        """Told after a move how data and noise compared in it; sets `mover` for the next."""
+        """Takes the contrast of an update and sets `mover` for the next."""
         ...
 
     def state_dict(self) -> State:
@@ -29,7 +29,7 @@ class Schedule(Protocol):
 
 
 class _Turns:
-    """The mover, and for how many moves it has been on."""
+    """The side that is trained, and for how many updates in a row."""
 
     def __init__(self) -> None:
         self.mover: Role = "energy"
@@ -49,24 +49,24 @@ class _Turns:
 
 
 class EnergyOnly(_Turns):
-    """The noise is held: NCE."""
+    """Every update is of the energy: NCE."""
 
     def update(self, contrast: Contrast) -> None:
         """Nothing to decide."""
 
 
 class Alternate(_Turns):
-    """A fixed number of moves each.
+    """A fixed number of updates of the energy, then of the noise.
 
     Args:
-        energy_updates: moves of the energy in a turn.
-        noise_updates: moves of the noise in a turn.
+        energy_updates: of the energy in a turn.
+        noise_updates: of the noise in a turn.
     """
 
     def __init__(self, energy_updates: int = 5, noise_updates: int = 1) -> None:
         super().__init__()
         if min(energy_updates, noise_updates) < 1:
-            raise ContrastiveError("each player needs at least one move in its turn")
+            raise ContrastiveError("energy and noise need at least one update each in a turn")
         self.lengths = {"energy": energy_updates, "noise": noise_updates}
 
     def update(self, contrast: Contrast) -> None:
@@ -76,16 +76,16 @@ class Alternate(_Turns):
 
 
 class Gate(_Turns):
-    """The paper's gate: the energy moves until its accuracy exceeds a threshold, then the noise until it does not.
+    """The paper's gate: the energy is trained until its accuracy exceeds a threshold, then the noise until it does not.
 
     Args:
         threshold: level of `measure` at which the turn changes hands.
-        max_noise_run: the noise gives way after this many moves: a flow that cannot follow would take every update.
-        min_energy_run: the energy keeps its turn for at least this many moves, however well it tells them apart.
-        measure: how well; the paper's is "accuracy". "divergence" is 2 JSD, nats, which every pair of densities has,
-            where accuracy sees only on which side of 1/2 a point falls.
-        memory: decay of a moving average of the measure, in [0, 1): a batch alone is noisy.
-        margin: hysteresis: the energy has to pass threshold + margin, the noise to fall to threshold - margin.
+        max_noise_run: most noise updates in a row: a flow that cannot fit the data would take every update.
+        min_energy_run: fewest energy updates in a row, however well the energy discriminates.
+        measure: "accuracy" as in the paper, or "divergence", 2 JSD in nats, which also counts how far a point's
+            posterior is from 1/2.
+        memory: decay of a moving average of the measure, in [0, 1): a single batch is noisy.
+        margin: hysteresis: the energy has to exceed threshold + margin, the noise to fall to threshold - margin.
 
     Reference: Gao et al. (2020), section 4.
     """
@@ -106,7 +106,7 @@ class Gate(_Turns):
         self.level: float | None = None
 
     def update(self, contrast: Contrast) -> None:
-        """Compare the measure with the threshold. NaN counts as below it, and is not remembered."""
+        """Compare the measure with the threshold. NaN counts as below it, and is left out of the average."""
         self.run += 1
         level = float(contrast.accuracy if self.measure == "accuracy" else contrast.twice_jsd)
         if math.isfinite(level):
@@ -118,7 +118,7 @@ class Gate(_Turns):
             self._next(not level > self.threshold - self.margin or self.run >= self.max_noise_run)
 
     def state_dict(self) -> State:
-        """Mover, run and the moving average."""
+        """The side that is trained, for how many updates, and the moving average."""
         return {**super().state_dict(), "level": self.level}
 
     def load_state_dict(self, state: State) -> None:

@@ -1,4 +1,4 @@
-"""The stages of training: maximum likelihood of the noise, then contrast."""
+"""The stages of training: maximum likelihood of the noise, then noise contrastive estimation."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
@@ -6,9 +6,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from contrastive.core.contrast import CHANCE_LEVEL, Contrast
 from contrastive.core.estimator import Estimator
 from contrastive.data.sources import Batch, Source
+from contrastive.objectives.contrast import CHANCE_LEVEL, Contrast
 from contrastive.protocols import NoiseAwareEnergy
 from contrastive.training.execution import autocast, eagerly
 from contrastive.training.players import Player
@@ -17,7 +17,7 @@ from contrastive.training.terms import EnergyTerm, dropout_off, total
 
 
 class Stage(Protocol):
-    """A part of a run: what one update does with one batch."""
+    """A part of a run: what one update does with one batch, and what it starts and ends with."""
 
     name: str
     steps: int
@@ -25,7 +25,7 @@ class Stage(Protocol):
 
     @property
     def begins_as_density(self) -> bool:
-        """Whether what the stage trains is a density before its first update, and so a state to end with."""
+        """Whether the model is a density before the stage's first update, and so a candidate for the best state."""
         ...
 
     def begin(self, batch: Batch, source: Source) -> None:
@@ -37,7 +37,7 @@ class Stage(Protocol):
         ...
 
     def update(self, batch: Batch, progress: float) -> str:
-        """One update; says who moved."""
+        """One update; returns the role that was updated, "energy" or "noise"."""
         ...
 
     def finish(self) -> None:
@@ -45,7 +45,7 @@ class Stage(Protocol):
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """JSON state besides the players'."""
+        """JSON state, without that of the players."""
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -96,40 +96,42 @@ class MaximumLikelihood:
         self.players["noise"].adopt_average()
 
     def state_dict(self) -> dict[str, Any]:
-        """None."""
+        """Empty: the players have all of the state."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """None."""
+        """Nothing to restore."""
 
 
 class Game:
-    """Contrast of data with noise: NCE where the schedule moves the energy alone, FCE where both move.
+    """Noise contrastive estimation: the energy alone is trained (NCE), or energy and noise in turn (FCE).
 
-    While the NCE loss is more than a nat above chance level, the noise follows the
-    likelihood alone: what such an energy thinks of its draws would lead it away.
+    While the NCE loss is more than a nat above chance level, the noise is trained by likelihood alone: the gradient of
+    V through such an energy is uninformative.
 
     Args:
-        estimator: what both players belong to.
-        players: "energy", and "noise" where it learns.
-        schedule: who moves next.
+        estimator: energy and noise.
+        players: "energy", and "noise" where it is trained.
+        schedule: which of the two is updated next.
         steps: updates of both together.
-        averaged: the twin that holds the moving averages; needed to restart the energy.
-        likelihood_weight: of the data's log-likelihood in the noise's loss. V alone forgets data that the noise has
-            left: where q << p its gradient in log q is gone. The same hybrid: Grover et al. (2018), "Flow-GAN", eq. 4.
-        hold_noise_after: share of the game after which the noise is held, as its moving average: f then settles against
-            a noise that no longer moves.
-        non_saturating: the noise minimises what its draws would cost as data, E_q[-log sigmoid(r)] for NCE, in place of
-            V, whose gradient in q is gone where the energy tells every draw (Goodfellow et al. 2014, section 3).
-        path_only: of the noise's gradient, see `Estimator.contrast_through_noise`.
-        restart_energy_every: updates after which an energy that is built on the noise begins again from it, in the
-            first half of the game; 0 is never.
+        averaged: the twin with the moving averages; needed to restart the energy.
+        likelihood_weight: weight of the data's log-likelihood in the noise's loss. The gradient of V in log q vanishes
+            where q << p, so V alone lets the noise drop modes. The same hybrid: Grover et al. (2018), "Flow-GAN",
+            eq. 4.
+        hold_noise_after: share of the updates after which the noise is frozen at its moving average: f then converges
+            against a fixed noise.
+        non_saturating: the noise minimises E_q[-log sigmoid(r)] for NCE, in place of V, whose gradient in q vanishes
+            where the energy discriminates every sample (Goodfellow et al. 2014, section 3).
+        path_only: keep the path derivative alone, see `Estimator.noise_loss`.
+        restart_energy_every: updates after which an energy that is built on the noise is reset to it, in the first
+            half of the stage; 0: never.
+        terms: further terms of the energy's loss, such as the cross-entropy of labels.
+        contrast_weight: weight of the contrastive loss in the energy's; at 0 it learns from the terms alone, which
+            needs a frozen noise.
+        goes_on: the energy was trained by a stage before, so c is not solved for.
+        name: of the stage, in reports and metrics.
         accumulate: parts of a batch, whose gradients are summed.
         precision: of the networks, "float32" or "bf16".
-        terms: what the energy minimises too, such as the loss of the labels.
-        contrast_weight: of the contrast in the energy's loss; at 0 it learns from the terms alone, which a held noise
-            allows.
-        goes_on: the energy was trained by a stage before, so c stays as it is.
     """
 
     def __init__(
@@ -158,17 +160,17 @@ class Game:
         self.averaged, self.likelihood_weight = averaged, likelihood_weight
         self.hold_noise_after, self.restart_energy_every = hold_noise_after, restart_energy_every
         self.path_only, self.non_saturating = path_only, non_saturating
-        self.noise_is_held = "noise" not in players
+        self.noise_is_frozen = "noise" not in players
         self.energy_is_lost = False
         self._source: Source | None = None
 
     @property
     def begins_as_density(self) -> bool:
-        """Where the energy is built on the noise, or trained before; a network's first f is no density."""
+        """Where the energy is built on the noise, or was trained before; a fresh network's f is no density."""
         return self.goes_on or isinstance(self.estimator.energy, NoiseAwareEnergy)
 
     def begin(self, batch: Batch, source: Source) -> None:
-        """Start from the noise as pre-training left it, and from the best c for the untrained energy."""
+        """Take the noise as pre-training left it, and solve for the c of the untrained energy."""
         self.estimator.update_base_noise()
         self.resume(source)
         if not self.goes_on:
@@ -176,28 +178,28 @@ class Game:
                 self.estimator.solve_log_normalizer(batch.z)
 
     def resume(self, source: Source) -> None:
-        """Score rows that come again only once, where the noise is held."""
+        """Where the noise is frozen and rows repeat, cache their log q."""
         self._source = source
-        if self.noise_is_held:
+        if self.noise_is_frozen:
             source.cache_log_prob(self.estimator.defended_noise)
 
     def update(self, batch: Batch, progress: float) -> str:
-        """One move of the player whose turn it is."""
+        """One update of the energy or of the noise, as the schedule has it."""
         self._restart_energy(round(progress * self.steps))
-        if not self.noise_is_held and progress >= self.hold_noise_after:
-            self._hold_noise()
-        mover: Role = "energy" if self.noise_is_held else self.schedule.mover
+        if not self.noise_is_frozen and progress >= self.hold_noise_after:
+            self._freeze_noise()
+        mover: Role = "energy" if self.noise_is_frozen else self.schedule.mover
         contrasts: list[Contrast] = []
         losses = self._losses(batch, mover, contrasts)
         self.players[mover].step(losses, progress if mover == "energy" else progress / self.hold_noise_after)
-        if contrasts and not self.noise_is_held:
+        if contrasts and not self.noise_is_frozen:
             contrast = Contrast.joined(contrasts)
             self.energy_is_lost = bool(contrast.twice_jsd < CHANCE_LEVEL)
             self.schedule.update(contrast)
         return mover
 
     def _losses(self, batch: Batch, mover: Role, contrasts: list[Contrast]) -> Iterator[Tensor]:
-        """The mover's loss, part by part; the contrasts that it is made of are added to `contrasts`."""
+        """The loss of the role to be updated, part by part; its contrasts are appended to `contrasts`."""
         for part in batch.parts(self.accumulate):
             with autocast(self.precision, part.z.device):
                 contrast, loss = self._energy_loss(part) if mover == "energy" else self._noise_loss(part)
@@ -208,14 +210,14 @@ class Game:
     def _energy_loss(self, batch: Batch) -> tuple[Contrast | None, Tensor]:
         contrast, loss = None, batch.z.new_zeros(())
         if self.contrast_weight:
-            contrast = self.estimator.contrast_for_energy(batch.z, batch.log_q)
+            contrast = self.estimator.energy_loss(batch.z, batch.log_q)
             loss = contrast.loss if self.contrast_weight == 1 else self.contrast_weight * contrast.loss
         return contrast, total(self.terms, loss, self.estimator, batch)
 
     def _noise_loss(self, batch: Batch) -> tuple[Contrast, Tensor]:
-        # Without dropout: that is the density which is reported, and a random f would be noise in q's gradient.
+        # Without dropout: that density is the reported one, and a random f would add variance to q's gradient.
         with dropout_off(self.estimator.energy):
-            contrast = self.estimator.contrast_through_noise(batch.z, path_only=self.path_only)
+            contrast = self.estimator.noise_loss(batch.z, path_only=self.path_only)
         loss = contrast.value
         if self.energy_is_lost:
             loss = torch.zeros_like(loss)
@@ -224,15 +226,15 @@ class Game:
         # In q's parameters, r at the data is minus log q at the data.
         return contrast, loss + self.likelihood_weight * contrast.r_data.mean()
 
-    def _hold_noise(self) -> None:
+    def _freeze_noise(self) -> None:
         self.players["noise"].adopt_average()
-        self.noise_is_held = True
+        self.noise_is_frozen = True
         if self._source is not None:
             self._source.cache_log_prob(self.estimator.defended_noise)
 
     def _restart_energy(self, step: int) -> None:
         every = self.restart_energy_every
-        # In the second half the falling learning rate would leave the energy no time to learn again.
+        # In the second half the decayed learning rate would leave too little to train the reset energy.
         if every and step and step % every == 0 and 2 * step <= self.steps:
             self.estimator.restart_energy()
             if self.averaged is not None:
@@ -244,11 +246,12 @@ class Game:
             player.adopt_average()
 
     def state_dict(self) -> dict[str, Any]:
-        """The schedule's state, whether the noise is held, and whether V says nothing to it."""
-        held = {"noise_is_held": self.noise_is_held, "energy_is_lost": self.energy_is_lost}
-        return {"schedule": self.schedule.state_dict(), **held}
+        """The schedule's state, whether the noise is frozen, and whether the energy is below chance level."""
+        flags = {"noise_is_frozen": self.noise_is_frozen, "energy_is_lost": self.energy_is_lost}
+        return {"schedule": self.schedule.state_dict(), **flags}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The inverse of `state_dict`."""
+        """The inverse of `state_dict`, for checkpoints of version 0.1 too, which have `noise_is_held`."""
         self.schedule.load_state_dict(state["schedule"])
-        self.noise_is_held, self.energy_is_lost = state["noise_is_held"], state["energy_is_lost"]
+        frozen = "noise_is_held" if "noise_is_held" in state else "noise_is_frozen"
+        self.noise_is_frozen, self.energy_is_lost = state[frozen], state["energy_is_lost"]

@@ -1,4 +1,4 @@
-"""Terms of the energy's loss beside the contrast: labels, virtual adversarial training, gradient penalty."""
+"""Terms of the energy's loss beside the contrastive one: labels, virtual adversarial training, gradient penalty."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -20,10 +20,10 @@ _STEP = 0.05  # of virtual adversarial training, in standard deviations a coordi
 
 
 class EnergyTerm(Protocol):
-    """Something that an update of the energy minimises too."""
+    """A term that is added to the energy's contrastive loss."""
 
     def __call__(self, estimator: Estimator, batch: Batch) -> Float[Tensor, ""]:
-        """Its loss, differentiable in (f, c)."""
+        """The weighted term, shape `()`, differentiable in (f, c)."""
         ...
 
 
@@ -48,12 +48,12 @@ class LabelledTerm:
 class VirtualAdversarialTerm:
     """Virtual adversarial training on every point of the batch; its labels have no part.
 
-    Dropout is off, in the search and in the loss: a KL between two random networks would be dropout's, not the step's.
+    Dropout is off, in the power iteration and in the loss: a KL between two dropout masks would not be the step's.
 
     Args:
         weight: factor of the mean over points.
-        epsilon: length of the step, in model coordinates.
-        power_iterations: with which its direction is found.
+        epsilon: Euclidean norm of the perturbation, in model coordinates.
+        power_iterations: to find its direction.
     """
 
     def __init__(self, weight: float, epsilon: float, power_iterations: int) -> None:
@@ -69,7 +69,7 @@ class VirtualAdversarialTerm:
 
 
 class GradientPenaltyTerm:
-    """The penalty on the slope of the log-ratio at the batch.
+    """R1: the penalty on the gradient of the log-ratio at the batch.
 
     Args:
         weight: gamma of Mescheder et al. (2018).
@@ -84,12 +84,12 @@ class GradientPenaltyTerm:
 
 
 def make_terms(config: ResolvedConfig, estimator: Estimator, *, labelled: bool) -> list[EnergyTerm]:
-    """The terms that a config asks for.
+    """The terms of the energy's loss that a config asks for.
 
     Args:
         config: of the run.
-        estimator: what they are terms of.
-        labelled: whether the data have labels to learn.
+        estimator: whose energy is to be trained.
+        labelled: whether the data have labels.
 
     Raises:
         ContrastiveError: if virtual adversarial training is asked of an energy without classes, or nothing is left
@@ -111,7 +111,7 @@ def make_terms(config: ResolvedConfig, estimator: Estimator, *, labelled: bool) 
 
 
 def total(terms: Sequence[EnergyTerm], loss: Tensor, estimator: Estimator, batch: Batch) -> Tensor:
-    """`loss` and the terms' losses."""
+    """`loss` plus every term."""
     for term in terms:
         loss = loss + term(estimator, batch)
     return loss
@@ -119,7 +119,7 @@ def total(terms: Sequence[EnergyTerm], loss: Tensor, estimator: Estimator, batch
 
 @contextmanager
 def dropout_off(model: Any) -> Iterator[None]:
-    """`model` in evaluation mode, if it is a module; then as it was."""
+    """Context in which `model`, if it is a module, is in evaluation mode; then as it was."""
     if not isinstance(model, nn.Module) or not model.training:
         yield
         return

@@ -30,17 +30,17 @@ class Trainer:
 
     Args:
         estimator: what is trained.
-        averaged: its twin, which holds the moving averages; evaluated, and what the run ends with.
+        averaged: its twin with the moving averages, which is evaluated and which the run ends with.
         source: the stream of batches.
-        stages: what to do with them.
-        evaluate: gives the metrics of an estimator in a stage.
-        score: gives the score of an estimator in a stage at each held-out row, for early stopping.
-        batch_size: data points an update.
-        seed: of the stream and of everything else random.
+        stages: in order.
+        evaluate: the metrics of an estimator in a stage, by its name.
+        score: the score of an estimator at each held-out row, for early stopping; higher is better.
+        batch_size: data points per update.
+        seed: of the stream and of every other random number.
         evaluate_every: updates between evaluations.
         checkpoint_every: updates between checkpoints.
         early_stopping: evaluations without a better mean score after which a stage stops; each stage then ends with
-            its best state, or with its last where that is as good but for chance. 0 is never.
+            its best state, or with its last where that is within a standard error of it. 0: never.
         directory: where the run is kept; None keeps nothing.
         progress: what the user sees.
         callbacks: called in order; see `Callback`.

@@ -4,13 +4,14 @@ import torch
 from torch import distributions as td
 from torch import nn
 
+from contrastive import Noise
 
-class Laplace(nn.Module):
+
+class Laplace(Noise):
     """Independent Laplace noise with learnable location and scale."""
 
     def __init__(self, event_shape, *, scale=1.0):
-        super().__init__()
-        self.event_shape = torch.Size(event_shape)
+        super().__init__(event_shape)
         self.loc = nn.Parameter(torch.zeros(event_shape))
         self.log_scale = nn.Parameter(torch.full(event_shape, scale).log())
 

@@ -86,7 +86,7 @@ def show(estimator, z):
 def train(estimator, z):
     """One step of everything that learns."""
     torch.manual_seed(1)
-    loss = estimator.contrast_for_energy(z).loss
+    loss = estimator.energy_loss(z).loss
     if trainable_parameters(estimator.noise):
         loss = loss - estimator.noise.log_prob(z).mean()
     optimizer = torch.optim.SGD([p for p in estimator.parameters() if p.requires_grad], 1e-3)
@@ -184,7 +184,7 @@ def test_an_objective_of_a_convex_function_survives(trip):
 
 @pytest.fixture(scope="module")
 def fitted():
-    """With a scaling, classes, a defence, a tilted energy and an adaptive noise."""
+    """With a scaling, classes, a defensive component, a tilted energy and an adaptive noise."""
     x = 3 + 2 * torch.randn(100, 2)
     y = (x[:, 0] > 3).long()
     return fit(

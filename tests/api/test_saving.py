@@ -42,7 +42,11 @@ def saved(estimator, tmp_path):
 
 CASES = {
     "fixed noise": {},
-    "adaptive noise with a defence": {"noise": "glow", "method": "fce", "noise_options": {"depth": 1, "width": 4}},
+    "adaptive noise with a defensive component": {
+        "noise": "glow",
+        "method": "fce",
+        "noise_options": {"depth": 1, "width": 4},
+    },
     "built on the noise": {"energy": "tilted", "defensive_share": 0.3, "noise": "student-t"},
     "another objective": {"objective": "conditional", "objective_options": {"scale": 0.3}, "noise_ratio": 2.0},
     "likelihood alone": {"method": "mle"},

@@ -114,10 +114,7 @@ def test_fce_gradient_is_pathwise(flow, dim, nu):
     (exact,) = torch.autograd.grad(exact_value(estimator, p), noise.theta)
     torch.manual_seed(1)
     gradients = torch.stack(
-        [
-            torch.autograd.grad(estimator.contrast_through_noise(p.sample((2000,))).value, noise.theta)[0]
-            for _ in range(100)
-        ]
+        [torch.autograd.grad(estimator.noise_loss(p.sample((2000,))).value, noise.theta)[0] for _ in range(100)]
     )
     error = gradients.std(0) / math.sqrt(len(gradients))
     assert ((gradients.mean(0) - exact).abs() < SIGMAS * error).all()
@@ -150,9 +147,7 @@ def test_the_path_alone_has_the_gradient_of_the_divergence_from_the_energy(flow,
     torch.manual_seed(2)
     gradients = torch.stack(
         [
-            torch.autograd.grad(
-                estimator.contrast_through_noise(p_data.sample((2000,)), path_only=True).value, noise.theta
-            )[0]
+            torch.autograd.grad(estimator.noise_loss(p_data.sample((2000,)), path_only=True).value, noise.theta)[0]
             for _ in range(100)
         ]
     )
@@ -189,7 +184,7 @@ def test_near_the_optimum_the_path_has_hardly_any_noise():
     torch.manual_seed(3)
     spread = {}
     for path_only in (False, True):
-        values = [estimator.contrast_through_noise(p.sample((1,)), path_only=path_only).value for _ in range(2000)]
+        values = [estimator.noise_loss(p.sample((1,)), path_only=path_only).value for _ in range(2000)]
         spread[path_only] = torch.stack([torch.autograd.grad(v, noise.theta)[0] for v in values]).std()
     assert float(spread[False]) == pytest.approx(0.706, abs=0.05)
     assert float(spread[True]) < 0.002
@@ -227,7 +222,7 @@ def test_fce_gradient_is_that_of_finite_differences(flow, dim):
         with torch.no_grad():
             noise.theta.copy_(theta)
         torch.manual_seed(3)
-        return estimator.contrast_through_noise(data).value
+        return estimator.noise_loss(data).value
 
     start = noise.theta.detach().clone()
     (gradient,) = torch.autograd.grad(value(start), noise.theta)
@@ -271,7 +266,7 @@ def test_score_function_gradient_is_unbiased(draws, nu):
     value, mean = 0.0, torch.zeros(3)
     for outcome in product(range(3), repeat=draws):
         noise.script = outcome
-        contrast = estimator.contrast_through_noise(data)
+        contrast = estimator.noise_loss(data)
         (gradient,) = torch.autograd.grad(contrast.value, noise.theta)
         weight = log_q[list(outcome)].sum().exp().detach()
         value, mean = value + weight * contrast.value.detach(), mean + weight * gradient
@@ -285,9 +280,9 @@ def test_score_function_baseline_takes_all_noise_of_the_draws_away_at_the_optimu
     noise, p = Banana(), Banana()
     scored = ContrastiveEstimator(p.log_prob, Scored(noise), adapt_noise=True)
     data = p.sample((500,))
-    contrast = scored.contrast_through_noise(data)
+    contrast = scored.noise_loss(data)
     (gradient,) = torch.autograd.grad(contrast.value, noise.theta)
-    (of_data,) = torch.autograd.grad(-scored.contrast_through_noise(data).data_loss, noise.theta)
+    (of_data,) = torch.autograd.grad(-scored.noise_loss(data).data_term, noise.theta)
     torch.testing.assert_close(gradient, of_data, rtol=1e-9, atol=1e-12)
 
 
@@ -309,10 +304,7 @@ def test_score_function_gradient_agrees_with_quadrature(flow, dim):
     (exact,) = torch.autograd.grad(exact_value(estimator, p), noise.theta)
     torch.manual_seed(4)
     gradients = torch.stack(
-        [
-            torch.autograd.grad(estimator.contrast_through_noise(p.sample((2000,))).value, noise.theta)[0]
-            for _ in range(100)
-        ]
+        [torch.autograd.grad(estimator.noise_loss(p.sample((2000,))).value, noise.theta)[0] for _ in range(100)]
     )
     error = gradients.std(0) / math.sqrt(len(gradients))
     assert ((gradients.mean(0) - exact).abs() < SIGMAS * error).all()

@@ -183,7 +183,7 @@ def test_an_energy_that_follows_has_the_log_ratios_and_gradients_of_one_on_a_cop
             own = [estimator.log_normalizer, *(p for p in estimator.energy.parameters() if p.requires_grad)]
             gradient = torch.autograd.grad(contrast.loss, own)
         else:
-            contrast = estimator.contrast_through_noise(z, path_only=way == "path")
+            contrast = estimator.noise_loss(z, path_only=way == "path")
             loss = contrast.value + 0.1 * contrast.r_data.mean()
             gradient = torch.autograd.grad(loss, list(estimator.noise.parameters()))
         found.append([contrast.r_data, contrast.r_noise, *gradient])
@@ -217,5 +217,5 @@ def test_a_run_whose_energy_follows_plays_loads_and_resumes(tmp_path):
 
 
 def test_a_tilted_energy_without_a_noise_says_so():
-    with pytest.raises(ContrastiveError, match="no noise to start from"):
+    with pytest.raises(ContrastiveError, match="has no noise yet"):
         make_energy("tilted", event_shape=(2,))(torch.zeros(3, 2))

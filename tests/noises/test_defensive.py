@@ -29,27 +29,29 @@ def test_the_shares_of_few_draws_are_right_on_average(n):
     """Hoeffding: the mean of 4,000 counts in [0, n] is off by 0.1 n with probability below 1e-34."""
     torch.manual_seed(0)
     narrow = DefensiveMixture(normal(50.0, 0.1), normal(0.0, 1.0), 0.3)
-    of_defence = [int((narrow.draw(n)[0][:, 0] < 25).sum()) for _ in range(4_000)]
-    assert abs(sum(of_defence) / len(of_defence) - 0.3 * n) < 0.1 * n
-    assert max(of_defence) - min(of_defence) <= 1
+    of_component = [int((narrow.sample_and_log_prob((n,))[0][:, 0] < 25).sum()) for _ in range(4_000)]
+    assert abs(sum(of_component) / len(of_component) - 0.3 * n) < 0.1 * n
+    assert max(of_component) - min(of_component) <= 1
 
 
 def test_bad_mixtures_are_refused():
     with pytest.raises(ContrastiveError, match="share must be in"):
         mixture(1.0)
-    with pytest.raises(ContrastiveError, match=r"over \(3,\), the noise over \(2,\)"):
+    with pytest.raises(ContrastiveError, match=r"shape \(3,\), the noise over \(2,\)"):
         DefensiveMixture(normal(0.0, 1.0), normal(0.0, 1.0, d=3), 0.1)
 
 
 def test_the_energy_is_told_from_the_mixture_and_the_noise_plays_alone():
-    noise, defence = normal(1.0, 0.2), normal(0.0, 2.0)
-    estimator = ContrastiveEstimator(lambda z: -z.square().sum(-1), noise, defence=defence, defensive_share=0.25)
+    noise, component = normal(1.0, 0.2), normal(0.0, 2.0)
+    estimator = ContrastiveEstimator(
+        lambda z: -z.square().sum(-1), noise, defensive_component=component, defensive_share=0.25
+    )
     z = torch.randn(50, 2, dtype=torch.float64)
-    q, h = noise.log_prob(z).exp(), defence.log_prob(z).exp()
+    q, h = noise.log_prob(z).exp(), component.log_prob(z).exp()
     f = -z.square().sum(-1)
     assert torch.allclose(estimator.contrast(z).r_data, f - q.log())
-    assert torch.allclose(estimator.contrast_for_energy(z).r_data, f - (0.75 * q + 0.25 * h).log())
-    assert torch.allclose(estimator.contrast_through_noise(z).r_data, f - q.log())
+    assert torch.allclose(estimator.energy_loss(z).r_data, f - (0.75 * q + 0.25 * h).log())
+    assert torch.allclose(estimator.noise_loss(z).r_data, f - q.log())
 
 
 def test_the_optimum_is_the_same_density():
@@ -83,7 +85,7 @@ def test_which_noises_are_defended(noise, settings, share):
     assert resolve(configure(**settings), data.facts, facts_of(estimator)).game.defensive_share == share
 
 
-def test_a_defended_run_is_saved_with_its_defence(tmp_path):
+def test_a_defended_run_is_saved_with_its_defensive_component(tmp_path):
     settings = {"noise": "uniform", "defensive_share": 0.3, "steps": 40, "batch_size": 100, "log_partition_draws": 0}
     estimator = fit("8gaussians", out=str(tmp_path / "run"), quiet=True, **settings)
     again = load(tmp_path / "run")
@@ -92,7 +94,9 @@ def test_a_defended_run_is_saved_with_its_defence(tmp_path):
     assert torch.equal(again.defended_noise.log_prob(x), estimator.defended_noise.log_prob(x))
     assert not torch.allclose(again.defended_noise.log_prob(x), again.noise.log_prob(x))
     # The Gaussian of the data: 8 Gaussians of radius 2 sqrt(2) and variance 1/8 have covariance (4 + 1/8) I.
-    assert torch.allclose(estimator.defence.distribution().covariance_matrix, (4 + 1 / 8) * torch.eye(2), atol=0.15)
+    assert torch.allclose(
+        estimator.defensive_component.distribution().covariance_matrix, (4 + 1 / 8) * torch.eye(2), atol=0.15
+    )
 
 
 def test_data_that_no_gaussian_defends_are_refused_with_the_way_out():

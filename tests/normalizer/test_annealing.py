@@ -143,9 +143,9 @@ def test_paths_are_doubled_until_forward_and_reverse_agree():
     oracle = gaussian_oracle("narrow", 10, scale=0.3)
     tuning = tune(oracle.estimator, 400)
     samples = oracle.sample(400)[:, None]
-    short = annealed_partition(oracle.estimator, tuning, samples, longest=8)
+    short = annealed_partition(oracle.estimator, tuning, samples, max_temperatures=8)
     assert "forward and reverse annealing differ" in str(short)
-    long = annealed_partition(oracle.estimator, tuning, samples, longest=512)
+    long = annealed_partition(oracle.estimator, tuning, samples, max_temperatures=512)
     assert long.is_reliable
     assert long.diagnostics["temperatures"] > 8
     assert abs(long.diagnostics["forward"] - long.diagnostics["reverse_approximate"]) <= 0.1

@@ -274,7 +274,7 @@ def test_a_noise_too_far_is_annealed():
 
 def test_a_budget_that_ends_is_said():
     oracle = gaussian_oracle("narrow", 100, scale=0.4)
-    estimate = oracle.estimator.log_partition(draws=DRAWS, longest=8)
+    estimate = oracle.estimator.log_partition(draws=DRAWS, max_temperatures=8)
     assert "forward and reverse annealing differ" in str(estimate)
 
 
@@ -287,12 +287,21 @@ def test_a_budget_that_ends_is_said():
         ({"method": "anealing"}, "did you mean 'annealing'"),
         ({"draws": 10}, "at least 1,000"),
         ({"level": 1.0}, "between 0 and 1"),
-        ({"longest": 0}, "at least 1 temperature"),
+        ({"max_temperatures": 0}, "at least 1 temperature"),
     ],
 )
 def test_bad_settings_are_refused_in_a_sentence(arguments, message):
     with pytest.raises(ContrastiveError, match=message):
         log_partitions(gaussian_oracle("g", 1, scale=0.5).estimator, **arguments)
+
+
+def test_the_argument_of_before_warns_and_is_taken():
+    estimator = gaussian_oracle("g", 1, scale=0.5).estimator
+    with (
+        pytest.warns(DeprecationWarning, match="use max_temperatures"),
+        pytest.raises(ContrastiveError, match="max_temperatures=0"),
+    ):
+        log_partitions(estimator, longest=0)
 
 
 def test_an_energy_that_gives_nan_is_refused():

@@ -50,7 +50,7 @@ def test_command_in_json_with_a_level_and_a_method(run, capsys):
     printed = json.loads(said(capsys, "normalizer", run, "--method", "importance", "--level", 0.5, "--json"))
     (estimate,) = printed["estimates"]
     assert estimate["method"] == "importance"
-    assert printed["asked"] == {"method": "importance", "draws": 100_000, "longest": 512, "seed": 0}
+    assert printed["asked"] == {"method": "importance", "draws": 100_000, "max_temperatures": 512, "seed": 0}
     assert estimate["high"] - estimate["low"] == pytest.approx(2 * 0.6745 * estimate["standard_error"], rel=1e-3)
 
 

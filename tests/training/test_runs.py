@@ -132,7 +132,7 @@ def test_a_checkpoint_of_another_version_is_refused_in_a_sentence(tmp_path, caps
     fit("moons", steps=60, evaluate_every=50, checkpoint_every=50, log_partition_draws=0, quiet=True, out=str(out))
     (out / "summary.json").unlink()
     tensors, state = read_checkpoint(out / "checkpoint.safetensors")
-    del state["stage"]["noise_is_held"]
+    del state["stage"]["noise_is_frozen"]
     write_checkpoint(out / "checkpoint.safetensors", tensors, state)
     assert main(["fit", "--resume", str(out), "--quiet"]) == 2
     assert "written by another version" in capsys.readouterr().err
@@ -208,12 +208,12 @@ def test_early_stopping_ends_with_the_best_weights(tmp_path):
 def test_a_run_that_keeps_producing_nan_stops_with_advice_and_keeps_its_checkpoint(tmp_path, monkeypatch):
     out = tmp_path / "r"
     losses = iter(range(10_000))
-    honest = ContrastiveEstimator.contrast_for_energy
+    honest = ContrastiveEstimator.energy_loss
 
     def poisoned(self, z, log_q=None):
         return honest(self, z * float("nan") if next(losses) > 120 else z, log_q)
 
-    monkeypatch.setattr(ContrastiveEstimator, "contrast_for_energy", poisoned)
+    monkeypatch.setattr(ContrastiveEstimator, "energy_loss", poisoned)
     monkeypatch.setattr(Trainer, "_evaluate", lambda self, stage: None)
     with pytest.raises(ContrastiveError, match=r"25 updates of the energy in a row.*lower --learning-rate"):
         fit("8gaussians", steps=400, checkpoint_every=50, out=str(out), quiet=True)

@@ -66,7 +66,7 @@ def test_a_restored_schedule_goes_on_as_the_first(accuracies, cut, memory):
 
 
 def test_alternate_needs_a_move_each():
-    with pytest.raises(ContrastiveError, match="at least one move"):
+    with pytest.raises(ContrastiveError, match="at least one update"):
         Alternate(0, 1)
 
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from contrastive.io.atomic import write_atomically
-from contrastive.metrics.images.features import FeatureNetwork
-from contrastive.metrics.images.moments import FeatureMoments
-from contrastive.metrics.images.summary import FeatureSummary, subset, summarize
+from contrastive.metrics.images.embeddings import EmbeddingNetwork
+from contrastive.metrics.images.moments import EmbeddingMoments
+from contrastive.metrics.images.summary import EmbeddingSummary, subset, summarize
 
 _FORMAT = "contrastive-feature-summary-1"
 
@@ -25,12 +25,12 @@ def default_cache() -> Path:
 
 def cached_summary(
     images: Tensor | NDArray[np.uint8],
-    network: FeatureNetwork,
+    network: EmbeddingNetwork,
     folder: str | Path,
     *,
     limit: int | None = 50_000,
     progress: bool = False,
-) -> FeatureSummary:
+) -> EmbeddingSummary:
     """`summarize`, kept in `folder` under a hash of the pixels and of the network's name and version.
 
     A damaged file is computed anew, with a RuntimeWarning.
@@ -52,14 +52,14 @@ def cached_summary(
     return summary
 
 
-def _key(images: Tensor, network: FeatureNetwork) -> str:
+def _key(images: Tensor, network: EmbeddingNetwork) -> str:
     identity = f"{_FORMAT}|{network.name}|{network.version}|{images.dtype}|{tuple(images.shape)}|"
     digest = hashlib.sha256(identity.encode())
     digest.update(images.cpu().contiguous().numpy().data)
     return digest.hexdigest()
 
 
-def _write(path: Path, key: str, summary: FeatureSummary) -> None:
+def _write(path: Path, key: str, summary: EmbeddingSummary) -> None:
     moments = summary.moments
     with path.open("wb") as handle:  # given a path, numpy would append .npz to it
         np.savez(
@@ -68,14 +68,14 @@ def _write(path: Path, key: str, summary: FeatureSummary) -> None:
             count=moments.count,
             mean=moments.mean.numpy(),
             scatter=moments.scatter.numpy(),
-            features=summary.features.numpy(),
+            features=summary.embeddings.numpy(),
         )
 
 
-def _read(path: Path, key: str) -> FeatureSummary:
+def _read(path: Path, key: str) -> EmbeddingSummary:
     """The summary; zipfile holds every array against its checksum."""
     with np.load(path, allow_pickle=False) as arrays:
         if str(arrays["key"]) != key:
             raise ValueError("it is of other images")
-        mean, scatter, features = (torch.from_numpy(arrays[name]) for name in ("mean", "scatter", "features"))
-        return FeatureSummary(FeatureMoments(int(arrays["count"]), mean, scatter), features)
+        mean, scatter, embeddings = (torch.from_numpy(arrays[name]) for name in ("mean", "scatter", "features"))
+        return EmbeddingSummary(EmbeddingMoments(int(arrays["count"]), mean, scatter), embeddings)

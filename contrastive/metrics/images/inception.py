@@ -1,4 +1,4 @@
-"""Features of the InceptionV3 that FID is defined by."""
+"""Embeddings of the InceptionV3 that FID is defined by."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ _ROWS = 32  # at once: 299 x 299 each
 
 
 class Inception:
-    """The 2,048 pooled features of FID, by torch-fidelity: TensorFlow's network of 2015, resizing included.
+    """The 2,048 pooled activations of FID, by torch-fidelity: TensorFlow's network of 2015, resizing included.
 
     Preprocessing: to 299 x 299, bilinear as in TensorFlow 1 (no half-pixel offset, no antialiasing), then
     (x - 128) / 128. torchmetrics uses this very network; pytorch-fid has the same weights, but shifts by half a pixel
@@ -48,5 +48,5 @@ class Inception:
 
     @torch.no_grad()
     def __call__(self, images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 2048"]:
-        """Features, on the network's device."""
+        """Embeddings, on the network's device."""
         return torch.cat([self._network(part.to(self._device))[0] for part in images.split(_ROWS)])

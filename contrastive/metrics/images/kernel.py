@@ -1,4 +1,4 @@
-"""The kernel distance between two sets of features."""
+"""The kernel distance between two sets of embeddings."""
 
 from typing import NamedTuple
 
@@ -29,8 +29,8 @@ def kernel_distance(
     100 overlapping draws of 1,000 rows, estimates the same number, but its spread is not a standard error.
 
     Args:
-        x: features of one set.
-        y: features of the other.
+        x: embeddings of one set.
+        y: embeddings of the other.
         subset_size: rows of a subset, at most.
         seed: of the shuffle.
 
@@ -41,7 +41,7 @@ def kernel_distance(
         Binkowski et al. (2018), "Demystifying MMD GANs". Zaremba et al. (2013), "B-tests", on disjoint subsets.
     """
     if x.shape[1] != y.shape[1]:
-        raise ContrastiveError(f"features of {x.shape[1]} and of {y.shape[1]} dimensions cannot be compared")
+        raise ContrastiveError(f"embeddings of {x.shape[1]} and of {y.shape[1]} dimensions cannot be compared")
     fewest = min(len(x), len(y))
     if fewest < 2 * _SUBSETS:
         raise ContrastiveError(f"a kernel distance needs {2 * _SUBSETS} images on each side, not {fewest}")

@@ -1,4 +1,4 @@
-"""Mean and covariance of a stream of feature vectors, and a random few of the vectors themselves."""
+"""Mean and covariance of a stream of embeddings, and a random few of the vectors themselves."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,8 @@ from contrastive.errors import ContrastiveError
 
 
 @dataclass(frozen=True)
-class FeatureMoments:
-    """First two moments of feature vectors, float64.
+class EmbeddingMoments:
+    """First two moments of embeddings, float64.
 
     Attributes:
         count: how many vectors.
@@ -20,7 +20,7 @@ class FeatureMoments:
 
     Example:
         >>> x = torch.randn(100, 3)
-        >>> both = FeatureMoments.of(x[:30]).merged(FeatureMoments.of(x[30:]))
+        >>> both = EmbeddingMoments.of(x[:30]).merged(EmbeddingMoments.of(x[30:]))
         >>> torch.allclose(both.covariance, x.double().T.cov())
         True
     """
@@ -30,19 +30,19 @@ class FeatureMoments:
     scatter: Float[Tensor, "d d"]
 
     @classmethod
-    def of(cls, features: Float[Tensor, "n d"]) -> "FeatureMoments":
+    def of(cls, embeddings: Float[Tensor, "n d"]) -> "EmbeddingMoments":
         """The moments of one batch.
 
         Raises:
-            ContrastiveError: if a feature is not finite.
+            ContrastiveError: if an embedding is not finite.
         """
-        x = features.double().cpu()
+        x = embeddings.double().cpu()
         if not bool(x.isfinite().all()):
-            raise ContrastiveError("a feature is not finite: the network overflowed, or its weights are damaged")
+            raise ContrastiveError("an embedding is not finite: the network overflowed, or its weights are damaged")
         mean = x.mean(0)
         return cls(len(x), mean, (x - mean).T @ (x - mean))
 
-    def merged(self, other: "FeatureMoments") -> "FeatureMoments":
+    def merged(self, other: "EmbeddingMoments") -> "EmbeddingMoments":
         """The moments of both sets together, with no cancellation between large numbers.
 
         Reference: Chan, Golub & LeVeque (1983), "Algorithms for computing the sample variance", equation 2.1.
@@ -50,7 +50,7 @@ class FeatureMoments:
         count = self.count + other.count
         gap = other.mean - self.mean
         scatter = self.scatter + other.scatter + torch.outer(gap, gap) * (self.count * other.count / count)
-        return FeatureMoments(count, self.mean + gap * (other.count / count), scatter)
+        return EmbeddingMoments(count, self.mean + gap * (other.count / count), scatter)
 
     @property
     def covariance(self) -> Float[Tensor, "d d"]:

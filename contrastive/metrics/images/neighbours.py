@@ -22,10 +22,10 @@ class Neighbours(NamedTuple):
 def nearest_neighbours(samples: Tensor, data: Tensor, k: int = 1) -> Neighbours:
     """The k rows of `data` nearest to each sample in Euclidean distance, exactly, by comparing all with all.
 
-    In feature space: `nearest_neighbours(extract_features(samples, network), extract_features(data, network), k)`.
+    In embedding space: `nearest_neighbours(embed(samples, network), embed(data, network), k)`.
 
     Args:
-        samples: images or features, shape `(n, *event)`, on one scale with the data: both uint8, or both floating.
+        samples: images or embeddings, shape `(n, *event)`, on one scale with the data: both uint8, or both floating.
         data: shape `(m, *event)`.
         k: how many; rows at equal distance come in any order.
 

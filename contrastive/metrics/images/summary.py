@@ -1,4 +1,4 @@
-"""Feature moments and a sample of features of an image set."""
+"""Moments and a sample of the embeddings of an image set."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,54 +9,60 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from contrastive.errors import ContrastiveError
-from contrastive.metrics.images.features import FeatureNetwork, Images, image_batches
-from contrastive.metrics.images.moments import FeatureMoments, RandomRows
+from contrastive.errors import ContrastiveError, warn_renamed
+from contrastive.metrics.images.embeddings import EmbeddingNetwork, Images, image_batches
+from contrastive.metrics.images.moments import EmbeddingMoments, RandomRows
 
 _KERNEL_ROWS = 10_000
 _SEED = 0
 
 
 @dataclass(frozen=True)
-class FeatureSummary:
+class EmbeddingSummary:
     """All that the distances need.
 
     Attributes:
         moments: of every image.
-        features: of 10,000 of the images (all, if there are fewer), drawn at random, float32.
+        embeddings: of 10,000 of the images (all, if there are fewer), drawn at random, float32.
     """
 
-    moments: FeatureMoments
-    features: Float[Tensor, "n d"]
+    moments: EmbeddingMoments
+    embeddings: Float[Tensor, "n d"]
+
+    @property
+    def features(self) -> Float[Tensor, "n d"]:
+        """Deprecated: `embeddings`."""
+        warn_renamed("the attribute features", "embeddings")
+        return self.embeddings
 
 
 def summarize(
-    images: Images, network: FeatureNetwork, *, limit: int | None = 50_000, progress: bool = False
-) -> FeatureSummary:
+    images: Images, network: EmbeddingNetwork, *, limit: int | None = 50_000, progress: bool = False
+) -> EmbeddingSummary:
     """Run the network over images, batch by batch.
 
     Args:
         images: of a tensor with more rows than `limit` a random subset is taken, of a stream of batches the beginning.
-        network: whose features.
+        network: whose embeddings.
         limit: how many images at most; None for all.
         progress: show a bar, on a terminal.
 
     Raises:
-        ContrastiveError: if they are not uint8 images, are none, or a feature is not finite.
+        ContrastiveError: if they are not uint8 images, are none, or an embedding is not finite.
     """
     moments, kept = None, RandomRows(_KERNEL_ROWS, _SEED)
     images = subset(images, limit)
     total = len(images) if isinstance(images, Tensor | np.ndarray) else limit
     with tqdm(total=total, desc=network.name, unit="image", leave=False, disable=None if progress else True) as bar:
         for batch in _up_to(limit, image_batches(images)):
-            features = network(batch).float().cpu()
-            of_batch = FeatureMoments.of(features)
+            embeddings = network(batch).float().cpu()
+            of_batch = EmbeddingMoments.of(embeddings)
             moments = of_batch if moments is None else moments.merged(of_batch)
-            kept.add(features)
+            kept.add(embeddings)
             bar.update(len(batch))
     if moments is None:
         raise ContrastiveError("there are no images to measure")
-    return FeatureSummary(moments, kept.rows)
+    return EmbeddingSummary(moments, kept.rows)
 
 
 def subset(images: Images, limit: int | None) -> Images:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from contrastive.protocols import NoiseModel, draw
+from contrastive.protocols import NoiseModel, sample_and_log_prob
 from contrastive.sampling.kernels.base import INDEPENDENCE, LogDensity, State, evaluate, metropolis
 
 
@@ -34,7 +34,7 @@ class IndependenceMetropolis:
     def step(self, state: State, target: LogDensity) -> tuple[State, Bool[Tensor, " chains"]]:
         """One proposal a chain."""
         with torch.no_grad():
-            z, log_q = draw(self.noise, len(state.position))
+            z, log_q = sample_and_log_prob(self.noise, len(state.position))
         z = z.to(state.position.dtype)
         proposed = State(z, evaluate(target, z), {}, log_q)
         log_ratio = (proposed.log_density - log_q) - (state.log_density - state.memory)

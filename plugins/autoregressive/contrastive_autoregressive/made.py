@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from zuko.nn import MaskedMLP
 
+from contrastive import Noise
 from contrastive.errors import ContrastiveError
 from contrastive_autoregressive.families import find_family
 from contrastive_autoregressive.mixture import Mixture, starting_numbers
@@ -16,7 +17,7 @@ from contrastive_autoregressive.options import find_activation, require_positive
 _FARTHEST_CONTEXT = 1e6  # beyond, the network would overflow; any function of x_<i leaves q normalised
 
 
-class MADE(nn.Module):
+class MADE(Noise):
     """q(x) = prod_i sum_k w_ik F(x_i; mu_ik, sigma_ik), the parameters of entry i functions of the entries before it.
 
     One masked network gives all of them in one pass, so a score costs one pass; a draw costs d - 1, since each entry
@@ -56,11 +57,10 @@ class MADE(nn.Module):
         conditionals: str = "gaussian",
         activation: str = "silu",
     ) -> None:
-        super().__init__()
+        super().__init__(event_shape)
         if len(event_shape) != 1 or event_shape[0] < 1:
             raise ContrastiveError(f"made needs vectors, got event shape {tuple(event_shape)}; flatten the events")
         require_positive("made", width=width, hidden_layers=hidden_layers, components=components)
-        self.event_shape = torch.Size(event_shape)
         self.family, nonlinearity = find_family(conditionals), find_activation(activation)
         start = starting_numbers(components, self.family)
         # The first entry has nothing before it, and zuko 1.6.0 refuses a network without inputs.
@@ -89,10 +89,6 @@ class MADE(nn.Module):
         """The mixture of every entry given those before it, fields of shape `(n, d, K)`."""
         first = self.first.expand(len(x), 1, -1)
         return Mixture.from_raw(torch.cat([first, self._later(x)], 1) if self.later else first)
-
-    def extra_repr(self) -> str:
-        """Shown by `print(noise)`."""
-        return f"event_shape={tuple(self.event_shape)}"
 
     def _later(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n later numbers"]:
         context = x[:, :-1].clamp(-_FARTHEST_CONTEXT, _FARTHEST_CONTEXT)

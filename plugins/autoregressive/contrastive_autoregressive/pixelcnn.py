@@ -5,9 +5,10 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
+from contrastive import Noise
 from contrastive.errors import ContrastiveError
 from contrastive_autoregressive.bins import Bins
 from contrastive_autoregressive.discretized import PixelMixture, starting_numbers
@@ -18,7 +19,7 @@ _MOST_NUMBERS = 1 << 24  # kept for a block of draws, as features of its pixels
 _PATIENCE = 2.0  # seconds without a progress bar
 
 
-class PixelCNN(nn.Module):
+class PixelCNN(Noise):
     """A gated PixelCNN with discretised logistic mixtures, as a density of uniformly dequantised images.
 
     Images live in the box [low, high]^(C H W), each grey level a bin of width w = (high - low) / levels. With P the
@@ -75,19 +76,18 @@ class PixelCNN(nn.Module):
         components: int = 5,
         progress: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__(event_shape)
         if len(event_shape) != 3 or min(event_shape) < 1:
             raise ContrastiveError(f"pixelcnn needs images (channels, height, width), got {tuple(event_shape)}")
         require_positive("pixelcnn", width=width, layers=layers, components=components)
         if kernel_size < 3 or kernel_size % 2 == 0:
             raise ContrastiveError(f"pixelcnn needs an odd kernel_size of at least 3, got {kernel_size}")
-        self.event_shape = torch.Size(event_shape)
         self.bins, self.progress = Bins(levels, low, high), progress
         channels = event_shape[0]
         start = starting_numbers(components, channels)
         self.network = GatedNetwork(channels, start, width, layers, kernel_size // 2)
-        held = 3 * layers * width * math.prod(event_shape[1:])
-        self._rows_per_block = max(1, _MOST_NUMBERS // held)
+        numbers = 3 * layers * width * math.prod(event_shape[1:])
+        self._rows_per_block = max(1, _MOST_NUMBERS // numbers)
 
     def log_prob(self, value: Float[Tensor, "*shape"]) -> Float[Tensor, "*batch"]:
         """log q(value) in nats, for `value` of shape `(*batch, C, H, W)`; -inf outside the box."""

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from contrastive import Noise
 from contrastive.errors import ContrastiveError, did_you_mean
 from contrastive_glow.layers import Chain, Mapped
 
@@ -16,7 +17,7 @@ from contrastive_glow.layers import Chain, Mapped
 ACTIVATIONS: dict[str, type[nn.Module]] = {"silu": nn.SiLU, "relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh}
 
 
-class Flow(nn.Module):
+class Flow(Noise):
     """A flow as a noise that adapts: x = g(z), z standard normal of the same shape.
 
     A subclass passes its layers, in the order from data to latent, each with normflows' `forward` (latent to data)
@@ -33,8 +34,7 @@ class Flow(nn.Module):
     initialized: Tensor
 
     def __init__(self, event_shape: tuple[int, ...], layers: Iterable[nn.Module]) -> None:
-        super().__init__()
-        self.event_shape = torch.Size(event_shape)
+        super().__init__(event_shape)
         self.layers = Chain(layers)
         self.register_buffer("initialized", torch.tensor(False))
         self._is_compiled = False

@@ -35,10 +35,10 @@ class ImageGlow(Flow):
         event_shape: `(C, H, W)`, H and W divisible by 2^levels.
         preset: "svhn", "celeba" or "cifar10": the flow of Gao et al. for these data, 32 x 32; options given beside it
             prevail.
-        levels: number of levels L; 3 unless told, or as many as H and W can be halved.
-        blocks: number of steps K a level; 4 unless told.
-        width: hidden channels of each coupling network; 64 unless told.
-        coupling: "additive", "affine" or "spline" (rational-quadratic, Durkan et al. 2019); affine unless told.
+        levels: number of levels L (default: 3, or as many as H and W can be halved).
+        blocks: number of steps K per level (default: 4).
+        width: hidden channels of each coupling network (default: 64).
+        coupling: "additive", "affine" or "spline" (rational-quadratic, Durkan et al. 2019) (default: affine).
         convolution: "lu" (W = P L U) or "plain": how the matrix of a 1x1 convolution is parametrised.
         learned_split_prior: learn a diagonal Gaussian for the latents of each level but the last, given the half that
             goes on, as OpenAI's Glow does; else they are standard normal.
@@ -46,7 +46,7 @@ class ImageGlow(Flow):
         bound: largest absolute log-scale of an affine coupling and of the split prior.
         bins: bins of a spline coupling.
         tail_bound: half the width of the box on which a spline coupling bends; outside it is the identity.
-        activation: of the networks: relu, silu, gelu or tanh; tanh unless told, a preset's relu as published.
+        activation: of the networks: relu, silu, gelu or tanh (default: tanh; in a preset relu, as published).
         checkpoint_activations: keep one image a step for the backward pass, and compute the rest again.
 
     Raises:

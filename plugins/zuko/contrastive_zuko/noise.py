@@ -10,6 +10,7 @@ from zuko.flows import Flow, UnconditionalTransform
 from zuko.lazy import LazyComposedTransform, LazyDistribution
 from zuko.transforms import SoftclipTransform
 
+from contrastive import Noise
 from contrastive.errors import ContrastiveError
 from contrastive.numerics.torch_defaults import validation
 from contrastive_zuko.inverse import ExactlyInverted
@@ -17,7 +18,7 @@ from contrastive_zuko.inverse import ExactlyInverted
 _LEAST_SCALE = 1e-6
 
 
-class ZukoNoise(nn.Module):
+class ZukoNoise(Noise):
     """A zuko distribution as a noise; one without a map to a latent space adapts by the score function.
 
     It must see data once, by `initialize(x)`: each number is standardised, which log q counts. Events of any shape are
@@ -34,8 +35,8 @@ class ZukoNoise(nn.Module):
     initialized: Tensor
 
     def __init__(self, event_shape: tuple[int, ...], distribution: LazyDistribution, name: str = "noise") -> None:
-        super().__init__()
-        self.event_shape, self.name = torch.Size(event_shape), name
+        super().__init__(event_shape)
+        self.name = name
         self.lazy = distribution
         self.register_buffer("loc", torch.zeros(self.event_shape.numel()))
         self.register_buffer("log_scale", torch.zeros(self.event_shape.numel()))

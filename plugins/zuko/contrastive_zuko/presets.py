@@ -58,8 +58,8 @@ def iaf(
 ) -> ZukoFlow:
     """An inverse autoregressive flow: `maf` the other way round, drawn in one pass a transform, scored in d.
 
-    Its options are those of `maf`. Every game scores the data too, so it saves time only where draws are many more
-    than data.
+    Its options are those of `maf`. Training takes log q at the data too, so it saves time only where samples are
+    many more than data.
 
     Raises:
         ContrastiveError: for an option of the wrong type or out of range.

@@ -7,12 +7,13 @@ import torch
 from sklearn.datasets import load_sample_image
 from torch.nn import functional
 
+import contrastive.metrics.images as images_package
 from contrastive.errors import ContrastiveError
 from contrastive.io.torchvision_import import import_with_torchvision
 from contrastive.metrics.images import (
-    FeatureMoments,
+    EmbeddingMoments,
     cached_summary,
-    extract_features,
+    embed,
     frechet_distance,
     image_distances,
     kernel_distance,
@@ -42,12 +43,14 @@ def pictures(n, high=256):
     return torch.randint(high, (n, 3, 8, 8), dtype=torch.uint8)
 
 
-def test_distances_are_those_of_the_features():
+def test_distances_are_those_of_the_embeddings():
     samples, reference, network = pictures(300, 200), pictures(520), Colours()
     a, b = network(samples), network(reference)
     value, error = kernel_distance(a, b)
     found = image_distances(samples, reference, network)
-    assert found["fd_colours"] == pytest.approx(frechet_distance(FeatureMoments.of(a), FeatureMoments.of(b)), rel=1e-9)
+    assert found["fd_colours"] == pytest.approx(
+        frechet_distance(EmbeddingMoments.of(a), EmbeddingMoments.of(b)), rel=1e-9
+    )
     assert found["kd_colours"] == pytest.approx(value, abs=4 * error)
     assert found["kd_colours_standard_error"] == pytest.approx(error, rel=1.5)
     assert (found["images"], found["reference_images"]) == (300, 520)
@@ -66,24 +69,24 @@ def test_a_stream_of_batches_is_as_good_as_a_tensor():
 def test_no_more_than_the_limit_is_taken():
     """Of a tensor at random, since its rows may be sorted; of a stream the beginning, and no further."""
     images = torch.arange(200, dtype=torch.uint8).reshape(-1, 1, 1, 1).expand(-1, 3, 2, 2)
-    taken = summarize(images, Colours(), limit=50).features[:, 0] * 255
+    taken = summarize(images, Colours(), limit=50).embeddings[:, 0] * 255
     assert len(taken.unique()) == 50
     assert 60 < float(taken.mean()) < 140
     network = Colours()
-    assert summarize(iter(images.split(20)), network, limit=50).features[:, 0].max() * 255 == pytest.approx(49)
+    assert summarize(iter(images.split(20)), network, limit=50).embeddings[:, 0].max() * 255 == pytest.approx(49)
     assert network.images == 50
 
 
-def test_few_features_are_kept_of_many_images(monkeypatch):
+def test_few_embeddings_are_kept_of_many_images(monkeypatch):
     monkeypatch.setattr(summary, "_KERNEL_ROWS", 40)
     found = summarize(pictures(300), Colours())
     assert found.moments.count == 300
-    assert found.features.shape == (40, 6)
+    assert found.embeddings.shape == (40, 6)
 
 
 def test_gray_images_are_colour_images_of_equal_channels():
     gray = pictures(9)[:, :1]
-    torch.testing.assert_close(extract_features(gray, Colours()), Colours()(gray.expand(-1, 3, -1, -1)))
+    torch.testing.assert_close(embed(gray, Colours()), Colours()(gray.expand(-1, 3, -1, -1)))
 
 
 @pytest.mark.parametrize(
@@ -135,7 +138,11 @@ def test_only_a_tensor_can_be_cached(tmp_path):
 def same(a, b):
     return a.moments.count == b.moments.count and all(
         torch.equal(x, y)
-        for x, y in ((a.moments.mean, b.moments.mean), (a.moments.scatter, b.moments.scatter), (a.features, b.features))
+        for x, y in (
+            (a.moments.mean, b.moments.mean),
+            (a.moments.scatter, b.moments.scatter),
+            (a.embeddings, b.embeddings),
+        )
     )
 
 
@@ -179,20 +186,20 @@ def test_efficientnet_knows_a_daisy(efficientnet):
     """Class 985 of ImageNet, and 442 or 698 (bell cote, palace) for a temple: the weights and their input are right."""
     for name, labels in (("flower.jpg", {985}), ("china.jpg", {442, 698})):
         image = torch.tensor(load_sample_image(name)).permute(2, 0, 1)[None, :, :, 100:527]
-        features = efficientnet(image)
-        assert int(efficientnet._network._fc(features).argmax()) in labels
+        embeddings = efficientnet(image)
+        assert int(efficientnet._network._fc(embeddings).argmax()) in labels
 
 
-def test_efficientnets_features_are_those_before_its_classifier(efficientnet):
+def test_efficientnets_embeddings_are_those_before_its_classifier(efficientnet):
     images = pictures(10)
-    features = efficientnet(images)
-    assert features.shape == (10, efficientnet.dimension)
-    assert 0 <= features.min() < features.max() <= 6
-    torch.testing.assert_close(efficientnet(images[:3]), features[:3], rtol=1e-4, atol=1e-4)
+    embeddings = efficientnet(images)
+    assert embeddings.shape == (10, efficientnet.dimension)
+    assert 0 <= embeddings.min() < embeddings.max() <= 6
+    torch.testing.assert_close(efficientnet(images[:3]), embeddings[:3], rtol=1e-4, atol=1e-4)
     resized = functional.interpolate(images.float(), (224, 224), mode="bilinear", align_corners=False)
     with torch.no_grad():
         logits = efficientnet._network((resized - 127) / 128)
-    torch.testing.assert_close(efficientnet._network._fc(features), logits, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(efficientnet._network._fc(embeddings), logits, rtol=1e-3, atol=1e-3)
 
 
 def test_blur_moves_images_away(efficientnet):
@@ -201,7 +208,7 @@ def test_blur_moves_images_away(efficientnet):
     blurred = functional.avg_pool2d(images[20:], 5, stride=1, padding=2, count_include_pad=False)
     one, other, moved = (summarize(x.byte(), efficientnet) for x in (images[:20], images[20:], blurred))
     assert frechet_distance(one.moments, moved.moments) > 1.5 * frechet_distance(one.moments, other.moments)
-    split, away = (kernel_distance(one.features, x.features) for x in (other, moved))
+    split, away = (kernel_distance(one.embeddings, x.embeddings) for x in (other, moved))
     assert away.value - split.value > 4 * split.standard_error
 
 
@@ -258,15 +265,15 @@ def random_inception(tmp_path_factory):
     return network, path
 
 
-def test_inceptions_features_are_torch_fidelitys_and_its_distances_are_called_fid(random_inception, monkeypatch):
+def test_inceptions_embeddings_are_torch_fidelitys_and_its_distances_are_called_fid(random_inception, monkeypatch):
     monkeypatch.setattr(weights, "_INCEPTION_SHA256", "")
     peer, path = random_inception
     images = pictures(2)
     network = make_network("inception", weights=path)
-    features = extract_features(images, network)
-    assert features.shape == (2, network.dimension)
-    torch.testing.assert_close(features, peer(images)[0])
-    # 2,048 dimensions take their time; the names do not depend on the features.
+    embeddings = embed(images, network)
+    assert embeddings.shape == (2, network.dimension)
+    torch.testing.assert_close(embeddings, peer(images)[0])
+    # 2,048 dimensions take their time; the names do not depend on the embeddings.
     monkeypatch.setattr(Inception, "__call__", lambda self, images: Colours()(images))
     found = image_distances(pictures(20), pictures(20), "inception", weights=path)
     assert {"fid", "kid", "kid_standard_error", "images", "reference_images"} == set(found)
@@ -279,3 +286,16 @@ def test_other_errors_of_an_import_are_left_as_they_are(tmp_path, monkeypatch):
         import_with_torchvision("breaks_on_import")
     with pytest.raises(ImportError):
         import_with_torchvision("absent_altogether")
+
+
+@pytest.mark.parametrize("old", ["FeatureMoments", "FeatureNetwork", "FeatureSummary", "extract_features"])
+def test_names_of_before_warn_and_are_the_present_ones(old):
+    new = old.replace("Feature", "Embedding").replace("extract_features", "embed")
+    with pytest.warns(DeprecationWarning, match=f"{old} is deprecated.*use {new}"):
+        assert getattr(images_package, old) is getattr(images_package, new)
+
+
+def test_the_features_of_before_are_the_embeddings():
+    summary = summarize(torch.zeros(3, 3, 2, 2, dtype=torch.uint8), Colours())
+    with pytest.warns(DeprecationWarning, match="use embeddings"):
+        assert summary.features is summary.embeddings

@@ -7,7 +7,7 @@ import torch
 
 from contrastive.errors import ContrastiveError
 from contrastive.io.torchvision_import import import_with_torchvision
-from contrastive.metrics.images import FeatureMoments, frechet_bias, frechet_distance
+from contrastive.metrics.images import EmbeddingMoments, frechet_bias, frechet_distance
 from contrastive.metrics.images.moments import RandomRows
 from contrastive.numerics.statistics import normal_threshold
 
@@ -16,7 +16,7 @@ FALSE_ALARM = 1e-6
 
 def moments(mean, covariance, count=100):
     mean, covariance = (torch.as_tensor(value, dtype=torch.float64) for value in (mean, covariance))
-    return FeatureMoments(count, mean, covariance * (count - 1))
+    return EmbeddingMoments(count, mean, covariance * (count - 1))
 
 
 def random_moments(d):
@@ -54,14 +54,14 @@ def test_distance_is_scipys_and_torch_fidelitys(d):
 
 def test_a_shift_counts_its_square():
     x = torch.randn(500, 8)
-    shifted = frechet_distance(FeatureMoments.of(x.double()), FeatureMoments.of(x.double() + 3))
+    shifted = frechet_distance(EmbeddingMoments.of(x.double()), EmbeddingMoments.of(x.double() + 3))
     assert shifted == pytest.approx(9 * 8, rel=1e-12)
 
 
 def test_a_set_is_at_distance_zero_of_itself():
     """Up to rounding: 1e-13 of the trace, also far from the origin and with fewer images than dimensions."""
     for n in (30, 500):
-        of_x = FeatureMoments.of(100 + torch.randn(n, 80))
+        of_x = EmbeddingMoments.of(100 + torch.randn(n, 80))
         assert frechet_distance(of_x, of_x) < 1e-12 * float(of_x.covariance.trace())
 
 
@@ -71,7 +71,7 @@ def test_covariances_of_deficient_rank_keep_full_precision():
     a, b = ((z - z.mean(0)) / (len(z) - 1) ** 0.5 for z in (x, y))
     exact = (x.mean(0) - y.mean(0)).square().sum() + a.square().sum() + b.square().sum()
     exact = exact - 2 * torch.linalg.matrix_norm(a @ b.T, "nuc")
-    assert frechet_distance(FeatureMoments.of(x), FeatureMoments.of(y)) == pytest.approx(float(exact), rel=1e-12)
+    assert frechet_distance(EmbeddingMoments.of(x), EmbeddingMoments.of(y)) == pytest.approx(float(exact), rel=1e-12)
 
 
 def test_two_draws_of_one_gaussian_show_the_stated_bias():
@@ -79,7 +79,9 @@ def test_two_draws_of_one_gaussian_show_the_stated_bias():
     scale, n, m = torch.linspace(0.3, 2, 8), 2_000, 1_000
     seen = torch.tensor(
         [
-            frechet_distance(FeatureMoments.of(scale * torch.randn(n, 8)), FeatureMoments.of(scale * torch.randn(m, 8)))
+            frechet_distance(
+                EmbeddingMoments.of(scale * torch.randn(n, 8)), EmbeddingMoments.of(scale * torch.randn(m, 8))
+            )
             for _ in range(200)
         ]
     )
@@ -100,7 +102,7 @@ def test_streamed_moments_do_not_cancel(rows):
     x = 1e6 + torch.randn(1000, 5, dtype=torch.float64)
     merged = None
     for part in x.split(rows):
-        merged = FeatureMoments.of(part) if merged is None else merged.merged(FeatureMoments.of(part))
+        merged = EmbeddingMoments.of(part) if merged is None else merged.merged(EmbeddingMoments.of(part))
     assert merged.count == 1000
     torch.testing.assert_close(merged.mean, x.mean(0), rtol=1e-14, atol=0)
     torch.testing.assert_close(merged.covariance, (x - 1e6).T.cov(), rtol=1e-8, atol=1e-8)
@@ -108,11 +110,11 @@ def test_streamed_moments_do_not_cancel(rows):
 
 def test_what_cannot_be_compared_is_said():
     with pytest.raises(ContrastiveError, match="not finite"):
-        FeatureMoments.of(torch.tensor([[1.0, float("inf")]]))
+        EmbeddingMoments.of(torch.tensor([[1.0, float("inf")]]))
     with pytest.raises(ContrastiveError, match="two images at least, not 1"):
-        frechet_distance(FeatureMoments.of(torch.randn(1, 3)), FeatureMoments.of(torch.randn(9, 3)))
+        frechet_distance(EmbeddingMoments.of(torch.randn(1, 3)), EmbeddingMoments.of(torch.randn(9, 3)))
     with pytest.raises(ContrastiveError, match="of 3 and of 4 dimensions"):
-        frechet_distance(FeatureMoments.of(torch.randn(9, 3)), FeatureMoments.of(torch.randn(9, 4)))
+        frechet_distance(EmbeddingMoments.of(torch.randn(9, 3)), EmbeddingMoments.of(torch.randn(9, 4)))
 
 
 def test_random_rows_are_a_uniform_subset_in_random_order():

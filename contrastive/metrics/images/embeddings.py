@@ -1,4 +1,4 @@
-"""Networks that turn images into feature vectors, and running them over many images."""
+"""Networks that embed images as vectors, and running them over many images."""
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -18,13 +18,13 @@ _ROWS = 256  # at once
 Images = Tensor | NDArray[np.uint8] | Iterable[Tensor | NDArray[np.uint8]]
 
 
-class FeatureNetwork(Protocol):
+class EmbeddingNetwork(Protocol):
     """A frozen network; any object of this shape will do.
 
     Attributes:
-        name: measures over its features are reported as `fd_<name>` and `kd_<name>`.
+        name: measures over its embeddings are reported as `fd_<name>` and `kd_<name>`.
         version: names its weights and its preprocessing; statistics cached under another version are not used.
-        dimension: entries of a feature vector.
+        dimension: entries of an embedding.
     """
 
     name: str
@@ -32,11 +32,13 @@ class FeatureNetwork(Protocol):
     dimension: int
 
     def __call__(self, images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
-        """Features of each image; resizing and scaling is the network's own affair."""
+        """Embeddings of each image; resizing and scaling is the network's own affair."""
 
 
-def make_network(name: str, *, device: str | torch.device = "cpu", weights: str | Path | None = None) -> FeatureNetwork:
-    """A feature network by its name: `efficientnet-lite0`, or `inception` for the field's FID.
+def make_network(
+    name: str, *, device: str | torch.device = "cpu", weights: str | Path | None = None
+) -> EmbeddingNetwork:
+    """An embedding network by its name: `efficientnet-lite0`, or `inception` for the field's FID.
 
     Args:
         name: of the network.
@@ -50,17 +52,17 @@ def make_network(name: str, *, device: str | torch.device = "cpu", weights: str 
     from contrastive.metrics.images.efficientnet import EfficientNetLite0
     from contrastive.metrics.images.inception import Inception
 
-    makers: dict[str, Callable[[], FeatureNetwork]] = {
+    makers: dict[str, Callable[[], EmbeddingNetwork]] = {
         "efficientnet-lite0": lambda: EfficientNetLite0(device),
         "inception": lambda: Inception(weights, device),
     }
     if name not in makers:
-        raise ContrastiveError(f"there is no feature network {name!r}; {did_you_mean(name, makers)}")
+        raise ContrastiveError(f"there is no embedding network {name!r}; {did_you_mean(name, makers)}")
     return makers[name]()
 
 
-def extract_features(images: Images, network: FeatureNetwork) -> Float[Tensor, "n d"]:
-    """Features of all images, on the CPU; for nearest neighbours in feature space, say.
+def embed(images: Images, network: EmbeddingNetwork) -> Float[Tensor, "n d"]:
+    """Embeddings of all images, on the CPU; for nearest neighbours in embedding space, say.
 
     Raises:
         ContrastiveError: if they are not uint8 images.

@@ -1,4 +1,4 @@
-"""Log-ratios and losses of one batch of data and noise."""
+"""Log-ratios and loss terms of one batch of data and noise."""
 
 import math
 from collections.abc import Sequence
@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import softplus
+
+from contrastive.errors import warn_renamed
 
 #: Chance level of the estimate of 2 JSD, less a nat: below it the discriminator's gradient is uninformative.
 CHANCE_LEVEL = -1.0
@@ -24,44 +26,56 @@ class Value(NamedTuple):
 
 @dataclass(frozen=True)
 class Contrast:
-    """The log-ratios of a batch of data and noise, and the objective's losses.
+    """The log-ratios of one batch of data and noise samples, and the objective's two terms.
 
     Attributes:
         r_data: log-ratios at the data, shape `(n,)`, nats.
-        r_noise: log-ratios at the noise draws, shape `(m,)`.
-        data_loss: the objective's part from the data, shape `()`.
-        noise_loss: its part from the noise, shape `()`.
+        r_noise: log-ratios at the noise samples, shape `(m,)`, nats.
+        data_term: the objective's term at the data, shape `()`.
+        noise_term: the objective's term at the noise samples, nu counted, shape `()`.
         log_noise_ratio: log nu.
     """
 
     r_data: Float[Tensor, " n"]
     r_noise: Float[Tensor, " m"]
-    data_loss: Float[Tensor, ""]
-    noise_loss: Float[Tensor, ""]
+    data_term: Float[Tensor, ""]
+    noise_term: Float[Tensor, ""]
     log_noise_ratio: float
+
+    @classmethod
+    def from_losses(
+        cls,
+        r_data: Float[Tensor, " n"],
+        r_noise: Float[Tensor, " m"],
+        data_losses: Float[Tensor, " n"],
+        noise_losses: Float[Tensor, " m"],
+        noise_ratio: float = 1.0,
+    ) -> "Contrast":
+        """The contrast of one batch from the loss of each row; a term is the mean over its rows."""
+        return cls(r_data, r_noise, data_losses.mean(), noise_losses.mean(), math.log(noise_ratio))
 
     @classmethod
     def joined(cls, parts: "Sequence[Contrast]") -> "Contrast":
         """The contrast of a batch from those of its parts."""
         r_data, r_noise = torch.cat([part.r_data for part in parts]), torch.cat([part.r_noise for part in parts])
-        data_loss = torch.stack([part.data_loss * len(part.r_data) for part in parts]).sum() / len(r_data)
-        noise_loss = torch.stack([part.noise_loss * len(part.r_noise) for part in parts]).sum() / len(r_noise)
-        return cls(r_data, r_noise, data_loss, noise_loss, parts[0].log_noise_ratio)
+        data_term = torch.stack([part.data_term * len(part.r_data) for part in parts]).sum() / len(r_data)
+        noise_term = torch.stack([part.noise_term * len(part.r_noise) for part in parts]).sum() / len(r_noise)
+        return cls(r_data, r_noise, data_term, noise_term, parts[0].log_noise_ratio)
 
     def detached(self) -> "Contrast":
         """The same numbers without their graph."""
         return Contrast(
             self.r_data.detach(),
             self.r_noise.detach(),
-            self.data_loss.detach(),
-            self.noise_loss.detach(),
+            self.data_term.detach(),
+            self.noise_term.detach(),
             self.log_noise_ratio,
         )
 
     @property
     def loss(self) -> Float[Tensor, ""]:
         """What the energy player minimises."""
-        return self.data_loss + self.noise_loss
+        return self.data_term + self.noise_term
 
     @property
     def value(self) -> Float[Tensor, ""]:
@@ -82,3 +96,17 @@ class Contrast:
         """2 JSD(p, q) as far as the energy is right, nats: V + log 4 at nu = 1, whatever nu and the objective are."""
         of_data, of_noise = (r.double() + self.log_noise_ratio for r in (self.r_data, self.r_noise))
         return math.log(4) - softplus(-of_data).mean() - softplus(of_noise).mean()
+
+    # Names of version 0.1 before the package had its present form; they go with the next version. ----------------
+
+    @property
+    def data_loss(self) -> Float[Tensor, ""]:
+        """Deprecated: `data_term`."""
+        warn_renamed("Contrast.data_loss", "data_term")
+        return self.data_term
+
+    @property
+    def noise_loss(self) -> Float[Tensor, ""]:
+        """Deprecated: `noise_term`."""
+        warn_renamed("Contrast.noise_loss", "noise_term")
+        return self.noise_term
