@@ -11,11 +11,11 @@ from contrastive.config import EVERYDAY, FIELDS, PARTS, ROOTS, FitConfig, choice
 from contrastive.errors import ContrastiveError
 
 _TITLES = {
-    "data": "data (docs/images.md for images)",
-    "labels": "labels (docs/few-labels.md)",
-    "noise": "noise; options as --noise.NAME VALUE (docs/noises.md)",
-    "energy": "energy; options as --energy.NAME VALUE (docs/energies.md)",
-    "objective": "objective; options as --objective.NAME VALUE (docs/objectives.md)",
+    "data": "data (docs/how-to/images.md for images)",
+    "labels": "labels (docs/how-to/few-labels.md)",
+    "noise": "noise; options as --noise.NAME VALUE (docs/reference/noises.md)",
+    "energy": "energy; options as --energy.NAME VALUE (docs/reference/energies.md)",
+    "objective": "objective; options as --objective.NAME VALUE (docs/reference/objectives.md)",
     "likelihood": "the noise alone, by maximum likelihood, before the contrast",
     "game": "the contrast: NCE, or FCE where the noise plays (what is left out is filled by the recipe)",
     "run": "the run",

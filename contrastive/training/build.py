@@ -41,7 +41,7 @@ from contrastive.training.trainer import Trainer
 
 _DEFAULT_STEPS, _DEFAULT_PRETRAINING = 10_000, 5_000
 _SMALL_TABLE, _SMALL_EVERY, _SMALL_PATIENCE = 5_000, 50, 20
-_DEFAULT_SHARE = 0.1  # docs/recipes.md has the figures
+_DEFAULT_SHARE = 0.1  # docs/explanation/recipes.md has the figures
 
 
 def make_estimator(
