@@ -1,4 +1,4 @@
-"""Objects of other libraries as noises, as docs/reference/noises.md shows them."""
+"""Objects of other libraries as noises, as docs/how-to/choose-a-noise.md shows them."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from normflows.flows import CoupledRationalQuadraticSpline
 
 from contrastive import ContrastiveEstimator, make_energy
 
-NOISES = Path(__file__).parents[1] / "docs" / "reference" / "noises.md"
+NOISES = Path(__file__).parents[1] / "docs" / "how-to" / "choose-a-noise.md"
 
 
 @pytest.fixture
