@@ -16,7 +16,8 @@ FIXED, GAUSSIAN = "fixed-flow NCE", "Gaussian NCE"
 #: Rows that have a flow of their own to sample; the other two learn an energy against a noise that is held.
 FLOWS = (LIKELIHOOD, LONGER, FCE)
 
-#: The flow of all image benchmarks on two cores. With an unbounded activation samples diverge (docs/how-to/images.md).
+#: The flow of all image benchmarks on two cores. With an unbounded activation samples saturate
+#: (docs/explanation/fce-on-images.md).
 SMALL_GLOW = {"levels": 3, "blocks": 2, "width": 32, "coupling": "affine", "activation": "tanh"}
 
 
