@@ -4,7 +4,7 @@ BIN := .venv/bin
 CONSTRAINTS ?= constraints.txt
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS)
 
-.PHONY: help install demo test lint fix hooks types check-imports tests test-long bench-quick lock clean
+.PHONY: help install demo test lint fix hooks types check-imports tests test-long bench-quick lock clean docs
 
 help:  ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ bench-quick: install  ## every benchmark in its quick form
 	@set -e; for name in $(subst /,.,$(filter-out %/__init__,$(basename $(wildcard benchmarks/paper/*.py benchmarks/library/*.py)))); do \
 		echo "== $$name"; $(BIN)/python -m $$name --quick --out runs/quick/$${name##*.}; done
 	PYTHON=$(BIN)/python bash benchmarks/device/paper.sh --quick --out runs/quick/device-paper
+
+docs: install  ## write the pages of the reference that follow from the code
+	$(BIN)/python docs/generate_reference.py
 
 lock: install  ## write constraints.txt anew from what is installed
 	@head -4 constraints.txt > constraints.tmp

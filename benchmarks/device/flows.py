@@ -25,7 +25,7 @@ from contrastive.training.progress import Progress
 from contrastive.training.run import conclude
 from contrastive.training.run_directory import RunDirectory
 
-#: Table 7 of Gao et al. (2020) for SVHN. With the paper's ReLU draws burst into white in the game (docs/images.md).
+#: Table 7 of Gao et al. (2020) for SVHN. With the paper's ReLU samples saturate (docs/explanation/fce-on-images.md).
 PAPER_GLOW = {"preset": "svhn", "activation": "tanh"}
 #: Adam's rate for 512 channels: at 1e-3 the first updates, without a warm-up, lose 4 bits; at 5e-4 none.
 RATE = 5e-4

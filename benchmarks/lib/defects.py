@@ -503,7 +503,7 @@ class Defect:
 
     @property
     def row(self):
-        """Of the table in docs/testing.md."""
+        """Of the table in docs/how-to/testing.md."""
         return f"| {self.model.__doc__.rstrip('.')} | `{self.check}` |"
 
 

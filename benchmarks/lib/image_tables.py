@@ -16,7 +16,8 @@ FIXED, GAUSSIAN = "fixed-flow NCE", "Gaussian NCE"
 #: Rows that have a flow of their own to sample; the other two learn an energy against a noise that is held.
 FLOWS = (LIKELIHOOD, LONGER, FCE)
 
-#: The flow of all image benchmarks on two cores. A bounded activation, or draws burst into white (docs/images.md).
+#: The flow of all image benchmarks on two cores. With an unbounded activation samples saturate
+#: (docs/explanation/fce-on-images.md).
 SMALL_GLOW = {"levels": 3, "blocks": 2, "width": 32, "coupling": "affine", "activation": "tanh"}
 
 
@@ -61,7 +62,8 @@ class Scale:
     own_game: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-#: Over digits the flow may run further ahead of the energy; over CIFAR-10 it collapses so (docs/image-game.md).
+#: On digits the flow may learn four times as fast as the energy; on CIFAR-10 it then collapses
+#: (docs/explanation/fce-on-images.md).
 AHEAD = {
     "learning_rate": 5e-4,
     "noise_learning_rate": 2e-3,

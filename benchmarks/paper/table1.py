@@ -5,9 +5,9 @@
     python -m benchmarks.paper.table1 --quick
 
 DATA holds svhn-8885.npz or the official files. The measure is the Frechet distance in features of EfficientNet-Lite0
-(docs/image-measures.md), and FID where InceptionV3's weights are named by --inception-weights. It falls with the number
-of samples: compare within one table only. Every row's flow begins as the one of the first row; the second goes on by
-likelihood for as long as FCE takes. Begun runs go on where they were stopped.
+(docs/how-to/image-measures.md), and FID where InceptionV3's weights are named by --inception-weights. It falls with
+the number of samples: compare within one table only. Every row's flow begins as the one of the first row; the second
+goes on by likelihood for as long as FCE takes. Begun runs go on where they were stopped.
 """
 
 import json

@@ -6,7 +6,7 @@
 
 Its runs are those of table 1: what that has made is read. An energy's bits are given with the learned c, which is a
 parameter and may flatter, and with the upper end of the interval of log Z, which holds only where the verdict is
-"reliable" (docs/normalizer.md).
+"reliable" (docs/how-to/normalizer.md).
 """
 
 from typing import Any

@@ -69,7 +69,7 @@ class Scale(NamedTuple):
 
 
 #: Coordinates are in [-1, 1). MNIST plays at the rates of table 1, the SVHN part at those that the recipe had when its
-#: kept rows were made. What longer steps do to SVHN is in docs/few-labels.md.
+#: kept rows were made. What longer steps do to SVHN is in docs/explanation/few-label-results.md.
 SETS = {
     "mnist": ImageData("mnist", [10], _smooth(1.0, 3.0), {"color": "gray"}, AHEAD),
     "svhn-part": ImageData(

@@ -44,7 +44,7 @@ _EXAMPLES = {
   contrastive predict runs/table-fce-glow --data new.csv --out predictions.npz --overwrite
 
 Of each row: the most probable class, the probability of every class given that the row is data, and log p, nats. For
-runs that were fitted with labels: docs/few-labels.md""",
+runs that were fitted with labels: docs/how-to/few-labels.md""",
     "sample": """examples:
   contrastive sample runs/8gaussians-fce-glow --from noise -n 1000 --out samples.npy
   contrastive sample runs/8gaussians-fce-glow --from energy -n 1000 --out samples.csv
@@ -61,14 +61,14 @@ runs that were fitted with labels: docs/few-labels.md""",
   contrastive features runs/images --data images.npz --layers layers.3,layers.5 --pool 4 --out features.npz
 
 The file holds `features` (float32, a row a point), `layers` and `sizes` (their columns), and `y` where the data have
-labels: an array `y` beside the data in an .npz, or what --labels names. More: docs/features.md""",
+labels: an array `y` beside the data in an .npz, or what --labels names. More: docs/how-to/features.md""",
     "normalizer": """examples:
   contrastive normalizer runs/8gaussians-fce-glow
   contrastive normalizer runs/8gaussians-fce-glow --method annealing --draws 20000
   contrastive normalizer runs/8gaussians-nce-gaussian --level 0.99 --json
 
 The learned c is a parameter; this is an estimate of log Z with an interval, and a verdict: reliable, or doubtful with
-the reasons. What they mean and what to do: docs/normalizer.md""",
+the reasons. What they mean and what to do: docs/how-to/normalizer.md""",
     "plot": """examples:
   contrastive plot runs/8gaussians-fce-glow
   contrastive plot runs/8gaussians-nce-gaussian runs/8gaussians-fce-glow --out report.html""",
@@ -151,7 +151,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--image-distances",
         type=int,
         metavar="N",
-        help="Frechet and kernel distance of N samples of the noise from N training images (docs/image-measures.md)",
+        help="Frechet and kernel distance of N noise samples from N training images (docs/how-to/image-measures.md)",
     )
     evaluate.add_argument(
         "--inception-weights", metavar="FILE", help="weights of InceptionV3: FID and KID in their place"
@@ -177,7 +177,7 @@ def build_parser() -> argparse.ArgumentParser:
     sample.add_argument("--seed", type=int, default=0)
     sample.add_argument("--overwrite", action="store_true", help="replace FILE")
     add_allow_import(sample)
-    chains = sample.add_argument_group("draws from the energy (docs/sampling.md)")
+    chains = sample.add_argument_group("draws from the energy (docs/how-to/sampling.md)")
     chains.add_argument(
         "--sampler",
         metavar="NAME",

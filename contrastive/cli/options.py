@@ -22,11 +22,11 @@ from contrastive.config import (
 from contrastive.errors import ContrastiveError
 
 _TITLES = {
-    "data": "data (docs/images.md for images)",
-    "labels": "labels (docs/few-labels.md)",
-    "noise": "noise; options as --noise.NAME VALUE (docs/noises.md)",
-    "energy": "energy; options as --energy.NAME VALUE (docs/energies.md)",
-    "objective": "objective; options as --objective.NAME VALUE (docs/objectives.md)",
+    "data": "data (docs/how-to/images.md for images)",
+    "labels": "labels (docs/how-to/few-labels.md)",
+    "noise": "noise; options as --noise.NAME VALUE (docs/reference/noises.md)",
+    "energy": "energy; options as --energy.NAME VALUE (docs/reference/energies.md)",
+    "objective": "objective; options as --objective.NAME VALUE (docs/reference/objectives.md)",
     "likelihood": "maximum likelihood of the noise, before the contrast",
     "game": "the contrast: NCE, or FCE where the noise is trained too (defaults: the recipe)",
     "run": "the run",

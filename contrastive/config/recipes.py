@@ -1,8 +1,8 @@
-"""What a recipe sets where the user says nothing; docs/recipes.md has what was measured."""
+"""What a recipe sets where the user says nothing; docs/explanation/recipes.md has what was measured."""
 
 from typing import Any
 
-#: What `recipe` fills in. Each value of "default" is the one that measured best (docs/recipes.md).
+#: What `recipe` fills in. Each value of "default" is the one that measured best (docs/explanation/recipes.md).
 RECIPES: dict[str, dict[str, Any]] = {
     "default": {
         "game.energy.optimizer": "adam",
@@ -26,7 +26,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "game.noise.loss": "value",
         "game.energy.gradient_penalty": 0.0,
     },
-    # docs/image-game.md has the figures.
+    # docs/explanation/fce-on-images.md has the figures.
     "images": {
         "game.energy.optimizer": "adam",
         "game.energy.learning_rate": 1e-3,
@@ -47,7 +47,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "game.noise.gradient": "path",
         "game.noise.loss": "non-saturating",
     },
-    # Gao et al. (2020), section 4 and tables 5 and 7. Its gate, at 0.5, starves the energy (docs/recipes.md).
+    # Gao et al. (2020), section 4 and tables 5 and 7. Its gate, at 0.5, rarely lets the energy move
+    # (docs/explanation/recipes.md).
     "paper": {
         "game.energy.optimizer": "adam",
         "game.energy.learning_rate": 3e-4,

@@ -1,4 +1,4 @@
-"""Objects of other libraries as noises, as docs/noises.md shows them."""
+"""Objects of other libraries as noises, as docs/how-to/choose-a-noise.md shows them."""
 
 import re
 
@@ -11,7 +11,7 @@ from normflows.flows import CoupledRationalQuadraticSpline
 
 from contrastive import ContrastiveEstimator, make_energy
 
-NOISES = ROOT / "docs" / "noises.md"
+NOISES = ROOT / "docs" / "how-to" / "choose-a-noise.md"
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def test_it_is_fitted_resumed_evaluated_and_sampled(installed):
 
 
 def test_the_tutorial_shows_the_template_as_it_is():
-    tutorial = (TEMPLATE.parents[1] / "docs" / "writing-a-noise.md").read_text(encoding="utf-8")
+    tutorial = (TEMPLATE.parents[1] / "docs" / "tutorials" / "writing-a-noise.md").read_text(encoding="utf-8")
     template = "".join(path.read_text(encoding="utf-8") for path in sorted(TEMPLATE.rglob("*.*")) if path.is_file())
     blocks = re.findall(r"```(?:python|toml)\n(.*?)```", tutorial, re.DOTALL)
     assert len(blocks) == 4

@@ -25,11 +25,11 @@ from contrastive.cli.main import main
 from contrastive.data.images import available_sets
 from contrastive.training import build
 
-PAGES = ["README.md", *(str(page.relative_to(ROOT)) for page in sorted(ROOT.glob("docs/*.md")))]
+PAGES = ["README.md", *(str(page.relative_to(ROOT)) for page in sorted(ROOT.glob("docs/**/*.md")))]
 PAGES += [str(page.relative_to(ROOT)) for page in sorted(ROOT.glob("plugins/*/README.md"))]
 
 #: Pages whose Python trains as long as it says.
-IN_FULL = ("README.md", "docs/quickstart.md")
+IN_FULL = ("README.md", "docs/tutorials/quickstart.md")
 #: Updates of each stage of training, but of the Python of those pages.
 STEPS = 5
 #: Command -> options that end its line, and prevail over those before.
@@ -45,13 +45,14 @@ _TOOLS = ("contrastive ", "make ", "pip ")
 
 #: Pages that do not run as they stand, and why. A page that would run fails here: take it off.
 NOT_YET = {
-    "docs/features.md": "its folder of pictures and its table of patients are not made",
-    "docs/few-labels.md": "MNIST is not at hand",
-    "docs/image-measures.md": "the images are not made",
-    "docs/images.md": "the images are not made",
-    "docs/noises.md": "pyro is not installed",
-    "docs/testing.md": "MyNoise is the reader's own",
-    "docs/writing-a-noise.md": "the class is shown in parts",
+    "docs/how-to/features.md": "its folder of pictures and its table of patients are not made",
+    "docs/explanation/few-label-results.md": "MNIST is not at hand",
+    "docs/how-to/few-labels.md": "MNIST is not at hand",
+    "docs/how-to/image-measures.md": "the images are not made",
+    "docs/how-to/images.md": "the images are not made",
+    "docs/how-to/choose-a-noise.md": "pyro is not installed",
+    "docs/how-to/testing.md": "MyNoise is the reader's own",
+    "docs/tutorials/writing-a-noise.md": "the class is shown in parts",
     "plugins/autoregressive/README.md": "PixelCNN is slow to draw from",
 }
 

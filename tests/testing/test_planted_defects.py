@@ -57,6 +57,6 @@ def test_a_correct_energy_and_a_correct_layer_pass():
 
 
 def test_the_docs_name_every_defect_with_its_check():
-    page = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "how-to" / "testing.md").read_text(encoding="utf-8")
     table = [line for line in page.splitlines() if line.startswith("| ") and "`" in line]
     assert table == [defect.row for defect in NOISE_DEFECTS + ENERGY_DEFECTS + BIJECTION_DEFECTS]

@@ -16,7 +16,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "celeba": {"levels": 3, "blocks": 16, "width": 512, "coupling": "additive", "activation": "relu"},
     "cifar10": {"levels": 3, "blocks": 32, "width": 512, "coupling": "additive", "activation": "relu"},
 }
-# Bounded networks, because the draws of others burst where training never was (docs/images.md).
+# Bounded networks, because the draws of others burst where training never was (docs/explanation/fce-on-images.md).
 _DEFAULTS: dict[str, Any] = {"levels": 3, "blocks": 4, "width": 64, "coupling": "affine", "activation": "tanh"}
 
 
