@@ -5,7 +5,7 @@ from contrastive.config.names import ALIASES, EVERYDAY, ROOTS, SETTINGS, as_opti
 from contrastive.config.parsing import PARTS, choices, refuse_taken
 from contrastive.config.reading import read_yaml
 from contrastive.config.recipes import RECIPES
-from contrastive.config.resolve import DataFacts, ModelFacts, choose_models, resolve, with_recipe
+from contrastive.config.resolution import DataFacts, ModelFacts, choose_models, resolve, with_recipe
 from contrastive.config.schema import Setting
 from contrastive.config.sections import FitConfig, ResolvedConfig
 from contrastive.config.settings import by_path, changed, configure, read_config, to_sections

@@ -22,8 +22,8 @@ from helpers.paths import ROOT
 from sklearn.datasets import load_iris, load_wine
 
 from contrastive.cli.main import main
+from contrastive.config import resolution
 from contrastive.data.images import available_sets
-from contrastive.training import build
 
 PAGES = ["README.md", *(str(page.relative_to(ROOT)) for page in sorted(ROOT.glob("docs/**/*.md")))]
 PAGES += [str(page.relative_to(ROOT)) for page in sorted(ROOT.glob("plugins/*/README.md"))]
@@ -169,8 +169,8 @@ def test_every_block_of_the_page_runs(page, tmp_path, monkeypatch):
             write(tmp_path / name)
     monkeypatch.chdir(tmp_path)
     if page not in IN_FULL:
-        monkeypatch.setattr(build, "_DEFAULT_STEPS", STEPS)
-    monkeypatch.setattr(build, "_DEFAULT_PRETRAINING", STEPS)
+        monkeypatch.setattr(resolution, "_STEPS", STEPS)
+    monkeypatch.setattr(resolution, "_PRETRAINING", STEPS)
     execute(page, text)
 
 
