@@ -238,7 +238,7 @@ def test_a_noise_that_overfits_is_called_so():
 
 def test_a_fit_without_early_stopping_warns_python_users_of_overfitting():
     with pytest.warns(ContrastiveWarning, match="the energy overfits"):
-        contrastive.fit(FEW, early_stopping=0, steps=1500, quiet=True, log_partition_draws=0)
+        contrastive.fit(FEW, early_stopping=0, steps=600, quiet=True, log_partition_draws=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error", ContrastiveWarning)
         contrastive.fit(IRIS, steps=300, quiet=True, log_partition_draws=0)
