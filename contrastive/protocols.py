@@ -229,6 +229,20 @@ def sample_and_log_prob(noise: NoiseModel, n: int) -> tuple[Float[Tensor, "n *ev
     return x, noise.log_prob(x)
 
 
+def prepare_noise(noise: object, x: Tensor, *, first: Tensor | None = None) -> None:
+    """Fit or initialise a noise that needs data before its first use.
+
+    Args:
+        noise: one that needs none is left alone, as is one that is fitted or initialised.
+        x: data to fit to, shape `(n, *event_shape)`.
+        first: a batch to initialise on (default: `x`).
+    """
+    if isinstance(noise, FittableNoise) and not noise.is_fitted:
+        noise.fit(x)
+    if isinstance(noise, InitializableNoise) and not noise.is_initialized:
+        noise.initialize(x if first is None else first)
+
+
 def log_prob_of_point(noise: NoiseModel, x: Tensor) -> Tensor:
     """log q(x) as a function of x alone: the noise's parameters have no part in its graph."""
     parameters = trainable_parameters(noise)

@@ -74,7 +74,7 @@ def log_normal(x: Tensor, loc: float, scale: float) -> Tensor:
     return -0.5 * ((x - loc) / scale) ** 2 - math.log(scale) - 0.5 * math.log(2 * math.pi)
 
 
-def features(x: Tensor) -> Tensor:
+def sufficient_statistics(x: Tensor) -> Tensor:
     """The sufficient statistics with c's: log p = theta . (x, x^2, -1), a linear model."""
     return torch.stack([x, x.square(), -torch.ones_like(x)], -1)
 
@@ -119,8 +119,18 @@ def _contrasted(setting: Setting, x: Tensor, y: Tensor) -> Tensor:
         y = setting.loc + setting.scale * torch.as_tensor(nodes)[None].expand(len(x), -1)
         weights = torch.as_tensor(masses / masses.sum())[None]
     sides: list[tuple[Tensor, Tensor, Callable[[Tensor], Tensor], Any]] = [
-        (features(x), log_normal(x, setting.loc, setting.scale), lambda r: -objective.slope(r), 1 / x.shape[1]),
-        (features(y), log_normal(y, setting.loc, setting.scale), lambda r: setting.nu * objective.dual(r), weights),
+        (
+            sufficient_statistics(x),
+            log_normal(x, setting.loc, setting.scale),
+            lambda r: -objective.slope(r),
+            1 / x.shape[1],
+        ),
+        (
+            sufficient_statistics(y),
+            log_normal(y, setting.loc, setting.scale),
+            lambda r: setting.nu * objective.dual(r),
+            weights,
+        ),
     ]
     theta = NATURAL.repeat(len(x), 1)
     for _ in range(_NEWTON_STEPS):
@@ -139,7 +149,7 @@ def _contrasted(setting: Setting, x: Tensor, y: Tensor) -> Tensor:
 
 def _ranked(setting: Setting, x: Tensor, y: Tensor) -> Tensor:
     candidates = torch.cat([x[..., None], y.reshape(*x.shape, -1)], -1)
-    t, log_q = features(candidates)[..., :2], log_normal(candidates, setting.loc, setting.scale)
+    t, log_q = sufficient_statistics(candidates)[..., :2], log_normal(candidates, setting.loc, setting.scale)
     theta = NATURAL[:2].repeat(len(x), 1)
     for _ in range(_NEWTON_STEPS):
         chance = ((t @ theta[:, None, :, None])[..., 0] - log_q).softmax(-1)

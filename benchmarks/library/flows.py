@@ -27,8 +27,7 @@ from tqdm import tqdm
 from benchmarks.lib.grid import RESULTS, provenance
 from benchmarks.lib.mixtures import product_of_mixtures
 from contrastive import make_noise
-from contrastive.protocols import FittableNoise, trainable_parameters
-from contrastive.testing.core import prepare
+from contrastive.protocols import FittableNoise, prepare_noise, trainable_parameters
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -134,7 +133,7 @@ def measure(label: str, steps: int, batch_size: int, seed: int) -> dict[str, Any
     """Fit one flow by maximum likelihood; its held-out KL, and seconds of one core."""
     torch.manual_seed(seed)
     truth, model = product_of_mixtures(DIM), FLOWS[label]()
-    prepare(model, truth.sample((20_000,)))
+    prepare_noise(model, truth.sample((20_000,)))
     started = time.process_time()
     if not isinstance(model, FittableNoise):
         optimizer = torch.optim.Adam(trainable_parameters(model), 1e-3)

@@ -36,7 +36,7 @@ from contrastive.numerics.chunks import rows_at_once
 from contrastive.numerics.optimal_normalizer import optimal_log_normalizer
 from contrastive.objectives import ObjectiveFunction, make_objective
 from contrastive.objectives.contrast import Contrast, Value
-from contrastive.objectives.protocol import BalancingObjective, SamplingObjective, allows_adaptive_noise, check_energy
+from contrastive.objectives.protocol import SamplingObjective, allows_adaptive_noise, check_energy, own_solver
 from contrastive.protocols import (
     AdaptiveNoise,
     EnergyModel,
@@ -268,8 +268,8 @@ class Estimator(RenamedMembers, EnergyBasedModel):
         An untrained f may be off by tens of nats, which gradient steps on c take long to make up.
         """
         self.log_normalizer.zero_()
-        if isinstance(self.objective, BalancingObjective):
-            self.objective.balance(self.energy, z, self.noise.sample(torch.Size([len(z)])).to(z.dtype))
+        if solve := own_solver(self.objective):
+            solve(self.energy, z, self.noise.sample(torch.Size([len(z)])).to(z.dtype))
             return
         contrast = self.contrast(z)
         self.log_normalizer.fill_(optimal_log_normalizer(contrast.r_data, contrast.r_noise, self.noise_ratio))

@@ -16,6 +16,7 @@ class Energy(nn.Module, ABC):
         num_classes: None for one density, f of shape `(batch,)`; K for K densities, f of shape `(batch, K)`.
 
     Example:
+        >>> import torch
         >>> class Quadratic(Energy):
         ...     def forward(self, x):
         ...         return -0.5 * x.square().flatten(1).sum(1)

@@ -47,7 +47,7 @@ def anneal(
         schedule: temperatures and transitions, chosen beforehand and fixed.
         z: where paths start, in model coordinates: draws of the noise, or with `reverse` samples of the EBM.
         reverse: go from the EBM to the noise.
-        advance: told of each temperature that all chains of a portion have passed.
+        advance: called with 1 for each temperature that a portion of the paths has passed, as by a progress bar.
     """
     steps = list(zip(pairwise(schedule.betas.tolist()), (None, *schedule.kernels)))
     works = []

@@ -19,10 +19,11 @@ class Objective(ABC):
         allows_adaptive_noise: whether minus the loss is a divergence that a noise can minimise (FCE).
 
     Example:
+        >>> import torch
+        >>> from torch.nn.functional import softplus
         >>> class NCE(Objective):
         ...     def __call__(self, r_data, r_noise, noise_ratio):
         ...         return softplus(-r_data), noise_ratio * softplus(r_noise)
-        >>> from torch.nn.functional import softplus
         >>> NCE()(torch.zeros(1), torch.zeros(1), 2.0)
         (tensor([0.6931]), tensor([1.3863]))
     """

@@ -1,10 +1,12 @@
 """What the core asks of an objective, and the defaults of one that does not derive from `Objective`."""
 
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
 
+from contrastive.errors import warn_renamed
 from contrastive.objectives.contrast import Contrast
 
 
@@ -40,11 +42,20 @@ class SamplingObjective(Protocol):
 
 
 @runtime_checkable
+class SolvingObjective(Protocol):
+    """An objective of energies with log normalisers of their own, which it solves for before training."""
+
+    def solve_log_normalizers(self, energy: Any, z: Tensor, z_noise: Tensor, /) -> None:
+        """Set them to their optimum for the present energy, from as many noise samples as data; c is 0."""
+        ...
+
+
+@runtime_checkable
 class BalancingObjective(Protocol):
-    """An objective of an energy with log normalisers of its own, which it solves for before training."""
+    """Deprecated: `SolvingObjective`."""
 
     def balance(self, energy: Any, z: Tensor, z_noise: Tensor, /) -> None:
-        """Set them to their optimum for the present energy; the estimator's c is 0."""
+        """As `solve_log_normalizers`."""
         ...
 
 
@@ -56,6 +67,16 @@ def learns_normalizer(objective: ObjectiveFunction) -> bool:
 def allows_adaptive_noise(objective: ObjectiveFunction) -> bool:
     """Whether minus the loss is a divergence that a noise can minimise (default: True)."""
     return bool(getattr(objective, "allows_adaptive_noise", True))
+
+
+def own_solver(objective: ObjectiveFunction) -> Callable[[Any, Tensor, Tensor], None] | None:
+    """The method by which an objective solves for its energy's log normalisers (default: None, c is the only one)."""
+    if isinstance(objective, SolvingObjective):
+        return objective.solve_log_normalizers
+    if isinstance(objective, BalancingObjective):
+        warn_renamed(f"{type(objective).__name__}.balance", "solve_log_normalizers")
+        return objective.balance
+    return None
 
 
 def check_energy(objective: ObjectiveFunction, energy: Any) -> None:

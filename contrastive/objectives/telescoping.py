@@ -46,7 +46,7 @@ class _Chained(Objective):
             )
 
     @torch.no_grad()
-    def balance(self, energy: BridgedEnergy, z: Tensor, z_noise: Tensor) -> None:
+    def solve_log_normalizers(self, energy: BridgedEnergy, z: Tensor, z_noise: Tensor) -> None:
         """Set each c_k to the exact optimum of its own bridge."""
         ratios = _ratios_on_chain(energy, z, z_noise)
         for k, c in enumerate(energy.bridge_log_normalizers):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from contrastive.errors import ContrastiveError
 from contrastive.noises import DistributionNoise
-from contrastive.protocols import InitializableNoise, NoiseModel, is_discrete
+from contrastive.protocols import InitializableNoise, NoiseModel, is_discrete, prepare_noise
 from contrastive.testing.core import (
     Check,
     NotApplicable,
@@ -15,7 +15,6 @@ from contrastive.testing.core import (
     close,
     collect,
     gap,
-    prepare,
     require,
     twin,
 )
@@ -220,7 +219,7 @@ def _refuses_before_initialization(subject: Subject) -> None:
         except ContrastiveError:
             continue
         require(False, f"{name} works before initialize(x): a flow initialised by its own noise fits nothing")
-    prepare(model, subject.data(500))
+    prepare_noise(model, subject.data(500))
     require(model.is_initialized, "is_initialized is still False after initialize(x)")
 
 

@@ -16,7 +16,7 @@ from torch.distributions import Distribution
 from contrastive.errors import ContrastiveError
 from contrastive.noises import DistributionNoise, Gaussian
 from contrastive.numerics.random_state import seeded
-from contrastive.protocols import FittableNoise, InitializableNoise, NoiseAwareEnergy, ShapedModel, is_discrete
+from contrastive.protocols import NoiseAwareEnergy, ShapedModel, is_discrete, prepare_noise
 from contrastive.registry import energies, noises
 
 Kind = Literal["noise", "energy", "bijection"]
@@ -106,19 +106,11 @@ class Subject:
         """A model that is initialised on data, with every parameter perturbed, in eval mode."""
         model = self.fresh()
         if self.kind == "noise":
-            prepare(model, model.sample(torch.Size([2000])) if is_discrete(model) else self.data(2000))
+            prepare_noise(model, model.sample(torch.Size([2000])) if is_discrete(model) else self.data(2000))
         if isinstance(model, nn.Module):
             model.eval()
             randomize(model, self.strength)
         return model
-
-
-def prepare(noise: Any, x: Tensor) -> None:
-    """Fit or initialise a noise that needs data before its first use."""
-    if isinstance(noise, FittableNoise) and not noise.is_fitted:
-        noise.fit(x)
-    if isinstance(noise, InitializableNoise) and not noise.is_initialized:
-        noise.initialize(x)
 
 
 @torch.no_grad()

@@ -19,10 +19,10 @@ from contrastive.protocols import (
     AdaptiveNoise,
     EnergyModel,
     FittableNoise,
-    InitializableNoise,
     NoiseAwareEnergy,
     NoiseModel,
     is_discrete,
+    prepare_noise,
     trainable_parameters,
 )
 from contrastive.registry import available_noises, energies, make_energy, make_noise
@@ -191,13 +191,9 @@ def take_noise(run: str, estimator: Estimator, data: Prepared) -> None:
 
 
 def show_data_to_noise(estimator: Estimator, data: Prepared, seed: int) -> None:
-    """Show the data to a noise that wants to see them first."""
-    noise = estimator.noise
-    if isinstance(noise, FittableNoise) and not noise.is_fitted:
-        noise.fit(data.fitting)
-    if isinstance(noise, InitializableNoise) and not noise.is_initialized:
-        with seeded(seed):
-            noise.initialize(data.first_rows)
+    """Fit or initialise a noise that needs data before its first use; the energy's base becomes what it is then."""
+    with seeded(seed):
+        prepare_noise(estimator.noise, data.fitting, first=data.first_rows)
     estimator.update_base_noise()
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Position:
-    """Where a run is."""
+    """Where a run is: stage, step within it, updates so far, and the best state for early stopping."""
 
     stage: int = 0
     step: int = 0  # within the stage

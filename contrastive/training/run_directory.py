@@ -5,7 +5,7 @@ config.yaml              the resolved settings; `contrastive fit --config` runs 
 metrics.jsonl            one line an evaluation
 checkpoint.safetensors   everything that training needs to go on, newest
 best.safetensors         the estimator with the best held-out score (early stopping only)
-best-STAGE.safetensors   the same of an earlier stage, such as the likelihood before the game
+best-STAGE.safetensors   the same of an earlier stage, such as maximum likelihood before the contrast
 model.safetensors        the finished estimator
 summary.json             the figures of the finished run
 held-out.safetensors     rows that were held out, of a run whose data were an array in memory
@@ -160,7 +160,7 @@ class RunDirectory:
         if not self.summary_path.exists():
             raise ContrastiveError(f"{self.path} has no summary.json: finish it with --resume {self.path}")
         summary: dict[str, Any] = json.loads(self.summary_path.read_text(encoding="utf-8"))
-        return {_RENAMED_FIGURES.get(name, name): value for name, value in summary.items()}
+        return _by_present_names(summary)
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write summary.json."""
@@ -206,7 +206,14 @@ class RunDirectory:
         """
         if not self.model_path.exists() and self.config_path.exists():
             raise ContrastiveError(f"{self.path} is not finished: go on with contrastive fit --resume {self.path}")
-        return read_checkpoint(self.model_path)
+        tensors, state = read_checkpoint(self.model_path)
+        if "summary" in state:
+            state["summary"] = _by_present_names(state["summary"])
+        return tensors, state
 
     def _write_metrics(self) -> None:
         write_text(self.metrics_path, "".join(json.dumps(line) + "\n" for line in self.metrics))
+
+
+def _by_present_names(summary: dict[str, Any]) -> dict[str, Any]:
+    return {_RENAMED_FIGURES.get(name, name): value for name, value in summary.items()}

@@ -1,4 +1,4 @@
-"""Which files a run writes, how a run is told from anything else, and how the files of one are taken away.
+"""Which files a run writes, how a run directory is recognised, and how its files are removed.
 
 A directory is a run if it holds the marker `run.json`. Runs of earlier versions have none: their config.yaml must hold
 every setting, as `contrastive fit` wrote it, and another file beside it must be one that only a run writes. A config

@@ -131,6 +131,21 @@ def test_a_noise_with_the_method_of_before_is_asked_by_it_and_warned_of():
         assert float(sample_and_log_prob(Scored((2,)), 3)[1].sum()) == 21.0
 
 
+def test_an_objective_with_the_method_of_before_is_asked_by_it_and_warned_of():
+    class Balancing(LogisticLoss):
+        balanced = 0
+
+        def balance(self, energy, z, z_noise):
+            self.balanced = len(z_noise)
+
+    objective = Balancing()
+    estimator = ContrastiveEstimator(Quadratic(), Logistic((2,)), objective=objective)
+    with pytest.warns(DeprecationWarning, match="use solve_log_normalizers"):
+        estimator.solve_log_normalizer(torch.randn(6, 2))
+    assert objective.balanced == 6
+    assert float(estimator.log_normalizer.detach()) == 0.0
+
+
 def test_an_objective_may_refuse_an_energy():
     class Choosy(LogisticLoss):
         def check(self, energy):

@@ -63,6 +63,11 @@ def test_same_seed_same_figures(run, capsys):
     assert first["log_partition"] != third["log_partition"]
 
 
+def test_the_option_of_before_is_taken():
+    assert build_parser().parse_args(["normalizer", "run", "--longest", "8"]).max_temperatures == 8
+    assert build_parser().parse_args(["normalizer", "run"]).max_temperatures == 512
+
+
 def test_help_shows_examples(capsys):
     with pytest.raises(SystemExit):
         build_parser().parse_args(["normalizer", "--help"])

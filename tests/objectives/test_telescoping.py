@@ -47,7 +47,7 @@ def test_the_truth_is_stationary(name):
 def test_balance_is_the_optimum_of_telescoping_in_the_constants():
     energy, objective, chain = TrueRatios(), make_objective("telescoping"), ends(2_000)
     nn.init.normal_(energy.bridge_log_normalizers)
-    objective.balance(energy, *chain)
+    objective.solve_log_normalizers(energy, *chain)
     losses = objective.contrast(energy, *chain)
     (gradient,) = torch.autograd.grad(losses.loss, energy.bridge_log_normalizers)
     assert float(gradient.abs().max()) < 1e-10

@@ -88,3 +88,4 @@ def test_figures_of_before_are_read_by_their_present_names(runs):
     summary = RunDirectory("finished").read_summary()
     assert summary["relative_ess"] == pytest.approx(0.9597, abs=1e-4)
     assert "data_share" not in summary
+    assert contrastive.load("finished").summary["relative_ess"] == summary["relative_ess"]
