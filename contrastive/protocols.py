@@ -229,6 +229,12 @@ def sample_and_log_prob(noise: NoiseModel, n: int) -> tuple[Float[Tensor, "n *ev
     return x, noise.log_prob(x)
 
 
+def draw(noise: NoiseModel, n: int) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
+    """Deprecated: `sample_and_log_prob`."""
+    warn_renamed("contrastive.protocols.draw", "sample_and_log_prob")
+    return sample_and_log_prob(noise, n)
+
+
 def log_prob_of_point(noise: NoiseModel, x: Tensor) -> Tensor:
     """log q(x) as a function of x alone: the noise's parameters have no part in its graph."""
     parameters = trainable_parameters(noise)
