@@ -229,6 +229,12 @@ def sample_and_log_prob(noise: NoiseModel, n: int) -> tuple[Float[Tensor, "n *ev
     return x, noise.log_prob(x)
 
 
+def is_ready(noise: object) -> bool:
+    """Whether a noise has seen the data, or needs none."""
+    fitted = not isinstance(noise, FittableNoise) or noise.is_fitted
+    return fitted and (not isinstance(noise, InitializableNoise) or noise.is_initialized)
+
+
 def prepare_noise(noise: object, x: Tensor, *, first: Tensor | None = None) -> None:
     """Fit or initialise a noise that needs data before its first use.
 
@@ -241,6 +247,12 @@ def prepare_noise(noise: object, x: Tensor, *, first: Tensor | None = None) -> N
         noise.fit(x)
     if isinstance(noise, InitializableNoise) and not noise.is_initialized:
         noise.initialize(x if first is None else first)
+
+
+def draw(noise: NoiseModel, n: int) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
+    """Deprecated: `sample_and_log_prob`."""
+    warn_renamed("contrastive.protocols.draw", "sample_and_log_prob")
+    return sample_and_log_prob(noise, n)
 
 
 def log_prob_of_point(noise: NoiseModel, x: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ from contrastive.core.renamed import RenamedMembers
 from contrastive.core.score_function import score_function_mean
 from contrastive.data.points import Rows
 from contrastive.data.scaling import Coordinates, Scaling
-from contrastive.errors import ContrastiveError, warn_renamed
+from contrastive.errors import ContrastiveError, warn, warn_renamed
 from contrastive.noises.defensive import DefensiveMixture
 from contrastive.noises.distribution import DistributionNoise
 from contrastive.numerics.chunks import rows_at_once
@@ -43,6 +43,7 @@ from contrastive.protocols import (
     FollowingEnergy,
     NoiseAwareEnergy,
     NoiseModel,
+    is_ready,
     log_prob_of_point,
     sample_and_log_prob,
     trainable_parameters,
@@ -127,6 +128,12 @@ class Estimator(RenamedMembers, EnergyBasedModel):
         self.update_base_noise()
 
     # The model, in original units ------------------------------------------------------------------------------
+
+    def log_prob(self, x: Rows) -> Float[Tensor, " batch"]:
+        """As `EnergyBasedModel.log_prob`; warns where neither f, c nor the noise has seen any data."""
+        if self.summary is None and not is_ready(self.noise) and not bool(self.log_normalizer.any()):
+            warn("this estimator is not fitted: its log-densities mean nothing yet; call fit(x), or train it")
+        return super().log_prob(x)
 
     @without_graph
     def noise_log_prob(self, x: Rows) -> Float[Tensor, " batch"]:

@@ -14,6 +14,7 @@ from contrastive.errors import ContrastiveError
 from contrastive.objectives import OBJECTIVES, Bregman, make_objective
 from contrastive.objectives.protocol import allows_adaptive_noise, check_energy, learns_normalizer
 from contrastive.protocols import (
+    draw,
     feature_layers,
     is_discrete,
     num_classes,
@@ -124,6 +125,12 @@ class Scored(PlainLogistic):
 
     def draw(self, n):
         return torch.zeros(n, 2), torch.full((n,), 7.0)
+
+
+def test_the_function_of_before_warns_and_samples():
+    with pytest.warns(DeprecationWarning, match="use sample_and_log_prob"):
+        x, log_q = draw(Logistic((2,)), 4)
+    assert torch.equal(log_q, Logistic((2,)).log_prob(x))
 
 
 def test_a_noise_with_the_method_of_before_is_asked_by_it_and_warned_of():

@@ -1,6 +1,7 @@
 """The estimator against quadrature and closed forms, and what it refuses."""
 
 import math
+import warnings
 
 import pytest
 import torch
@@ -9,6 +10,8 @@ from torch.distributions import Independent, MultivariateNormal, Normal
 
 from contrastive import ContrastiveError, ContrastiveEstimator, from_energy, make_energy, make_noise
 from contrastive.data.scaling import Scaling
+from contrastive.errors import ContrastiveWarning
+from contrastive.noises import Gaussian
 from contrastive.numerics.optimal_normalizer import optimal_log_normalizer
 
 
@@ -133,3 +136,21 @@ def test_names_of_before_warn_and_work():
     assert torch.equal(estimator.log_normalizer.detach(), before)
     with pytest.warns(DeprecationWarning, match="update_base_noise"):
         estimator.introduce_noise()
+
+
+def test_an_estimator_that_has_seen_nothing_says_so_when_asked_for_a_density():
+    x = torch.randn(50, 2)
+    estimator = ContrastiveEstimator(make_energy("mlp", event_shape=(2,)), make_noise("gaussian", event_shape=(2,)))
+    with pytest.warns(ContrastiveWarning, match="is not fitted"):
+        estimator.log_prob(x)
+    estimator.solve_log_normalizer(x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ContrastiveWarning)
+        estimator.log_prob(x)
+
+
+@pytest.mark.parametrize("noise", [Independent(Normal(torch.zeros(2), 1.0), 1), Gaussian((2,), loc=0.0)])
+def test_an_energy_with_known_parameters_needs_no_fit(noise):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ContrastiveWarning)
+        ContrastiveEstimator(lambda x: -x.square().sum(-1) / 2, noise).log_prob(torch.zeros(3, 2))

@@ -49,7 +49,7 @@ def test_a_noise_far_off_is_warned_of(tmp_path):
     assert "hardly overlap" in (tmp_path / "run" / "summary.json").read_text()
 
 
-def test_a_learned_noise_is_held_against_a_gaussian(tmp_path):
+def test_a_learned_noise_is_compared_with_a_gaussian(tmp_path):
     """On data that are one, in their own units: mean log p is minus the entropy, within 5 standard errors (6e-7)."""
     truth = Independent(Normal(torch.tensor([5.0, -1.0]), torch.tensor([3.0, 0.1])), 1)
     settings = {"noise": "glow", "noise_options": {"depth": 1, "width": 8}, "standardize": True, "quiet": True}
@@ -67,7 +67,7 @@ def test_a_noise_that_is_but_a_gaussian_is_warned_of():
     assert noise_warning(metrics | {"test_log_prob_noise": -15.0}) == ""
 
 
-def test_an_energy_that_is_worse_than_guessing_is_warned_of():
+def test_an_energy_below_chance_level_is_warned_of():
     """f = 0 against a Gaussian of 20 dimensions: r = -log q is near 28 nats, everywhere."""
     metrics = {"accuracy": 0.4, "test_log_prob_noise": -3.0, "twice_jsd": -5.0}
     assert "5.0 nats above chance level" in noise_warning(metrics)

@@ -19,7 +19,7 @@ def test_an_energy_that_is_lost_is_told_once_and_early(capsys, lines):
     assert shown.count("900 nats above chance level") == shown.count("--energy tilted") == 1
 
 
-def test_an_energy_near_guessing_needs_no_note(capsys):
+def test_an_energy_near_chance_level_needs_no_note(capsys):
     reported(Progress(lines=True), 5.0, 0.0, -1.0)
     progress = Progress(lines=True)
     progress.start("likelihood", 10, 0)

@@ -62,7 +62,7 @@ def test_the_value_alone_forgets_data_that_the_noise_has_left():
     assert float((weighted - plain).max()) == pytest.approx(-0.09, abs=0.02)  # 0.1 of the mean distance, 0.9
 
 
-def test_the_noise_follows_the_likelihood_alone_while_the_energy_is_worse_than_guessing():
+def test_the_noise_follows_the_likelihood_alone_while_the_energy_is_below_chance_level():
     """f = log N(0, 1) + 30, q = N(0.3, 1): every draw passes for data, V = -30. Then the 30 are gone."""
     offset = torch.nn.Parameter(torch.tensor(30.0))
     estimator = estimator_around(0.3, lambda x: offset - 0.5 * x.square().sum(1) - math.log(2 * math.pi))
@@ -111,7 +111,7 @@ def test_the_loss_that_does_not_saturate_still_moves_a_noise_that_is_told_apart(
 
 
 @pytest.mark.parametrize(("share", "moves"), [(0.5, 10), (1.0, 20)])
-def test_the_noise_is_held_after_its_share_of_the_game(share, moves):
+def test_the_noise_is_frozen_after_its_share_of_the_updates(share, moves):
     estimator = ContrastiveEstimator(
         make_energy("mlp", event_shape=(2,)), make_noise("gaussian", event_shape=(2,)), adapt_noise=True
     )
@@ -120,7 +120,7 @@ def test_the_noise_is_held_after_its_share_of_the_game(share, moves):
     assert (summary["steps_energy"], summary["steps_noise"]) == (40 - moves, moves)
 
 
-def test_a_held_noise_is_its_moving_average_and_moves_no_more():
+def test_a_frozen_noise_is_its_moving_average_and_is_trained_no_more():
     estimator = ContrastiveEstimator(
         make_energy("mlp", event_shape=(2,)), make_noise("gaussian", event_shape=(2,), loc=0.0), adapt_noise=True
     )
