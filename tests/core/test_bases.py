@@ -22,6 +22,7 @@ from contrastive.protocols import (
     sample_and_log_prob,
     trainable_parameters,
 )
+from contrastive.testing.statistics import random_cosines
 
 
 class Logistic(Noise):
@@ -131,6 +132,12 @@ def test_the_function_of_before_warns_and_samples():
     with pytest.warns(DeprecationWarning, match="use sample_and_log_prob"):
         x, log_q = draw(Logistic((2,)), 4)
     assert torch.equal(log_q, Logistic((2,)).log_prob(x))
+
+
+def test_the_test_functions_of_before_are_the_random_cosines():
+    with pytest.warns(DeprecationWarning, match="use random_cosines"):
+        from contrastive.testing.statistics import features
+    assert features is random_cosines
 
 
 def test_a_noise_with_the_method_of_before_is_asked_by_it_and_warned_of():

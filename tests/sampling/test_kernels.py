@@ -21,7 +21,7 @@ from contrastive.sampling.kernels import (
     Latent,
     leapfrog,
 )
-from contrastive.testing.statistics import features, normal_threshold
+from contrastive.testing.statistics import normal_threshold, random_cosines
 
 FALSE_ALARM = 1e-6
 
@@ -65,8 +65,8 @@ def wide_noise():
 
 
 def largest_z(a, b):
-    """The largest standardised difference of the means of 60 bounded features."""
-    both = features(torch.cat([a, b]), a.mean(0), a.std(0), 60)[:, 1:]
+    """The largest standardised difference of the means of 60 random cosines."""
+    both = random_cosines(torch.cat([a, b]), a.mean(0), a.std(0), 60)[:, 1:]
     a, b = both[: len(a)], both[len(a) :]
     return float(((a.mean(0) - b.mean(0)) / (a.var(0) / len(a) + b.var(0) / len(b)).sqrt()).abs().max())
 
@@ -93,7 +93,7 @@ def kernels():
 
 @pytest.mark.parametrize("name", kernels())
 def test_every_kernel_leaves_the_density_invariant(name):
-    """Chains are independent of each other: a z-test on 60 features, false-alarm rate 1e-6."""
+    """Chains are independent of each other: a z-test on 60 random cosines, false-alarm rate 1e-6."""
     assert moved(kernels()[name]) < normal_threshold(FALSE_ALARM, 60)
 
 
