@@ -14,8 +14,13 @@ from contrastive.noises.candidates import ladder
 from contrastive.noises.expectation_maximization import MixtureParameters, expectation_maximization, k_means
 
 _DEPENDENT = 1e-6  # share of the variances that keeps the covariance of linearly dependent columns invertible
-_SMALL_RIDGE, _FEW_ROWS, _MOST_COMPONENTS = 1e-4, 500, 30
-_RIDGES = {_SMALL_RIDGE: math.inf, 0.01: 5_000, 0.1: _FEW_ROWS}  # worth trying on fewer rows than that
+_FEW_ROWS, _MOST_COMPONENTS = 500, 30
+_RIDGES = {
+    1e-5: (_FEW_ROWS, math.inf),
+    1e-4: (0, 20_000),
+    0.01: (0, 5_000),
+    0.1: (0, _FEW_ROWS),
+}  # rows on which to try them
 
 
 class GaussianMixture(ParametricNoise):
@@ -50,7 +55,7 @@ class GaussianMixture(ParametricNoise):
         event_shape: tuple[int, ...],
         *,
         components: int = 8,
-        ridge: float = _SMALL_RIDGE,
+        ridge: float = 1e-4,
         max_iterations: int = 300,
         tolerance: float = 1e-3,
         starts: int = 3,
@@ -73,7 +78,7 @@ class GaussianMixture(ParametricNoise):
     def candidates(rows: int, event_shape: tuple[int, ...]) -> list[dict[str, Any]]:
         """From 1 to 30 components, fewer where rows are few; of few rows with large ridges too."""
         most = max(3, min(_MOST_COMPONENTS, rows // (2 * torch.Size(event_shape).numel())))
-        ridges = [ridge for ridge, fewer_than in _RIDGES.items() if rows < fewer_than]
+        ridges = [ridge for ridge, (fewest, limit) in _RIDGES.items() if fewest <= rows < limit]
         starts = 3 if rows < _FEW_ROWS else 1
         return [{"components": k, "ridge": ridge, "starts": starts} for ridge in ridges for k in ladder(most)]
 
