@@ -76,7 +76,7 @@ class GaussianMixture(ParametricNoise):
 
     @staticmethod
     def candidates(rows: int, event_shape: tuple[int, ...]) -> list[dict[str, Any]]:
-        """From 1 to 30 components, fewer where rows are few; of few rows with large ridges too."""
+        """From 1 to 30 components, fewer where rows are few, with ridges that fit the number of rows."""
         most = max(3, min(_MOST_COMPONENTS, rows // (2 * torch.Size(event_shape).numel())))
         ridges = [ridge for ridge, (fewest, limit) in _RIDGES.items() if fewest <= rows < limit]
         starts = 3 if rows < _FEW_ROWS else 1
