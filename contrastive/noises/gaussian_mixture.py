@@ -15,8 +15,8 @@ from contrastive.noises.expectation_maximization import MixtureParameters, expec
 
 _DEPENDENT = 1e-6  # share of the variances that keeps the covariance of linearly dependent columns invertible
 _FEW_ROWS, _MOST_COMPONENTS = 500, 30
-#: Ridge -> the number of rows from which on it is not worth trying.
-_RIDGES = {1e-5: math.inf, 1e-4: 20_000, 0.01: 5_000, 0.1: _FEW_ROWS}
+#: Ridge -> the fewest rows on which to try it, and the number of rows from which on it is too large.
+_RIDGES = {1e-5: (_FEW_ROWS, math.inf), 1e-4: (0, 20_000), 0.01: (0, 5_000), 0.1: (0, _FEW_ROWS)}
 
 
 class GaussianMixture(ParametricNoise):
@@ -74,7 +74,7 @@ class GaussianMixture(ParametricNoise):
     def candidates(rows: int, event_shape: tuple[int, ...]) -> list[dict[str, Any]]:
         """From 1 to 30 components, fewer where rows are few, with ridges that fit the number of rows."""
         most = max(3, min(_MOST_COMPONENTS, rows // (2 * torch.Size(event_shape).numel())))
-        ridges = [ridge for ridge, limit in _RIDGES.items() if rows < limit]
+        ridges = [ridge for ridge, (fewest, limit) in _RIDGES.items() if fewest <= rows < limit]
         starts = 3 if rows < _FEW_ROWS else 1
         return [{"components": k, "ridge": ridge, "starts": starts} for ridge in ridges for k in ladder(most)]
 
