@@ -17,7 +17,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from contrastive.config import by_path, choose_models, configure, with_recipe
+from contrastive.config import by_path, choose_models, configure, shown, with_recipe
 from contrastive.training.run_directory import RunDirectory
 
 #: Where results lie that are kept with the code.
@@ -128,7 +128,7 @@ def _refuse_other_settings(settings: dict[str, Any], path: Path) -> None:
     other = [name for name in wanted if found.get(name) != wanted[name]]
     if other:
         print(
-            f"error: {path} was fitted with other settings ({', '.join(other)}): name another --out, or delete it",
+            f"error: {path} was fitted with other settings ({', '.join(map(shown, other))}): name another --out, or delete it",
             file=sys.stderr,
         )
         sys.exit(2)
