@@ -127,8 +127,9 @@ def _refuse_other_settings(settings: dict[str, Any], path: Path) -> None:
     wanted = {name: value for name, value in by_path(asked).items() if value is not None and name not in _PLACES}
     other = [name for name in wanted if found.get(name) != wanted[name]]
     if other:
+        names = ", ".join(map(shown, other))
         print(
-            f"error: {path} was fitted with other settings ({', '.join(map(shown, other))}): name another --out, or delete it",
+            f"error: {path} was fitted with other settings ({names}): name another --out, or delete it",
             file=sys.stderr,
         )
         sys.exit(2)

@@ -10,8 +10,11 @@ from contrastive.config.sections import FitConfig, Noise, ResolvedConfig
 from contrastive.config.settings import by_path, changed, read_config, with_part
 from contrastive.errors import ContrastiveError
 
+#: The noise that stands for the best of all candidates.
+AUTO = "auto"
 _STEPS, _PRETRAINING = 10_000, 5_000
 _SMALL_TABLE, _SMALL_EVERY, _SMALL_PATIENCE = 5_000, 50, 20
+_CROSS_VALIDATED = 2_000  # rows, at most
 _DEFENSIVE_SHARE = 0.1  # docs/recipes.md has the figures
 
 
@@ -73,11 +76,12 @@ def choose_models(config: FitConfig, *, images: bool) -> FitConfig:
         theirs = _noise_of(config.likelihood.init_noise, config.noise)
         config = with_part(config, "noise", theirs.name, theirs.options)
     if config.game.method == "mle":
-        if config.energy.name not in ("mlp", "noise"):
+        if config.energy.name not in (None, "mlp", "noise"):
             raise ContrastiveError(f"method mle fits the noise alone: leave out --energy {config.energy.name}")
         return with_part(config, "energy", "noise", {})
-    preset = ENERGY_OPTIONS[_recipe(config, images)].get(config.energy.name, {})
-    return with_part(config, "energy", config.energy.name, {**preset, **config.energy.options})
+    name = config.energy.name or "mlp"
+    preset = ENERGY_OPTIONS[_recipe(config, images)].get(name, {})
+    return with_part(config, "energy", name, {**preset, **config.energy.options})
 
 
 def resolve(config: FitConfig, data: DataFacts, models: ModelFacts) -> ResolvedConfig:
@@ -92,6 +96,7 @@ def resolve(config: FitConfig, data: DataFacts, models: ModelFacts) -> ResolvedC
     config = _filled(config, _by_data(config, data))
     config = _filled(config, _by_noise(config, data, models))
     config = _filled(config, _pace(config, data))
+    config = _filled(config, _kept(config, data, models))
     still_open = [path for path, value in by_path(config).items() if value is None and "." in path]
     assert not still_open, f"no rule decides {', '.join(still_open)}"
     _refuse_impossible(config, models)
@@ -161,6 +166,14 @@ def _by_noise(config: FitConfig, data: DataFacts, models: ModelFacts) -> dict[st
     }
 
 
+def _kept(config: FitConfig, data: DataFacts, models: ModelFacts) -> dict[str, Any]:
+    """Whether the energy must be ahead of its noise to be kept, and whether cross-validation says so."""
+    keep = config.game.energy.keep or "always"
+    small = data.repeats and data.vectors and data.rows <= _CROSS_VALIDATED
+    # A noise that takes gradient steps would take them in every fold.
+    return {"game.energy.keep": keep, "data.refit": keep == "ahead" and small and models.fits_itself}
+
+
 def _refuse_impossible(config: FitConfig, models: ModelFacts) -> None:
     player = config.game.noise
     for name, value, needs, instead in (
@@ -172,6 +185,10 @@ def _refuse_impossible(config: FitConfig, models: ModelFacts) -> None:
                 f"the draws of the noise {config.noise.name!r} are not reparameterisable: take --game.noise.{name} "
                 f"{instead}"
             )
+    if config.game.energy.keep == "ahead" and (models.adapts or not models.built_on_noise):
+        raise ContrastiveError(
+            "game.energy.keep 'ahead' is for method nce with an energy that is built on the noise, such as 'tilted'"
+        )
     if config.game.energy.restart_every and not (models.adapts and models.built_on_noise):
         raise ContrastiveError(
             "game.energy.restart_every is for method fce with an energy that is built on the noise, such as 'tilted'"

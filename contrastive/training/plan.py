@@ -34,7 +34,7 @@ def plan_stages(
         )
         name = "likelihood" if config.game.method == "mle" else "pretrain"
         stages.append(MaximumLikelihood(estimator, pupil, likelihood_steps, name=name, **execution))
-    if config.game.method == "mle":
+    if config.game.method == "mle" or config.game.energy.keep == "never":
         return stages
     common["momentum"] = config.game.beta1
     own = trainable_parameters(estimator.energy)
