@@ -91,12 +91,10 @@ def resolve(config: FitConfig, data: DataFacts, models: ModelFacts) -> ResolvedC
         ContrastiveError: if a setting is one that these models cannot do.
     """
     config = with_recipe(config, images=data.images)
-    if config.run.recipe == "images":
-        config = _filled(config, IMAGES_ON_LOG_Q if models.built_on_noise else IMAGES_PLAIN)
-    config = _filled(config, _by_data(config, data))
-    config = _filled(config, _by_noise(config, data, models))
+    of_images = IMAGES_ON_LOG_Q if models.built_on_noise else IMAGES_PLAIN
+    by_models = _by_noise(config, data, models) | _kept(config, data, models)
+    config = _filled(config, by_models | _by_data(config, data) | (of_images if config.run.recipe == "images" else {}))
     config = _filled(config, _pace(config, data))
-    config = _filled(config, _kept(config, data, models))
     still_open = [path for path, value in by_path(config).items() if value is None and "." in path]
     assert not still_open, f"no rule decides {', '.join(still_open)}"
     _refuse_impossible(config, models)
@@ -107,7 +105,7 @@ def with_recipe(config: FitConfig, *, images: bool) -> FitConfig:
     """The recipe's values where a setting is open; those that wait for data or models stay so."""
     recipe = _recipe(config, images)
     gate = {"game.schedule.name": "gate"} if is_gated(config) else {}
-    return _filled(_filled(config, {"run.recipe": recipe, **gate}), RECIPES[recipe])
+    return _filled(config, {"run.recipe": recipe, **RECIPES[recipe], **gate})
 
 
 def _filled(config: FitConfig, values: dict[str, Any]) -> FitConfig:

@@ -153,7 +153,8 @@ class EnergyPlayer(Generic[Open]):
     keep: Literal["always", "ahead", "never"] | Open = setting(
         None,
         "ahead: only if its mean log-density on held-out rows, by the upper end of log Z's interval, is above the "
-        "noise's, which else is the result; never: the noise alone [noise auto in nce: ahead; else always]",
+        "noise's by more than a standard error, else the noise is the result; never: the noise alone [noise auto in "
+        "nce: ahead; else always]",
     )
     restart_every: int = setting(0, "reset a tilted energy to the noise every N updates; 0: never", AT_LEAST_0)
 

@@ -44,7 +44,8 @@ class ChosenNoise:
 def choose_noise(config: FitConfig, data: Prepared, progress: Progress) -> ChosenNoise:
     """Choose the noise by its held-out likelihood on training rows.
 
-    The energy begins as that noise, and is kept only if it is ahead of that noise, unless the number of updates or of evaluations is given.
+    The energy begins as that noise, and is kept only if it is ahead of it, unless the number of updates or of
+    evaluations is given.
 
     Args:
         config: as given, with the noise `auto`.

@@ -49,8 +49,11 @@ class Gain:
 
     @property
     def is_ahead(self) -> bool:
-        """Whether the energy is ahead of its noise."""
-        return self.mean > 0
+        """Whether the energy is ahead of its noise by more than a standard error.
+
+        An energy that gains nothing is so kept in one of six cases, not in every other.
+        """
+        return self.mean > self.standard_error
 
     def figures(self) -> dict[str, Any]:
         """As in summary.json."""
