@@ -5,7 +5,15 @@ from contrastive.config.names import ALIASES, EVERYDAY, ROOTS, SETTINGS, as_opti
 from contrastive.config.parsing import PARTS, choices, refuse_taken
 from contrastive.config.reading import read_yaml
 from contrastive.config.recipes import RECIPES
-from contrastive.config.resolution import AUTO, DataFacts, ModelFacts, choose_models, resolve, with_recipe
+from contrastive.config.resolution import (
+    AUTO,
+    DataFacts,
+    ModelFacts,
+    asks_for_auto,
+    choose_models,
+    resolve,
+    with_recipe,
+)
 from contrastive.config.schema import Setting
 from contrastive.config.sections import FitConfig, ResolvedConfig
 from contrastive.config.settings import by_path, changed, configure, read_config, to_sections, with_part
@@ -24,6 +32,7 @@ __all__ = [
     "ResolvedConfig",
     "Setting",
     "as_option",
+    "asks_for_auto",
     "by_path",
     "changed",
     "choices",

@@ -12,6 +12,7 @@ from contrastive.errors import ContrastiveError
 
 #: The noise that stands for the best of all candidates.
 AUTO = "auto"
+_NOISE = "gaussian"
 _STEPS, _PRETRAINING = 10_000, 5_000
 _SMALL_TABLE, _SMALL_EVERY, _SMALL_PATIENCE = 5_000, 50, 20
 _CROSS_VALIDATED = 2_000  # rows, at most
@@ -62,6 +63,16 @@ class ModelFacts:
     built_on_noise: bool
 
 
+def asks_for_auto(config: FitConfig) -> bool:
+    """Whether the noise of a table is to be chosen: it is asked for, or nothing that was given speaks against it."""
+    if config.noise.name is not None:
+        return config.noise.name == AUTO
+    named = config.energy.name or config.noise.options or config.energy.options or config.likelihood.init_noise
+    paced = config.game.steps or config.likelihood.steps or config.run.early_stopping is not None
+    other = config.game.method != "nce" or config.objective.name != "nce" or config.run.recipe is not None
+    return not (named or paced or other or config.labels.column or config.labels.per_class >= 0)
+
+
 def choose_models(config: FitConfig, *, images: bool) -> FitConfig:
     """The models that a config asks for: the noise of the run at `init_noise`, the energy as the recipe has it.
 
@@ -74,7 +85,8 @@ def choose_models(config: FitConfig, *, images: bool) -> FitConfig:
     """
     if config.likelihood.init_noise:
         theirs = _noise_of(config.likelihood.init_noise, config.noise)
-        config = with_part(config, "noise", theirs.name, theirs.options)
+        config = with_part(config, "noise", theirs.name or _NOISE, theirs.options)
+    config = with_part(config, "noise", config.noise.name or _NOISE, config.noise.options)
     if config.game.method == "mle":
         if config.energy.name not in (None, "mlp", "noise"):
             raise ContrastiveError(f"method mle fits the noise alone: leave out --energy {config.energy.name}")
@@ -118,12 +130,12 @@ def _recipe(config: FitConfig, images: bool) -> str:
     return config.run.recipe or ("images" if images else "default")
 
 
-def _noise_of(run: str, given: Noise) -> Noise:
+def _noise_of(run: str, given: Noise[None]) -> Noise[None]:
     path = Path(run) / "config.yaml"
     if not path.exists():
         raise ContrastiveError(f"{run} is not a run to take a noise from: it has no config.yaml")
     theirs = read_config(path).noise
-    if given.name not in (Noise.name, theirs.name) or (given.options and given.options != theirs.options):
+    if given.name not in (None, theirs.name) or (given.options and given.options != theirs.options):
         raise ContrastiveError(
             f"the noise of {run} is {theirs.name!r} with options {theirs.options}: leave out --noise and its options, "
             "or --init-noise"

@@ -93,13 +93,14 @@ class Labels:
 
 
 @dataclass(frozen=True)
-class Noise:
+class Noise(Generic[Open]):
     """The noise, by name, with its options."""
 
-    name: str = setting(
-        "gaussian",
+    name: str | Open = setting(
+        None,
         "noise by name, with options as --noise.NAME VALUE; auto: of all that propose candidates, the one with the "
-        "largest held-out likelihood",
+        "largest held-out likelihood [a table of 30 rows, "
+        "where neither energy, labels nor steps are given: auto; else gaussian]",
     )
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -275,7 +276,7 @@ class Settings(Generic[Open]):
 
     data: Data[Open] = section(Data)
     labels: Labels = section(Labels)
-    noise: Noise = section(Noise)
+    noise: Noise[Open] = section(Noise)
     energy: Energy[Open] = section(Energy)
     objective: Objective[Open] = section(Objective)
     likelihood: Likelihood[Open] = section(Likelihood)

@@ -112,6 +112,7 @@ def make_estimator(
             cannot adapt.
     """
     assert config.energy.name is not None
+    assert config.noise.name is not None
     if data.are_images and energy is None and config.energy.name == "mlp":
         raise ContrastiveError(
             "the energy 'mlp' does not see which pixels are neighbours: for images take --energy tilted, or conv"

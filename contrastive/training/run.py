@@ -8,7 +8,17 @@ from typing import Any
 from torch import Tensor
 from torch.distributions import Distribution
 
-from contrastive.config import AUTO, PARTS, FitConfig, ResolvedConfig, by_path, changed, resolve, without_effect
+from contrastive.config import (
+    AUTO,
+    PARTS,
+    FitConfig,
+    ResolvedConfig,
+    asks_for_auto,
+    by_path,
+    changed,
+    resolve,
+    without_effect,
+)
 from contrastive.core.estimator import Estimator
 from contrastive.data.images import require_pillow
 from contrastive.data.preparation import Prepared, prepare
@@ -26,6 +36,8 @@ from contrastive.training.progress import Progress
 from contrastive.training.run_directory import RunDirectory
 from contrastive.training.tensorboard import require_tensorboard
 from contrastive.training.trainer import Trainer
+
+_FEWEST_AUTOMATIC = 30  # rows
 
 
 @dataclass(frozen=True)
@@ -94,7 +106,7 @@ def train(
             estimator = make_estimator(config, prepared, kind, **models)
         else:
             _check_extras(config, prepared)
-            chosen = choose_noise(config, prepared, progress) if config.noise.name == AUTO else None
+            chosen = choose_noise(config, prepared, progress) if _is_automatic(config, prepared, **models) else None
             estimator, config = new_estimator(chosen.config if chosen else config, prepared, kind, **models)
             if chosen is not None:
                 chosen.hand_over(estimator)
@@ -126,6 +138,13 @@ def train(
     by_name = not in_place and energy is None and noise is None
     estimator.config = settled if by_name else _with_own_models(settled, estimator)
     return Trained(estimator, summary, settled, directory)
+
+
+def _is_automatic(config: FitConfig, data: Prepared, *, energy: Any, noise: Any, allow_import: bool) -> bool:
+    """Whether the noise is to be chosen: it is `auto`, or the data are a table and nothing else was asked for."""
+    table = data.repeats and len(data.event_shape) == 1 and len(data.fitting) >= _FEWEST_AUTOMATIC
+    objects = energy is not None or noise is not None or data.classes is not None
+    return config.noise.name == AUTO or (table and not objects and asks_for_auto(config))
 
 
 def _by_cross_validation(config: ResolvedConfig, data: Prepared, progress: Progress) -> tuple[ResolvedConfig, Gain]:
