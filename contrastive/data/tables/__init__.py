@@ -6,19 +6,24 @@ from contrastive.data.tables.reading import (
     column_names,
     has_named_columns,
     is_table,
+    open_table,
     read_table,
     split_names,
 )
+from contrastive.data.tables.stream import TableStream, in_memory
 from contrastive.data.tables.table import Table, check, from_array
 
 __all__ = [
     "SUFFIXES",
     "Table",
+    "TableStream",
     "check",
     "column_names",
     "from_array",
     "has_named_columns",
+    "in_memory",
     "is_table",
+    "open_table",
     "read_table",
     "say_ignored",
     "split_names",

@@ -80,8 +80,8 @@ def check(table: Table) -> None:
     say_suspicions(flat, low, high, table.columns)
 
 
-def say_lost_digits(columns: Sequence[NDArray[Any]] | NDArray[Any], names: Sequence[str]) -> None:
-    """Warn of columns of whole numbers beyond 2^53, which float64 does not hold exactly.
+def say_lost_digits(columns: Sequence[NDArray[Any]] | NDArray[Any], names: Sequence[str]) -> list[str]:
+    """Warn of columns of whole numbers beyond 2^53, which float64 does not hold exactly, and return their names.
 
     Raises:
         ContrastiveError: if numbers that differ would become the same.
@@ -98,6 +98,21 @@ def say_lost_digits(columns: Sequence[NDArray[Any]] | NDArray[Any], names: Seque
             )
     if large:
         warn(f"whole numbers beyond 2^53 lose their last digits in float64: {listed(large, most=5)}")
+    return large
+
+
+def whole_columns(arrays: dict[str, NDArray[Any]]) -> tuple[list[NDArray[Any]], list[str]]:
+    """The columns of whole numbers, and their names."""
+    names = [name for name, array in arrays.items() if array.dtype.kind in "iuO"]
+    return [arrays[name] for name in names], names
+
+
+def stacked(arrays: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
+    """The columns side by side, shape `(n, columns)`."""
+    values = np.empty((len(next(iter(arrays.values()))), len(arrays)))
+    for at, array in enumerate(arrays.values()):
+        values[:, at] = array
+    return values
 
 
 def _as_array(array: Any) -> NDArray[Any]:
