@@ -12,6 +12,7 @@ from contrastive.data.tables.reading import (
 )
 from contrastive.data.tables.stream import TableStream, in_memory
 from contrastive.data.tables.table import Table, check, from_array
+from contrastive.data.tables.writing import require_written, write_columns
 
 __all__ = [
     "SUFFIXES",
@@ -25,6 +26,8 @@ __all__ = [
     "is_table",
     "open_table",
     "read_table",
+    "require_written",
     "say_ignored",
     "split_names",
+    "write_columns",
 ]

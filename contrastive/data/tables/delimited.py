@@ -14,7 +14,7 @@ from contrastive.data.tables.numerals import WHOLE
 from contrastive.data.tables.parsing import frames
 from contrastive.data.tables.stream import TableStream
 from contrastive.data.tables.survey import survey
-from contrastive.data.tables.table import Table, say_lost_digits, stacked, whole_columns
+from contrastive.data.tables.table import LostDigits, Table, stacked
 from contrastive.data.tables.text import read_text
 from contrastive.errors import ContrastiveError, warn
 
@@ -37,7 +37,7 @@ def read_delimited(path: Path, wanted: list[str] | None, label: str | None) -> T
     found = survey(text, dialect, names, lambda as_text: [frame], unnamed=wanted is None)
     arrays = found.arrays(frame)
     labels = None if label is None else _labels(path, frame[dialect.header.index(label)])
-    say_lost_digits(*whole_columns(arrays))
+    LostDigits().say(arrays)
     found.notes.say()
     values = stacked(arrays)
     others = _others(dialect, names, label)
@@ -65,12 +65,12 @@ def open_delimited(path: Path, wanted: list[str] | None, label: str | None) -> T
     )
     found.notes.say()
     as_text = {dialect.header.index(name) for name in found.marks}
+    digits = LostDigits()
 
     def blocks(rows: int) -> Iterator[NDArray[np.float64]]:
-        lost: set[str] = set()  # columns of which a warning was given
         for frame in frames(text, dialect, as_text=as_text, rows=rows):
             arrays = found.arrays(frame)
-            lost.update(say_lost_digits(*whole_columns({name: arrays[name] for name in names if name not in lost})))
+            digits.say(arrays)
             yield stacked(arrays)
 
     return TableStream(names, found.rows, (len(names),), blocks, named=True, others=_others(dialect, names, label))

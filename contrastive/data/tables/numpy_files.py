@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from contrastive.data.tables.columns import one_line
 from contrastive.data.tables.stream import TableStream
-from contrastive.data.tables.table import Table, from_array
+from contrastive.data.tables.table import LostDigits, Table, from_array
 from contrastive.data.unreadable import readable
 from contrastive.errors import ContrastiveError, did_you_mean
 
@@ -36,12 +36,13 @@ def open_npy(path: Path) -> TableStream:
     Raises:
         ContrastiveError: as `read_npy`.
     """
-    first, total = _table(path, _mapped(path)[:1]), len(_mapped(path))
+    digits = LostDigits()
+    first, total = _table(path, _mapped(path)[:1], digits), len(_mapped(path))
 
     def blocks(rows: int) -> Iterator[NDArray[np.float64]]:
         for start in range(0, total, rows):
             # Mapped anew each time: the pages of a map stay in memory as long as it does.
-            yield _table(path, _mapped(path)[start : start + rows]).values
+            yield _table(path, _mapped(path)[start : start + rows], digits).values
 
     return TableStream(first.columns, total, tuple(first.values.shape[1:]), blocks)
 
@@ -127,8 +128,8 @@ def _check_claim(handle: Any, size: float) -> None:
         raise ValueError(f"its header claims the shape {shape}")
 
 
-def _table(path: Path, array: NDArray[Any]) -> Table:
+def _table(path: Path, array: NDArray[Any], digits: LostDigits | None = None) -> Table:
     try:
-        return from_array(array)
+        return from_array(array, digits)
     except ContrastiveError as error:
         raise ContrastiveError(f"{path}: {error}") from error

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from contrastive.data.tables.columns import Notes, choose, one_line, refuse_text
 from contrastive.data.tables.stream import TableStream
-from contrastive.data.tables.table import Table, say_lost_digits, stacked, whole_columns
+from contrastive.data.tables.table import LostDigits, Table, stacked
 from contrastive.data.unreadable import readable
 from contrastive.errors import ContrastiveError, missing_extra
 
@@ -33,7 +33,7 @@ def read_parquet(path: Path, wanted: list[str] | None, label: str | None) -> Tab
     with readable(path):
         arrays = {name: _numbers(column) for name, column in columns.items()}
         labels = None if label is None else _labels(frame.column(label))
-    say_lost_digits(*whole_columns(arrays))
+    LostDigits().say(arrays)
     notes.say()
     return Table(stacked(arrays), names, labels, named=True, others=others)
 
@@ -52,13 +52,13 @@ def open_parquet(path: Path, wanted: list[str] | None, label: str | None) -> Tab
     if rows == 0:
         raise ContrastiveError(f"{path} has no rows")
     notes.say()
+    digits = LostDigits()
 
     def blocks(rows: int) -> Iterator[NDArray[np.float64]]:
-        lost: set[str] = set()  # columns of which a warning was given
         for frame in _batches(path, names, rows):
             with readable(path):
                 arrays = {name: _numbers(frame.column(name)) for name in names}
-            lost.update(say_lost_digits(*whole_columns({name: arrays[name] for name in names if name not in lost})))
+            digits.say(arrays)
             yield stacked(arrays)
 
     return TableStream(names, rows, (len(names),), blocks, named=True, others=others)
@@ -99,7 +99,12 @@ def _refuse_others(types: dict[str, Any], parts: Callable[[str], Any]) -> None:
     )
 
 
-def _pyarrow() -> Any:
+def pyarrow() -> Any:
+    """The package, with what is used of it.
+
+    Raises:
+        MissingExtraError: if it is not installed.
+    """
     try:
         for module in ("pyarrow.compute", "pyarrow.parquet"):
             import_module(module)
@@ -109,7 +114,7 @@ def _pyarrow() -> Any:
 
 
 def _names(path: Path) -> list[str]:
-    arrow = _pyarrow()
+    arrow = pyarrow()
     with readable(path), arrow.parquet.ParquetFile(path) as file:
         names: list[str] = file.schema_arrow.names
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -119,7 +124,7 @@ def _names(path: Path) -> list[str]:
 
 
 def _read(path: Path, names: list[str]) -> Any:
-    arrow = _pyarrow()
+    arrow = pyarrow()
     with readable(path), arrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
         frame = file.read(use_pandas_metadata=False).select(names)
         frame.validate(full=True)
@@ -127,7 +132,7 @@ def _read(path: Path, names: list[str]) -> Any:
 
 
 def _file(path: Path) -> Any:
-    return _pyarrow().parquet.ParquetFile(path, page_checksum_verification=True, buffer_size=_PAGE, pre_buffer=False)
+    return pyarrow().parquet.ParquetFile(path, page_checksum_verification=True, buffer_size=_PAGE, pre_buffer=False)
 
 
 def _batches(path: Path, names: list[str], rows: int) -> Iterator[Any]:
@@ -141,14 +146,14 @@ def _batches(path: Path, names: list[str], rows: int) -> Iterator[Any]:
                 batch = next(batches, None)
                 if batch is None:
                     return
-                frame = _pyarrow().Table.from_batches([batch]).select(names)
+                frame = pyarrow().Table.from_batches([batch]).select(names)
                 frame.validate(full=True)
             yield frame
 
 
 def _kind(type_: Any) -> str:
     """Whether a column holds numbers, dates, or what is called text here: all else."""
-    types = _pyarrow().types
+    types = pyarrow().types
     if types.is_dictionary(type_):
         return _kind(type_.value_type)
     if types.is_temporal(type_):
@@ -159,7 +164,7 @@ def _kind(type_: Any) -> str:
 
 def _numbers(column: Any) -> NDArray[Any]:
     """Whole numbers as they are where none is missing, else float64 with NaN for missing."""
-    arrow = _pyarrow()
+    arrow = pyarrow()
     types = arrow.types
     if types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
@@ -172,7 +177,7 @@ def _numbers(column: Any) -> NDArray[Any]:
 
 
 def _labels(column: Any) -> NDArray[Any]:
-    types = _pyarrow().types
+    types = pyarrow().types
     if _kind(column.type) == "dates":
         raise ContrastiveError(f"labels must be whole numbers or words, got {column.type}")
     if types.is_decimal(column.type) or types.is_floating(column.type):

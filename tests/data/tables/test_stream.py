@@ -105,3 +105,19 @@ def test_words_and_dates_of_a_parquet_file_are_refused_by_an_example(tmp_path):
     with pytest.raises(ContrastiveError) as caught:
         open_table(tmp_path / "t.parquet")
     assert str(caught.value) == refused(tmp_path / "t.parquet", "for example 'word'")
+
+
+@pytest.mark.parametrize("suffix", ["npy", "csv", "parquet"])
+def test_lost_digits_are_said_once_whatever_the_blocks(tmp_path, suffix):
+    x, path = (np.arange(40).reshape(20, 2) + 2**52) * 8, tmp_path / f"t.{suffix}"
+    frame = pd.DataFrame(x, columns=["x0", "x1"])
+    if suffix == "npy":
+        np.save(path, x)
+    elif suffix == "csv":
+        frame.to_csv(path, index=False)
+    else:
+        frame.to_parquet(path)
+    with pytest.warns(ContrastiveWarning, match="lose their last digits") as caught:
+        blocks = list(open_table(path).blocks(3))
+    assert len(caught) == 1
+    np.testing.assert_array_equal(np.concatenate(blocks), x.astype(np.float64))
