@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -50,7 +49,7 @@ def main() -> None:
     if not RunDirectory(run).is_finished:
         x = np.concatenate(list(blocks(_FITTED)))
         steps = 20 if arguments.quick else 500
-        contrastive.fit(x, steps=steps, quiet=True, out=str(run), overwrite=True, log_partition_draws=1000)
+        contrastive.fit(x, steps=steps, quiet=True, out=str(run), overwrite=True, run={"log_partition_draws": 1000})
     calls = [(kind, rows) for rows in sizes for kind in KINDS]
     found = [measure(run, kind, rows, arguments.out) for kind, rows in tqdm(calls, desc="scoring", unit="file")]
     print(table(found))
@@ -78,15 +77,15 @@ def write(path: Path, rows: int) -> None:
         for start, block in zip(range(0, rows, _BLOCK), blocks(rows)):
             array[start : start + len(block)] = block
     else:
-        columns = np.concatenate(list(blocks(rows))).T
-        pq.write_table(pa.table(dict(zip(COLUMNS, columns))), path, row_group_size=rows)
+        frame = pd.DataFrame(np.concatenate(list(blocks(rows))), columns=COLUMNS)
+        frame.to_parquet(path, index=False, row_group_size=rows)
 
 
 def measure(run: Path, kind: str, rows: int, folder: Path) -> dict[str, Any]:
     """Seconds and peak memory of scoring a file, which is removed again."""
     data, out = folder / f"data.{kind}", folder / f"scores.{kind}"
     write(data, rows)
-    words = ["score", run, "--data", data, "--out", out, "--overwrite", "--top", "5"]
+    words = ["score", str(run), "--data", str(data), "--out", str(out), "--overwrite", "--top", "5"]
     started = time.monotonic()
     done = subprocess.run([sys.executable, "-c", _SCORE, *words], check=True, capture_output=True, text=True)
     entry = {

@@ -62,10 +62,12 @@ def survey(
     """
     notes, places = Notes(text.path), {name: dialect.header.index(name) for name in names}
     without_name = {at: _Unnamed(at) for at, name in enumerate(dialect.header) if unnamed and not name}
-    rows, as_text, dotted = 0, set(), dialect.decimal == "."
+    kinds: dict[int, set[str]] = {at: set() for at in places.values()}
+    rows, dotted = 0, dialect.decimal == "."
     for frame in frames(()):
         rows += len(frame)
-        as_text |= {at for at in places.values() if frame[at].dtype.kind not in "fiub"}
+        for at, seen in kinds.items():
+            seen.add("number" if frame[at].dtype.kind in "fiu" else frame[at].dtype.kind)
         dotted = dotted or (dialect.decimal is None and any(_has_fractions(frame[at]) for at in places.values()))
         for at, column in without_name.items():
             column.add(frame[at])
@@ -74,6 +76,8 @@ def survey(
         raise ContrastiveError(f"{text.path} has a header and no rows")
     for column in without_name.values():
         notes.add(column.left_out(text.path))
+    # A column of truths in one part and of numbers in another is text, as it is to pandas in one part.
+    as_text = {at for at, seen in kinds.items() if seen not in ({"number"}, {"b"})}
     found = {name: written(dialect) for name, at in places.items() if at in as_text}
     start = 0
     for frame in frames(as_text) if as_text else ():

@@ -84,6 +84,14 @@ def test_events_of_any_shape_come_in_blocks(tmp_path):
         open_table(tmp_path / "t.npy", "x0")
 
 
+def test_truths_that_become_numbers_are_refused_in_blocks_as_well(written, monkeypatch):
+    monkeypatch.setattr(delimited, "_BLOCK", 10)
+    path = written("a,b\n" + "True,1\n" * 20 + "1.5,2\n" * 20)
+    with pytest.raises(ContrastiveError) as caught:
+        open_table(path)
+    assert str(caught.value) == refused(path, "line 2 has 'True'")
+
+
 @pytest.mark.parametrize("end", ["1,2,3\n", "1\n", "1,word\n", "1,2020-01-31\n"])
 def test_what_is_wrong_at_the_end_is_found_before_the_first_block(written, monkeypatch, end):
     monkeypatch.setattr(delimited, "_BLOCK", 10)
