@@ -77,7 +77,8 @@ def run(
     partial.remove()
     print(f"{stream.rows:,} rows: {path}\n{scorer.described(run)}")
     if top:
-        print(table_of(rarest, estimator, scorer.held_out, scorer.log_normalizer, stream.columns))
+        names = estimator.columns or stream.columns  # an array's columns have no names of their own
+        print(table_of(rarest, estimator, scorer.held_out, scorer.log_normalizer, names))
 
 
 @dataclass(frozen=True)

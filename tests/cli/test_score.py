@@ -128,6 +128,14 @@ def test_the_rarest_rows_are_shown_with_the_columns_that_make_them_so(folder, tm
     assert min(gains[34][:2]) > 10 > 3 > abs(gains[34][2])
 
 
+def test_the_columns_of_an_array_are_called_as_those_of_the_run(folder, tmp_path, capsys):
+    x = correlated(45, 1).to_numpy(copy=True)
+    x[7, 2] = 130.0
+    np.save(tmp_path / "t.npy", x)
+    scored(folder / "run", tmp_path / "t.npy", tmp_path / "s.npy", "--top", 1)
+    assert capsys.readouterr().out.splitlines()[-1].split()[::3][:2] == ["8", "c"]
+
+
 def test_without_an_interval_log_p_is_by_the_learned_c(folder, tmp_path, capsys):
     run = tmp_path / "run"
     contrastive.fit(folder / "table.csv", noise="gaussian", steps=5, log_partition_draws=0, out=str(run), quiet=True)
