@@ -3,7 +3,7 @@
 import csv
 import warnings
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from contrastive.data.tables.dialect import MISSING, NUMBER, Dialect
@@ -33,7 +33,8 @@ def frames(
     _require_even(text, dialect, text.sampled(dialect.separator)[:2])
     # By its name pandas reads a file in pieces at once, for which no line may end within quotes.
     pieces = not text.quotes and text.path.suffix.lower() in (".csv", ".tsv")
-    with text.open_bytes() as handle:
+    with ExitStack() as opened:
+        handle = opened.enter_context(text.open_bytes())
         with _parsing(text, dialect):
             # Told to take no index and names of its own, pandas shifts no columns and renames none.
             parsed: Any = pd.read_csv(
@@ -46,7 +47,7 @@ def frames(
                 chunksize=rows,
                 **_options(dialect, label, as_text),
             )
-        parts = iter([parsed] if rows is None else parsed)
+        parts = iter([parsed] if rows is None else opened.enter_context(parsed))
         while True:
             with _parsing(text, dialect):
                 frame = next(parts, None)
