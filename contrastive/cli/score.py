@@ -70,7 +70,8 @@ def run(
         blocks = partial.blocks(_WRITTEN_ROWS)
         write_atomically(path, lambda part: write_columns(part, path.suffix, _COLUMNS, blocks, partial.rows))
     except KeyboardInterrupt:
-        print(f"{partial.rows:,} of {stream.rows:,} rows are scored: go on with --resume", file=sys.stderr)
+        if partial.rows:
+            print(f"{partial.rows:,} of {stream.rows:,} rows are scored: go on with --resume", file=sys.stderr)
         raise
     finally:
         partial.close()

@@ -75,13 +75,15 @@ class PartialRows:
         return (self.read(start, start + rows) for start in range(0, self.rows, rows))
 
     def close(self) -> None:
-        """Leave the file as it is."""
+        """Leave the file as it is; without rows it is removed, since there is nothing to go on with."""
         self._file.close()
+        if not self.rows:
+            self.path.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """The rows are elsewhere now."""
-        self.close()
-        self.path.unlink()
+        self._file.close()
+        self.path.unlink(missing_ok=True)
 
     def _require_usable(self, line: bytes, *, resume: bool, overwrite: bool) -> None:
         there = _first_line(self.path)

@@ -229,6 +229,13 @@ def test_a_stopped_command_does_not_go_on_with_other_data_or_another_model(folde
     assert sum(calls) == 45
 
 
+def test_a_command_that_was_stopped_at_once_leaves_nothing(folder, tmp_path, monkeypatch, capsys):
+    words = ["score", str(folder / "run"), "--data", str(folder / "new.csv"), "--out", str(tmp_path / "s.csv")]
+    stopped(monkeypatch, words, after=0)
+    assert "--resume" not in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_resume_without_a_beginning_begins(folder, tmp_path):
     assert len(scored(folder / "run", folder / "new.csv", tmp_path / "s.csv", "--resume")) == 45
 
