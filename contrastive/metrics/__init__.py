@@ -11,19 +11,24 @@ from contrastive.metrics.evaluation import (
     noise_spread,
     noise_warning,
 )
-from contrastive.metrics.partition import mean_log_prob, normalized_figures, partition_figures
+from contrastive.metrics.partition import log_prob_given, mean_log_prob, normalized_figures, partition_figures
+from contrastive.metrics.scoring import entry_gains, hdr_level, row_log_probs
 
 __all__ = [
     "bits_per_dim",
     "classification",
+    "entry_gains",
     "evaluate",
     "evaluate_training",
+    "hdr_level",
     "held_out_values",
     "log_densities",
+    "log_prob_given",
     "mean_log_prob",
     "noise_quality",
     "noise_spread",
     "noise_warning",
     "normalized_figures",
     "partition_figures",
+    "row_log_probs",
 ]
