@@ -80,7 +80,9 @@ def gains_at(estimator: Estimator, x: Float[Tensor, "n *event"], seed: int) -> F
 
 
 def cross_validated(config: ResolvedConfig, data: Prepared, progress: Progress) -> tuple[Gain, int]:
-    """The gain by cross-validation, in 5 folds or 3 of many rows, and the median of the numbers of updates at which early stopping ended.
+    """The gain by cross-validation, and the median of the numbers of updates at which early stopping ended.
+
+    There are 5 folds, or 3 of many rows.
 
     In each fold the noise is fitted and the energy trained on the other rows, a fifth of which stop it.
 
