@@ -11,14 +11,19 @@ from contrastive.metrics.evaluation import (
     noise_spread,
     noise_warning,
 )
+from contrastive.metrics.goodness import Goodness, goodness_of_fit
+from contrastive.metrics.model_samples import independent_samples, quick_samples
 from contrastive.metrics.partition import mean_log_prob, normalized_figures, partition_figures
 
 __all__ = [
+    "Goodness",
     "bits_per_dim",
     "classification",
     "evaluate",
     "evaluate_training",
+    "goodness_of_fit",
     "held_out_values",
+    "independent_samples",
     "log_densities",
     "mean_log_prob",
     "noise_quality",
@@ -26,4 +31,5 @@ __all__ = [
     "noise_warning",
     "normalized_figures",
     "partition_figures",
+    "quick_samples",
 ]

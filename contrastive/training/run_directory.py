@@ -10,6 +10,7 @@ model.safetensors        the finished estimator
 summary.json             the figures of the finished run
 held-out.safetensors     rows that were held out, of a run whose data were an array in memory
 normalizer.json          log Z with its interval (`contrastive normalizer`)
+goodness.json            held-out rows against samples of the model (`contrastive evaluate --goodness`)
 report.html, plots/      what `contrastive fit` shows of it
 plots/samples/           of images: a grid of the noise's samples at each evaluation
 tensorboard/             the same for TensorBoard, where that was asked for
@@ -58,6 +59,8 @@ class RunDirectory:
         self.summary_path = self.path / "summary.json"
         self.held_out_path = self.path / "held-out.safetensors"
         self.normalizer_path = self.path / "normalizer.json"
+        self.goodness_path = self.path / "goodness.json"
+        self.goodness_plot_path = self.path / "plots" / "goodness.png"
         self.samples_path = self.path / "plots" / "samples"
         self.tensorboard_path = self.path / "tensorboard"
         self.metrics: list[dict[str, Any]] = []
