@@ -13,7 +13,8 @@ from contrastive.metrics.two_sample import ClassifierTest, Matrix, TailTest, cla
 
 #: Shares of the quantiles that are compared.
 QUANTILES = (0.001, 0.01, 0.99, 0.999)
-_FEWEST_ROWS = 20
+#: Of data and of samples.
+FEWEST_ROWS = 20
 _FEW_ROWS = 200
 _MOST_ROWS = 4_000
 _TESTS = 3  # kinds: classifier, marginals, tails
@@ -178,10 +179,8 @@ def _quantiles(x: Matrix) -> tuple[float | None, ...]:
 
 def _rows(x: Tensor, what: str) -> Matrix:
     rows = x.detach().cpu().double().flatten(1).numpy()
-    if len(rows) < _FEWEST_ROWS:
-        raise ContrastiveError(
-            f"a goodness-of-fit test needs at least {_FEWEST_ROWS} rows; the {what} have {len(rows)}"
-        )
+    if len(rows) < FEWEST_ROWS:
+        raise ContrastiveError(f"a goodness-of-fit test needs at least {FEWEST_ROWS} rows; the {what} have {len(rows)}")
     if not np.isfinite(rows).all():
         raise ContrastiveError(f"the {what} have values that are not finite: leave those rows out")
     if len(rows) > _MOST_ROWS:

@@ -180,6 +180,12 @@ class RunDirectory:
             **{key: value for key, value in kept.items() if key.startswith(("log_partition", "test_", "bits_per_dim"))},
         }
 
+    def read_goodness_verdict(self) -> str:
+        """The sentence of goodness.json; empty where the test was not run."""
+        if not self.goodness_path.exists():
+            return ""
+        return str(json.loads(self.goodness_path.read_text(encoding="utf-8"))["verdict"])
+
     def write_model(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Write the finished estimator."""
         write_checkpoint(self.model_path, tensors, state)

@@ -27,7 +27,7 @@ WRITTEN: dict[str, tuple[str, ...]] = {
         r"(config\.yaml|metrics\.jsonl|summary\.json|normalizer\.json|goodness\.json|report\.html)",
         r"(checkpoint|best|best-[a-z]+|held-out|model)\.safetensors",
     ),
-    "plots": (r"(densities|curves|classes|calibration|neighbours|goodness|pit)\.png",),
+    "plots": (r"(densities|curves|classes|calibration|neighbours|goodness)\.png",),
     "plots/samples": (r"\d{6,}\.png",),
     "tensorboard": (r"events\.out\.tfevents.*",),
 }
