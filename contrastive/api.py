@@ -289,6 +289,8 @@ def _rebuilt(config: FitConfig, tensors: dict[str, Tensor], *, allow_import: boo
     """
     scaling = _restored(tensors)
     event_shape = scaling.event_shape
+    assert config.energy.name is not None
+    assert config.noise.name is not None
     given: dict[str, Any] = {"event_shape": event_shape, "allow_import": allow_import}
     estimator = ContrastiveEstimator(
         make_energy(config.energy.name, **given, **config.energy.options),

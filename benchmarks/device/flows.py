@@ -29,9 +29,10 @@ from contrastive.training.run_directory import RunDirectory
 PAPER_GLOW = {"preset": "svhn", "activation": "tanh"}
 #: Adam's rate for 512 channels: at 1e-3 the first updates, without a warm-up, lose 4 bits; at 5e-4 none.
 RATE = 5e-4
-#: The noise's rate in FCE: 2e-3 was found for 32 channels, and an update of Adam moves what 512 channels sum to 16 times
-#: as far. At 5e-4 the first ten updates lose 0.7 bits, at 1.25e-4 none (batches of 16); at 2e-4 the samples of the SVHN
-#: part came to share a pattern (docs/explanation/gpu.md). The energy begins alone, so that the first have a direction.
+#: The noise's rate in FCE: 2e-3 was found for 32 channels, and an update of Adam moves what 512 channels sum to 16
+#: times as far. At 5e-4 the first ten updates lose 0.7 bits, at 1.25e-4 none (batches of 16); at 2e-4 the samples of
+#: the SVHN part came to share a pattern (docs/explanation/gpu.md). The energy begins alone, so that the first updates
+#: have a direction.
 GAME: dict[str, Any] = {"noise_learning_rate": 1e-4, "energy_steps": 200}
 GAMES: dict[str, dict[str, Any]] = {"cifar10": GAME, "svhn-part": {**AHEAD, **GAME}, "shapes": GAME}
 #: Of the time: CIFAR-10 is the harder set.

@@ -17,7 +17,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from contrastive.config import by_path, choose_models, configure, with_recipe
+from contrastive.config import by_path, choose_models, configure, shown, with_recipe
 from contrastive.training.run_directory import RunDirectory
 
 #: Where results lie that are kept with the code.
@@ -127,8 +127,9 @@ def _refuse_other_settings(settings: dict[str, Any], path: Path) -> None:
     wanted = {name: value for name, value in by_path(asked).items() if value is not None and name not in _PLACES}
     other = [name for name in wanted if found.get(name) != wanted[name]]
     if other:
+        names = ", ".join(map(shown, other))
         print(
-            f"error: {path} was fitted with other settings ({', '.join(other)}): name another --out, or delete it",
+            f"error: {path} was fitted with other settings ({names}): name another --out, or delete it",
             file=sys.stderr,
         )
         sys.exit(2)

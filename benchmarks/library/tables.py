@@ -38,11 +38,15 @@ def main() -> None:
     parser = benchmark_parser(__doc__, "tables", "one table, few updates: does it run?")
     parser.add_argument("--data-root", type=Path, help="folder with tables/small/*.csv [scikit-learn's tables alone]")
     parser.add_argument("--seeds", type=int, default=3, help="splits of each table [3]")
+    parser.add_argument("--noise", help="noise of every fit, such as auto [that of the library]")
+    parser.add_argument("--tables", help="names, separated by commas [all that can be read]")
     parser.add_argument("--first-seed", type=int, default=0, help="seed of the first split [0]")
     arguments = parser.parse_args()
-    names = ["iris"] if arguments.quick else table_names(arguments.data_root)
+    asked = arguments.tables.split(",") if arguments.tables else table_names(arguments.data_root)
+    names = ["iris"] if arguments.quick else asked
     seeds = range(arguments.first_seed, arguments.first_seed + (1 if arguments.quick else arguments.seeds))
-    settings = {"steps": 100} if arguments.quick else {}
+    settings: dict[str, Any] = {"steps": 100} if arguments.quick else {}
+    settings |= {"noise": arguments.noise} if arguments.noise else {}
     calls = [(name, seed, arguments.data_root, arguments.out, settings) for name in names for seed in seeds]
     splits = run_all(measure, calls, arguments.jobs, name="tables")
     rows = [summarized(name, [split for split in splits if split["table"] == name]) for name in names]
@@ -88,7 +92,9 @@ def measure(name: str, seed: int, data_root: Path | None, out: Path, settings: d
         "log_q": float(log_q.mean()),
         "mixture": mixture_log_prob(rest.numpy(), data.test.numpy(), seed),
         "gains": (log_p - log_q).tolist(),
-        "best_update": summary["best_update"],
+        "best_update": summary.get("best_update"),
+        "noise": summary["noise"],
+        "energy_kept": summary["energy_kept"],
         "stopped_early": summary["stopped_early"],
         "log_partition_verdict": summary.get("log_partition_verdict"),
         "seconds": seconds,

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from contrastive.cli.options import build_config
-from contrastive.config import FitConfig, as_option, changed, choose_models
+from contrastive.config import AUTO, FitConfig, as_option, asks_for_auto, changed, choose_models
+from contrastive.data.images import names_images
+from contrastive.data.tables import is_table as is_table_file
 from contrastive.errors import ContrastiveError, MissingExtraError, warn
 from contrastive.training.progress import Progress, describe
 from contrastive.training.run import go_on, train
@@ -64,8 +66,10 @@ def _report_writer() -> tuple[Callable[..., None] | None, MissingExtraError | No
 
 
 def _default_directory(config: FitConfig) -> str:
-    noise = choose_models(config, images=False).noise.name.replace("/", "-")
-    return str(Path("runs") / f"{Path(config.data.source).stem}-{config.game.method}-{noise}")
+    source, named = config.data.source, choose_models(config, images=False).noise.name or ""
+    is_table = is_table_file(source) and not names_images(source, config.data.columns or None)
+    noise = AUTO if is_table and asks_for_auto(config) else named.replace("/", "-")
+    return str(Path("runs") / f"{Path(source).stem}-{config.game.method}-{noise}")
 
 
 def _refuse_others(given: dict[str, Any], dotted: list[str], config: str | None, overwrite: bool) -> None:

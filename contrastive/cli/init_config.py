@@ -8,14 +8,14 @@ from typing import Any
 import yaml
 
 from contrastive.cli.options import build_config
-from contrastive.config import SETTINGS, FitConfig, to_sections
+from contrastive.config import SETTINGS, FitConfig, to_sections, with_recipe
 from contrastive.errors import ContrastiveError
 from contrastive.io.checkpoints import write_text
 
 
 def run(*, dotted: list[str], config: str | None, to: str | None, **given: Any) -> None:
     """Print a config that `contrastive fit --config` takes, each line explained."""
-    text = explained(build_config(given, dotted, config))
+    text = explained(with_recipe(build_config(given, dotted, config), images=False))
     if to is None:
         print(text, end="")
     elif os.path.lexists(to):
@@ -25,7 +25,7 @@ def run(*, dotted: list[str], config: str | None, to: str | None, **given: Any) 
 
 
 def explained(config: FitConfig) -> str:
-    """The settings as YAML, in sections, with their help as comments; an open one is null, and decided by the run."""
+    """The settings as YAML, in sections, with their help as comments; what data or models decide is null."""
     return "\n".join(_lines(to_sections(config), "")) + "\n"
 
 

@@ -5,13 +5,22 @@ from contrastive.config.names import ALIASES, EVERYDAY, ROOTS, SETTINGS, as_opti
 from contrastive.config.parsing import PARTS, choices, refuse_taken
 from contrastive.config.reading import read_yaml
 from contrastive.config.recipes import RECIPES
-from contrastive.config.resolution import DataFacts, ModelFacts, choose_models, resolve, with_recipe
+from contrastive.config.resolution import (
+    AUTO,
+    DataFacts,
+    ModelFacts,
+    asks_for_auto,
+    choose_models,
+    resolve,
+    with_recipe,
+)
 from contrastive.config.schema import Setting
 from contrastive.config.sections import FitConfig, ResolvedConfig
-from contrastive.config.settings import by_path, changed, configure, read_config, to_sections
+from contrastive.config.settings import by_path, changed, configure, read_config, to_sections, with_part
 
 __all__ = [
     "ALIASES",
+    "AUTO",
     "EVERYDAY",
     "PARTS",
     "RECIPES",
@@ -23,6 +32,7 @@ __all__ = [
     "ResolvedConfig",
     "Setting",
     "as_option",
+    "asks_for_auto",
     "by_path",
     "changed",
     "choices",
@@ -35,6 +45,7 @@ __all__ = [
     "resolve",
     "shown",
     "to_sections",
+    "with_part",
     "with_recipe",
     "without_effect",
 ]

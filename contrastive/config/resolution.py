@@ -10,8 +10,12 @@ from contrastive.config.sections import FitConfig, Noise, ResolvedConfig
 from contrastive.config.settings import by_path, changed, read_config, with_part
 from contrastive.errors import ContrastiveError
 
+#: The noise that stands for the best of all candidates.
+AUTO = "auto"
+_NOISE = "gaussian"
 _STEPS, _PRETRAINING = 10_000, 5_000
 _SMALL_TABLE, _SMALL_EVERY, _SMALL_PATIENCE = 5_000, 50, 20
+_CROSS_VALIDATED = 2_000  # rows, at most
 _DEFENSIVE_SHARE = 0.1  # docs/recipes.md has the figures
 
 
@@ -59,6 +63,16 @@ class ModelFacts:
     built_on_noise: bool
 
 
+def asks_for_auto(config: FitConfig) -> bool:
+    """Whether the noise of a table is to be chosen: it is asked for, or nothing that was given speaks against it."""
+    if config.noise.name is not None:
+        return config.noise.name == AUTO
+    named = config.energy.name or config.noise.options or config.energy.options or config.likelihood.init_noise
+    paced = config.game.steps or config.likelihood.steps or config.run.early_stopping is not None
+    other = config.game.method != "nce" or config.objective.name != "nce" or config.run.recipe is not None
+    return not (named or paced or other or config.labels.column or config.labels.per_class >= 0)
+
+
 def choose_models(config: FitConfig, *, images: bool) -> FitConfig:
     """The models that a config asks for: the noise of the run at `init_noise`, the energy as the recipe has it.
 
@@ -71,13 +85,15 @@ def choose_models(config: FitConfig, *, images: bool) -> FitConfig:
     """
     if config.likelihood.init_noise:
         theirs = _noise_of(config.likelihood.init_noise, config.noise)
-        config = with_part(config, "noise", theirs.name, theirs.options)
+        config = with_part(config, "noise", theirs.name or _NOISE, theirs.options)
+    config = with_part(config, "noise", config.noise.name or _NOISE, config.noise.options)
     if config.game.method == "mle":
-        if config.energy.name not in ("mlp", "noise"):
+        if config.energy.name not in (None, "mlp", "noise"):
             raise ContrastiveError(f"method mle fits the noise alone: leave out --energy {config.energy.name}")
         return with_part(config, "energy", "noise", {})
-    preset = ENERGY_OPTIONS[_recipe(config, images)].get(config.energy.name, {})
-    return with_part(config, "energy", config.energy.name, {**preset, **config.energy.options})
+    name = config.energy.name or "mlp"
+    preset = ENERGY_OPTIONS[_recipe(config, images)].get(name, {})
+    return with_part(config, "energy", name, {**preset, **config.energy.options})
 
 
 def resolve(config: FitConfig, data: DataFacts, models: ModelFacts) -> ResolvedConfig:
@@ -87,10 +103,9 @@ def resolve(config: FitConfig, data: DataFacts, models: ModelFacts) -> ResolvedC
         ContrastiveError: if a setting is one that these models cannot do.
     """
     config = with_recipe(config, images=data.images)
-    if config.run.recipe == "images":
-        config = _filled(config, IMAGES_ON_LOG_Q if models.built_on_noise else IMAGES_PLAIN)
-    config = _filled(config, _by_data(config, data))
-    config = _filled(config, _by_noise(config, data, models))
+    of_images = IMAGES_ON_LOG_Q if models.built_on_noise else IMAGES_PLAIN
+    by_models = _by_noise(config, data, models) | _kept(config, data, models)
+    config = _filled(config, by_models | _by_data(config, data) | (of_images if config.run.recipe == "images" else {}))
     config = _filled(config, _pace(config, data))
     still_open = [path for path, value in by_path(config).items() if value is None and "." in path]
     assert not still_open, f"no rule decides {', '.join(still_open)}"
@@ -102,7 +117,7 @@ def with_recipe(config: FitConfig, *, images: bool) -> FitConfig:
     """The recipe's values where a setting is open; those that wait for data or models stay so."""
     recipe = _recipe(config, images)
     gate = {"game.schedule.name": "gate"} if is_gated(config) else {}
-    return _filled(_filled(config, {"run.recipe": recipe, **gate}), RECIPES[recipe])
+    return _filled(config, {"run.recipe": recipe, **RECIPES[recipe], **gate})
 
 
 def _filled(config: FitConfig, values: dict[str, Any]) -> FitConfig:
@@ -115,12 +130,12 @@ def _recipe(config: FitConfig, images: bool) -> str:
     return config.run.recipe or ("images" if images else "default")
 
 
-def _noise_of(run: str, given: Noise) -> Noise:
+def _noise_of(run: str, given: Noise[None]) -> Noise[None]:
     path = Path(run) / "config.yaml"
     if not path.exists():
         raise ContrastiveError(f"{run} is not a run to take a noise from: it has no config.yaml")
     theirs = read_config(path).noise
-    if given.name not in (Noise.name, theirs.name) or (given.options and given.options != theirs.options):
+    if given.name not in (None, theirs.name) or (given.options and given.options != theirs.options):
         raise ContrastiveError(
             f"the noise of {run} is {theirs.name!r} with options {theirs.options}: leave out --noise and its options, "
             "or --init-noise"
@@ -161,6 +176,14 @@ def _by_noise(config: FitConfig, data: DataFacts, models: ModelFacts) -> dict[st
     }
 
 
+def _kept(config: FitConfig, data: DataFacts, models: ModelFacts) -> dict[str, Any]:
+    """Whether the energy must be ahead of its noise to be kept, and whether cross-validation says so."""
+    keep = config.game.energy.keep or "always"
+    small = data.repeats and data.vectors and data.rows <= _CROSS_VALIDATED
+    # A noise that takes gradient steps would take them in every fold.
+    return {"game.energy.keep": keep, "data.refit": keep == "ahead" and small and models.fits_itself}
+
+
 def _refuse_impossible(config: FitConfig, models: ModelFacts) -> None:
     player = config.game.noise
     for name, value, needs, instead in (
@@ -172,6 +195,10 @@ def _refuse_impossible(config: FitConfig, models: ModelFacts) -> None:
                 f"the draws of the noise {config.noise.name!r} are not reparameterisable: take --game.noise.{name} "
                 f"{instead}"
             )
+    if config.game.energy.keep == "ahead" and (models.adapts or not models.built_on_noise):
+        raise ContrastiveError(
+            "game.energy.keep 'ahead' is for method nce with an energy that is built on the noise, such as 'tilted'"
+        )
     if config.game.energy.restart_every and not (models.adapts and models.built_on_noise):
         raise ContrastiveError(
             "game.energy.restart_every is for method fce with an energy that is built on the noise, such as 'tilted'"

@@ -56,6 +56,11 @@ class Data(Generic[Open]):
     )
     test: float = setting(0.1, "share of a table's rows held out for the reported log-densities", FRACTION)
     test_rows: int = setting(0, "most held-out rows that are scored at the end; 0: all, of images 10,000", AT_LEAST_0)
+    refit: bool | Open = setting(
+        None,
+        "choose the number of updates by cross-validation, then train on the validation rows too [up to 2,000 rows, "
+        "where the energy is kept only if ahead: yes]",
+    )
     workers: int = setting(0, "processes that load the items of a Dataset; 0: none beside this one", AT_LEAST_0)
     images: Images = section(Images)
 
@@ -88,18 +93,25 @@ class Labels:
 
 
 @dataclass(frozen=True)
-class Noise:
+class Noise(Generic[Open]):
     """The noise, by name, with its options."""
 
-    name: str = setting("gaussian", "noise by name; options as --noise.NAME VALUE")
+    name: str | Open = setting(
+        None,
+        "noise by name, with options as --noise.NAME VALUE; auto: of all that propose candidates, the one with the "
+        "largest held-out likelihood [a table of 30 rows, "
+        "where neither energy, labels nor steps are given: auto; else gaussian]",
+    )
     options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Energy:
+class Energy(Generic[Open]):
     """The energy, by name, with its options."""
 
-    name: str = setting("mlp", "energy by name; options as --energy.NAME VALUE")
+    name: str | Open = setting(
+        None, "energy by name; options as --energy.NAME VALUE [noise auto: tilted, bounded; else mlp]"
+    )
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -138,6 +150,12 @@ class EnergyPlayer(Generic[Open]):
         None,
         "gamma: half of it times the log-ratio's squared slope at the data is added to the energy's loss",
         AT_LEAST_0,
+    )
+    keep: Literal["always", "ahead", "never"] | Open = setting(
+        None,
+        "ahead: only if its mean log-density on held-out rows, by the upper end of log Z's interval, is above the "
+        "noise's by more than a standard error, else the noise is the result; never: the noise alone [noise auto in "
+        "nce: ahead; else always]",
     )
     restart_every: int = setting(0, "reset a tilted energy to the noise every N updates; 0: never", AT_LEAST_0)
 
@@ -258,8 +276,8 @@ class Settings(Generic[Open]):
 
     data: Data[Open] = section(Data)
     labels: Labels = section(Labels)
-    noise: Noise = section(Noise)
-    energy: Energy = section(Energy)
+    noise: Noise[Open] = section(Noise)
+    energy: Energy[Open] = section(Energy)
     objective: Objective[Open] = section(Objective)
     likelihood: Likelihood[Open] = section(Likelihood)
     game: Game[Open] = section(Game)

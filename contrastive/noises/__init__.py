@@ -5,6 +5,7 @@ from contrastive.noises.defensive import DefensiveMixture
 from contrastive.noises.distribution import DistributionNoise
 from contrastive.noises.gaussian import DiagonalGaussian, Gaussian
 from contrastive.noises.gaussian_mixture import GaussianMixture
+from contrastive.noises.kde import KernelDensity
 from contrastive.noises.spins import BernoulliSpins
 from contrastive.noises.student_t import StudentT
 from contrastive.noises.uniform import Uniform
@@ -16,6 +17,7 @@ __all__ = [
     "DistributionNoise",
     "Gaussian",
     "GaussianMixture",
+    "KernelDensity",
     "Noise",
     "StudentT",
     "Uniform",

@@ -158,3 +158,10 @@ def sample_covariance(x: Float[Tensor, "n d"]) -> Float[Tensor, "d d"]:
     """The maximum-likelihood covariance (divisor n)."""
     centred = x - x.mean(0)
     return centred.mT @ centred / len(x)
+
+
+def spaced_rows(x: Float[Tensor, "n *event"], most: int) -> Float[Tensor, "m *event"]:
+    """At most `most` rows, evenly spaced."""
+    if len(x) <= most:
+        return x
+    return x[torch.linspace(0, len(x) - 1, most, dtype=torch.float64, device=x.device).round().long()]

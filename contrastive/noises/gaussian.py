@@ -47,6 +47,11 @@ class Gaussian(_ReparametrizedNoise):
         self.log_diagonal = nn.Parameter(factor.diagonal().log())
         self.below_diagonal = nn.Parameter(factor.tril(-1))
 
+    @staticmethod
+    def candidates(rows: int, event_shape: tuple[int, ...]) -> list[dict[str, Any]]:
+        """One, fitted in closed form."""
+        return [{}]
+
     def distribution(self) -> Distribution:
         """The multivariate normal."""
         return MultivariateNormal(self.loc, scale_tril=self._factor(), validate_args=False)
@@ -90,6 +95,11 @@ class DiagonalGaussian(_ReparametrizedNoise):
         super().__init__(event_shape, is_fitted=loc is not None or scale is not None)
         self.loc = nn.Parameter(as_parameter(0.0 if loc is None else loc, (self.dim,), "loc"))
         self.log_scale = nn.Parameter(as_parameter(1.0 if scale is None else scale, (self.dim,), "scale").log())
+
+    @staticmethod
+    def candidates(rows: int, event_shape: tuple[int, ...]) -> list[dict[str, Any]]:
+        """One, fitted in closed form."""
+        return [{}]
 
     def distribution(self) -> Distribution:
         """Independent normals."""

@@ -12,6 +12,7 @@ from contrastive.errors import ContrastiveError
 from contrastive.noises.base import ParametricNoise, as_parameter, cholesky, sample_covariance
 
 _EM_STEPS = 100
+_TAILS = (1.0, 2.0, 3.0, 5.0, 10.0, 30.0)
 
 
 class MultivariateStudentT(Distribution):
@@ -69,6 +70,11 @@ class StudentT(ParametricNoise):
         self.register_buffer("loc", as_parameter(0.0 if loc is None else loc, (d,), "loc"))
         factor = torch.eye(d) if scale_tril is None else as_parameter(scale_tril, (d, d), "scale_tril").tril()
         self.register_buffer("scale_tril", factor)
+
+    @staticmethod
+    def candidates(rows: int, event_shape: tuple[int, ...]) -> list[dict[str, Any]]:
+        """Tails from very heavy to nearly Gaussian ones."""
+        return [{"df": df} for df in _TAILS]
 
     def distribution(self) -> Distribution:
         """The multivariate Student t."""

@@ -1,4 +1,4 @@
-"""Log-weights f - log q, in parts, as float64."""
+"""Log-weights f - log q, in parts, as float64; q is the noise with its defensive component, where it has one."""
 
 import torch
 from jaxtyping import Float
@@ -28,7 +28,13 @@ class OneClass(nn.Module):
 
 def one_class(estimator: Estimator, index: int) -> Estimator:
     """An estimator of p(x | class `index`) that shares energy and noise with `estimator`."""
-    single = Estimator(OneClass(estimator.energy, index), estimator.noise, scaling=estimator.scaling)
+    single = Estimator(
+        OneClass(estimator.energy, index),
+        estimator.noise,
+        scaling=estimator.scaling,
+        defensive_component=estimator.defensive_component,
+        defensive_share=estimator.defensive_share,
+    )
     with torch.no_grad():
         single.log_normalizer.data = estimator.log_normalizer[index].detach().clone()
     return single.train(estimator.training)
@@ -39,17 +45,17 @@ def log_weight(estimator: Estimator, z: Float[Tensor, "n *event"]) -> Float[Tens
     """f(z) - log q(z) at points in model coordinates; -inf where both densities are zero."""
     parts = []
     for part in z.split(portions(len(z), estimator.noise.event_shape)):
-        parts.append(_difference(estimator.energy(part), estimator.noise.log_prob(part)))
+        parts.append(_difference(estimator.energy(part), estimator.defended_noise.log_prob(part)))
     return torch.cat(parts)
 
 
 @torch.no_grad()
 def noise_log_weights(estimator: Estimator, draws: int, *, progress: bool = False) -> Float[Tensor, " m"]:
-    """f - log q at fresh draws of the noise."""
+    """f - log q at fresh draws of q: with the defensive component the weights are bounded where q's tails are light."""
     parts = []
     with tqdm(total=draws, desc="noise", unit="draw", disable=not progress, leave=False) as bar:
         for size in portions(draws, estimator.noise.event_shape):
-            z, log_q = sample_and_log_prob(estimator.noise, size)
+            z, log_q = sample_and_log_prob(estimator.defended_noise, size)
             parts.append(_difference(estimator.energy(z), log_q))
             bar.update(size)
     return torch.cat(parts)

@@ -41,6 +41,8 @@ def curves_figure(runs: Sequence[FinishedRun]) -> Figure:
     shown = [key for key in _PANELS if any(_points(run, key)[0] for run in runs)]
     if all(run.are_images for run in runs):  # the same in other units
         shown = [key for key in shown if not key.startswith("test_log_prob")]
+    if not shown:
+        return _nothing_trained()
     columns = 3
     rows = math.ceil(len(shown) / columns)
     figure = Figure(figsize=(3.6 * columns, 2.7 * rows), layout="constrained")
@@ -49,8 +51,13 @@ def curves_figure(runs: Sequence[FinishedRun]) -> Figure:
         _draw(panel, key, runs)
     for panel in panels[len(shown) :]:
         panel.set_visible(False)
-    if shown:
-        _explain(figure, panels[0], runs)
+    _explain(figure, panels[0], runs)
+    return figure
+
+
+def _nothing_trained() -> Figure:
+    figure = Figure(figsize=(5.4, 0.9), layout="constrained")
+    figure.text(0.5, 0.5, "No updates were made: the model is its noise.", ha="center", va="center")
     return figure
 
 

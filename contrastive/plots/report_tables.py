@@ -90,7 +90,7 @@ def candidates_table(summary: dict[str, Any]) -> tuple[Table | None, list[str]]:
         return None, failed
     headings = [
         Heading("noise", "", "family and its options"),
-        Heading("log q, held out", "nats/row", "mean over held-out rows"),
+        Heading("log q, held out", "nats/row", "mean over held-out rows, in the standardised coordinates of the fit"),
         Heading("behind the best", "nats/row", "mean difference, paired over rows, ± its standard error"),
         Heading("time", "s", "to fit it"),
     ]

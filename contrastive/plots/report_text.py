@@ -132,6 +132,10 @@ def _how_good(run: FinishedRun) -> str:
         log_q = summary["test_log_prob_noise"]
         bits = f", or {_bits(run, log_q):.3f} bits per dimension" if run.are_images else ""
         return f"{where} its mean log-density is {log_q:.3f} nats{bits}."
+    if abs(better.mean) < _ALIKE:
+        log_q = summary["test_log_prob_noise"]
+        same = "have the same mean log-density, to a thousandth of a nat"
+        return f"{where} the model and its noise {same}: {log_q:.3f} nats {an_event}."
     spread = "" if better.error is None else f" ± {_nats(better.error)}"
     by = "log Z at the upper end of its interval" if better.uses_log_z else "by the learned c, not by log Z"
     error = "" if better.error is None else "± standard error, paired over rows; "
@@ -158,8 +162,6 @@ def _how_sure(better: Gain) -> str:
     errors = better.in_errors
     if errors is None:
         return f"the model is {'better' if better.mean > 0 else 'no better'} than its noise, with an unknown error"
-    if abs(better.mean) < _ALIKE:
-        return "the model and its noise are the same density, for most purposes"
     if abs(errors) < _SURE:
         return (
             f"a difference of {abs(errors):.1f} standard errors is within chance, and the model is not shown to be "

@@ -63,6 +63,7 @@ def models_for(config: FitConfig, data: Prepared, *, energy_is_given: bool = Fal
         raise ContrastiveError(
             f"the labels name {count} classes, but num_classes of the energy is {given}: leave it out"
         )
+    assert config.energy.name is not None
     if not _has_classes(config.energy.name, data.event_shape, config.energy.options):
         able = ", ".join(name for name in _WITH_CLASSES if name in energies.names())
         raise ContrastiveError(f"the energy {config.energy.name!r} cannot have classes; take one of {able}")
@@ -110,6 +111,8 @@ def make_estimator(
         ContrastiveError: for unknown names or options, the energy `mlp` over images, or `method: fce` with a noise that
             cannot adapt.
     """
+    assert config.energy.name is not None
+    assert config.noise.name is not None
     if data.are_images and energy is None and config.energy.name == "mlp":
         raise ContrastiveError(
             "the energy 'mlp' does not see which pixels are neighbours: for images take --energy tilted, or conv"

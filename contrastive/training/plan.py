@@ -19,7 +19,7 @@ def plan_stages(
 ) -> list[Stage]:
     """The stages of a run: likelihood alone, the energy against a noise that is held, then the game."""
     noise_parameters = trainable_parameters(estimator.noise)
-    noise_averages = _twins(averaged.noise, estimator.noise)
+    noise_averages = twins(averaged.noise, estimator.noise)
     common: dict[str, Any] = {"decay": config.game.decay, "clip_norm": config.game.clip_norm}
     execution: dict[str, Any] = {"accumulate": config.game.accumulate, "precision": config.run.precision}
     stages: list[Stage] = []
@@ -34,11 +34,11 @@ def plan_stages(
         )
         name = "likelihood" if config.game.method == "mle" else "pretrain"
         stages.append(MaximumLikelihood(estimator, pupil, likelihood_steps, name=name, **execution))
-    if config.game.method == "mle":
+    if config.game.method == "mle" or config.game.energy.keep == "never":
         return stages
     common["momentum"] = config.game.beta1
     own = trainable_parameters(estimator.energy)
-    own_averages = _twins(averaged.energy, estimator.energy)
+    own_averages = twins(averaged.energy, estimator.energy)
     if learns_normalizer(estimator.objective):
         own, own_averages = [estimator.log_normalizer, *own], [averaged.log_normalizer, *own_averages]
 
@@ -100,7 +100,7 @@ def _schedule(config: ResolvedConfig) -> Schedule:
     )
 
 
-def _twins(averaged: Any, module: Any) -> list[torch.nn.Parameter]:
+def twins(averaged: Any, module: Any) -> list[torch.nn.Parameter]:
     """The parameters of `averaged` that stand for the trainable ones of `module`."""
     if not isinstance(module, torch.nn.Module):
         return []

@@ -28,6 +28,11 @@ class Progress:
         self._last = self._metrics = ""
         self._hinted = False
 
+    def say(self, message: str) -> None:
+        """One line on what is done before training."""
+        if not self.quiet:
+            tqdm.write(message, file=sys.stderr)
+
     def start(self, stage: str, total: int, done: int) -> None:
         """A stage begins (or goes on after `done` updates)."""
         self.close()

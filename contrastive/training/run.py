@@ -1,21 +1,34 @@
 """The one way through a fit, behind `contrastive.fit`, `estimator.fit`, the command line and the benchmarks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
 from torch.distributions import Distribution
 
-from contrastive.config import PARTS, FitConfig, ResolvedConfig, by_path, changed, resolve, without_effect
+from contrastive.config import (
+    AUTO,
+    PARTS,
+    FitConfig,
+    ResolvedConfig,
+    asks_for_auto,
+    by_path,
+    changed,
+    resolve,
+    without_effect,
+)
 from contrastive.core.estimator import Estimator
 from contrastive.data.images import require_pillow
 from contrastive.data.preparation import Prepared, prepare
 from contrastive.errors import ContrastiveError, warn
 from contrastive.protocols import EnergyModel, NoiseModel
+from contrastive.training.automatic import choose_noise
 from contrastive.training.build import make_trainer
 from contrastive.training.callbacks import Callback
 from contrastive.training.execution import check_precision, eagerly
+from contrastive.training.gain import Gain, cross_validated, gains_at, split_validation
 from contrastive.training.held_out import keep_held_out
 from contrastive.training.judging import fill_log_normalizer, summarize
 from contrastive.training.models import facts_of, make_estimator, new_estimator
@@ -23,6 +36,8 @@ from contrastive.training.progress import Progress
 from contrastive.training.run_directory import RunDirectory
 from contrastive.training.tensorboard import require_tensorboard
 from contrastive.training.trainer import Trainer
+
+_FEWEST_AUTOMATIC = 30  # rows
 
 
 @dataclass(frozen=True)
@@ -83,28 +98,69 @@ def train(
         if directory is not None:
             directory.check_free(overwrite=overwrite, data=config.data.source)  # before the work of reading the data
     prepared = prepare(data, config, y)
-    in_place = estimator is not None
+    progress = progress or Progress(quiet=True)
+    in_place, found = estimator is not None, dict[str, Any]()
     if estimator is None:
         models: dict[str, Any] = {"energy": energy, "noise": noise, "allow_import": allow_import}
         if resume:
             estimator = make_estimator(config, prepared, kind, **models)
         else:
             _check_extras(config, prepared)
-            estimator, config = new_estimator(config, prepared, kind, **models)
+            chosen = choose_noise(config, prepared, progress) if _is_automatic(config, prepared, **models) else None
+            estimator, config = new_estimator(chosen.config if chosen else config, prepared, kind, **models)
+            if chosen is not None:
+                chosen.hand_over(estimator)
+                found["noise_candidates"] = chosen.candidates
     _check_fits(estimator, prepared, config)
     settled = resolve(config, prepared.facts, facts_of(estimator))
-    if directory is not None and not resume:
+    if settled.data.refit:
+        prepared = prepared.with_validation_rows()
+        if settled.game.energy.keep == "ahead":
+            settled, gain = _by_cross_validation(settled, prepared, progress)
+            found |= gain.figures()
+    if directory is not None and resume:
+        found = directory.read_found()
+    elif directory is not None:
         directory.create(settled, overwrite=overwrite)
+        directory.write_found(found)
         if not isinstance(data, str | Path):
             keep_held_out(directory, prepared)
+    judging = None
+    if settled.game.energy.keep == "ahead":
+        prepared, judging = split_validation(prepared)
     trainer = make_trainer(settled, estimator, prepared, directory, progress, callbacks)
     if resume:
         trainer.load()
     trainer.run()
-    summary = conclude(settled, trainer, prepared, directory)
+    if judging is not None:
+        found |= _judge_energy(trainer.estimator, judging, settled.run.seed)
+    summary = conclude(settled, trainer, prepared, directory, found)
     by_name = not in_place and energy is None and noise is None
     estimator.config = settled if by_name else _with_own_models(settled, estimator)
     return Trained(estimator, summary, settled, directory)
+
+
+def _is_automatic(config: FitConfig, data: Prepared, *, energy: Any, noise: Any, allow_import: bool) -> bool:
+    """Whether the noise is to be chosen: it is `auto`, or the data are a table and nothing else was asked for."""
+    table = data.repeats and len(data.event_shape) == 1 and len(data.fitting) >= _FEWEST_AUTOMATIC
+    objects = energy is not None or noise is not None or data.classes is not None
+    return config.noise.name == AUTO or (table and not objects and asks_for_auto(config))
+
+
+def _by_cross_validation(config: ResolvedConfig, data: Prepared, progress: Progress) -> tuple[ResolvedConfig, Gain]:
+    """Settings whose number of updates, and whether the energy is trained at all, cross-validation has chosen."""
+    gain, updates = cross_validated(config, data, progress)
+    ahead = gain.is_ahead and updates > 0
+    decided = {"game.energy.keep": "always" if ahead else "never", "run.early_stopping": 0}
+    return changed(config, {**decided, "game.steps": max(updates, 1)}), gain
+
+
+def _judge_energy(estimator: Estimator, x: Tensor, seed: int) -> dict[str, Any]:
+    """The gain at rows that chose nothing; where it is none, the model becomes the noise itself."""
+    gain = Gain.of(gains_at(estimator, x, seed))
+    if not gain.is_ahead:
+        estimator.restart_energy()
+    return {**gain.figures(), "energy_kept": gain.is_ahead}
 
 
 def _check_extras(config: FitConfig, data: Prepared) -> None:
@@ -134,15 +190,30 @@ def belongs_to_models(path: str) -> bool:
 
 
 def conclude(
-    config: ResolvedConfig, trainer: Trainer, data: Prepared, directory: RunDirectory | None
+    config: ResolvedConfig,
+    trainer: Trainer,
+    data: Prepared,
+    directory: RunDirectory | None,
+    found: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Settle c, judge and keep what a trainer that has run ends with; returns the summary."""
+    """Settle c, judge and keep what a trainer that has run ends with; returns the summary.
+
+    Args:
+        config: of the run.
+        trainer: that has run.
+        data: of the run.
+        directory: where the run is kept.
+        found: figures of what was decided before and after training, for the summary.
+    """
     estimator = trainer.estimator
     if config.game.method == "mle":
         estimator.update_base_noise()
+    if config.game.energy.keep == "never":
+        estimator.restart_energy()
     with eagerly():
         fill_log_normalizer(estimator, data)
-        summary = summarize(config, trainer, data)
+        kept = {"energy_kept": config.game.energy.keep != "never"}
+        summary = summarize(config, trainer, data) | kept | dict(found or {})
     estimator.summary = summary
     if summary["noise_warning"]:
         warn(summary["noise_warning"])

@@ -2,6 +2,7 @@
 
 run.json                 that this is a run, and of which version of the format and of the package
 config.yaml              the resolved settings; `contrastive fit --config` runs them again
+found.json               what was decided before training: candidates of the noise, the cross-validated gain
 metrics.jsonl            one line an evaluation
 checkpoint.safetensors   everything that training needs to go on, newest
 best.safetensors         the estimator with the best held-out score (early stopping only)
@@ -57,6 +58,7 @@ class RunDirectory:
         self.best_path = self.path / "best.safetensors"
         self.model_path = self.path / "model.safetensors"
         self.summary_path = self.path / "summary.json"
+        self.found_path = self.path / "found.json"
         self.held_out_path = self.path / "held-out.safetensors"
         self.normalizer_path = self.path / "normalizer.json"
         self.goodness_path = self.path / "goodness.json"
@@ -122,6 +124,18 @@ class RunDirectory:
         write_marker(self.path)
         remove(self.path, files)
         write_text(self.config_path, yaml.safe_dump(to_sections(config), sort_keys=False))
+
+    def write_found(self, found: dict[str, Any]) -> None:
+        """Keep figures of what was decided before training; nothing for none."""
+        if found:
+            write_json(self.found_path, found)
+
+    def read_found(self) -> dict[str, Any]:
+        """The inverse of `write_found`."""
+        if not self.found_path.exists():
+            return {}
+        found: dict[str, Any] = json.loads(self.found_path.read_text(encoding="utf-8"))
+        return found
 
     def read_config(self) -> FitConfig:
         """The settings of this run.

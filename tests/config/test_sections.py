@@ -17,6 +17,7 @@ from contrastive.config import (
     DataFacts,
     ModelFacts,
     by_path,
+    choose_models,
     configure,
     flattened,
     read_config,
@@ -67,7 +68,9 @@ def test_sections_dotted_paths_and_aliases_are_the_same_settings(tmp_path):
         assert configure(settings) == expected
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(WHOLE))
     assert read_config(tmp_path / "config.yaml") == expected
-    words = "--data moons --data.validation 0.2 --noise glow --game.method fce --game.steps 30 --run.seed 3 "
+    words = (
+        "--energy mlp --data moons --data.validation 0.2 --noise glow --game.method fce --game.steps 30 --run.seed 3 "
+    )
     words += "--game.energy.learning-rate 4e-3 --noise-learning-rate 1e-3 --game.noise.freeze-after 0.5 "
     words += "--game.schedule.name gate --gate-accuracy 0.65 --noise.width 16 --noise.depth=2 --energy.widths 8,8"
     known, rest = build_parser().parse_known_args(["fit", *words.split()])
@@ -108,7 +111,7 @@ MODELS = st.builds(ModelFacts, *[st.booleans()] * 4, st.just(True), st.booleans(
 @given(FACTS, MODELS, st.sampled_from([None, *RECIPES]), st.sampled_from(["nce", "fce", "mle"]))
 def test_resolving_leaves_nothing_open_and_changes_nothing_that_was_given(data, models, recipe, method):
     given = configure(recipe=recipe, method=method, learning_rate=0.123)
-    settled = resolve(given, data, models)
+    settled = resolve(choose_models(given, images=data.images), data, models)
     assert None not in by_path(settled).values()
     assert settled.game.energy.learning_rate == 0.123
     assert resolve(settled, data, models) == settled

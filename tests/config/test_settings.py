@@ -7,7 +7,16 @@ import torch
 import contrastive
 from contrastive import ContrastiveEstimator, make_energy, make_noise
 from contrastive.cli.main import main
-from contrastive.config import DataFacts, ModelFacts, configure, flattened, resolve, shown, without_effect
+from contrastive.config import (
+    DataFacts,
+    ModelFacts,
+    choose_models,
+    configure,
+    flattened,
+    resolve,
+    shown,
+    without_effect,
+)
 from contrastive.errors import ContrastiveError, ContrastiveWarning
 
 X = np.random.default_rng(0).normal(size=(40, 2))
@@ -133,4 +142,5 @@ def test_what_a_recipe_has_set_is_not_said(method, recipe):
     facts = DataFacts(recipe == "images", True, True, 100, True, 0.1, 90)
     for built_on_noise in (False, True):
         models = ModelFacts(True, False, False, method == "fce", True, built_on_noise)
-        assert without_effect(resolve(config, facts, models)) == {}
+        chosen = choose_models(config, images=facts.images)
+        assert without_effect(resolve(chosen, facts, models)) == {}

@@ -7,6 +7,7 @@ LARGER = {name: [(1, 12, 12)] for name in ("conv-small", "conv-large")}
 REQUIRED = {"distribution": {"path": "torch.distributions.Laplace", "loc": 0.5, "scale": 2.0}}
 #: Options that make a name quick to check; a name without them is checked as it stands.
 SMALL = {
+    "kde": {"max_rows": 200},
     "maf": {"transforms": 2, "width": 16},
     "iaf": {"transforms": 2, "width": 16},
     "nsf": {"transforms": 1, "bins": 4, "width": 16},

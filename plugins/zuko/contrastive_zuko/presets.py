@@ -1,17 +1,25 @@
 """`maf`, `iaf` and `nsf`: the flows that most want, with a few options under this project's names."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 from zuko.flows import Flow
 
+from contrastive.noises.candidates import proposes
 from contrastive_zuko.catalogue import build
 from contrastive_zuko.noise import ZukoFlow
 from contrastive_zuko.options import checked, one_of
 
 _KNOWN = {"transforms": int, "width": int, "hidden_layers": int, "activation": Callable[..., nn.Module]}
 _PASSES = {"autoregressive": None, "coupling": 2}
+_MANY_ROWS, _MOST_COLUMNS = 2_000, 50
+
+
+def _splines(rows: int, event_shape: tuple[int, ...]) -> list[dict[str, Any]]:
+    """A spline flow, where gradient steps have rows enough and a step does not take long."""
+    return [{"bins": 16}] if rows >= _MANY_ROWS and math.prod(event_shape) <= _MOST_COLUMNS else []
 
 
 def maf(
@@ -70,6 +78,7 @@ def iaf(
     return ZukoFlow(event_shape, Flow(made.transform.inv, made.base), "iaf")
 
 
+@proposes(_splines)
 def nsf(
     event_shape: tuple[int, ...],
     *,

@@ -51,8 +51,8 @@ def test_the_split_is_the_same_for_every_seed_and_its_parts_are_disjoint():
         ("--energy conv --standardize true", "leave out --standardize"),
         ("--energy conv --batch-size 500", "96 training rows are fewer than a batch of 500"),
         ("--energy conv --bits 9", "bits must be 1 to 8"),
-        ("--energy conv --logit 0.7", "logit must be in (0, 0.5)"),
-        ("--energy conv --image-size 0", "image_size must be at least 1"),
+        ("--energy conv --logit 0.7", "logit must be in [0, 0.5)"),
+        ("--energy conv --image-size -1", "image_size must be at least 0"),
         ("--energy conv --crop middle", "--crop"),
         ("--energy conv --image-size 10", "take fewer --energy.widths"),
     ],
@@ -64,7 +64,7 @@ def test_bad_inputs_are_one_line(pictures, tmp_path, capsys, arguments, expected
 
 def test_options_of_images_are_refused_for_other_data(tmp_path, capsys):
     errors = refused(capsys, *f"fit --data moons --image-size 8 --flip true --out {tmp_path / 'run'}".split())
-    assert "--image-size, --flip is for images" in errors
+    assert "--image-size, --data.images.flip is for images" in errors
 
 
 def test_early_stopping_without_validation_images_is_refused():

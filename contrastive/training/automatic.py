@@ -1,0 +1,105 @@
+"""`--noise auto`: the noise by held-out likelihood, and an energy that is kept only where it is ahead of it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from contrastive.config import FitConfig, changed, with_part
+from contrastive.core.estimator import Estimator
+from contrastive.data.preparation import Prepared
+from contrastive.errors import ContrastiveError
+from contrastive.numerics.random_state import seeded
+from contrastive.protocols import FittableNoise, trainable_parameters
+from contrastive.registry import available_noises, make_noise
+from contrastive.training.likelihood_fit import fit_noise
+from contrastive.training.progress import Progress
+from contrastive.training.selection import Selection, Trial, select_noise
+
+_ROWS = 20_000  # by which the noise is chosen, at most
+_SHOWN = 30
+_BOUND = 3.0  # nats, of the energy beside it
+
+
+@dataclass(frozen=True)
+class ChosenNoise:
+    """The noise that `auto` stands for.
+
+    Attributes:
+        config: with its name and options in the place of `auto`.
+        candidates: what each candidate would have given, best first, as in summary.json.
+        state: parameters of a noise that took gradient steps; empty for one that fits itself.
+    """
+
+    config: FitConfig
+    candidates: list[dict[str, Any]]
+    state: dict[str, Tensor]
+
+    def hand_over(self, estimator: Estimator) -> None:
+        """Give the estimator's noise the parameters that were learned already."""
+        if self.state and isinstance(estimator.noise, nn.Module):
+            estimator.noise.load_state_dict(self.state)
+
+
+def choose_noise(config: FitConfig, data: Prepared, progress: Progress) -> ChosenNoise:
+    """Choose the noise by its held-out likelihood on training rows.
+
+    The energy begins as that noise, and is kept only if it is ahead of it, unless the number of updates or of
+    evaluations is given.
+
+    Args:
+        config: as given, with the noise `auto`.
+        data: whose training rows choose; of many, 20,000.
+        progress: told of every candidate.
+
+    Raises:
+        ContrastiveError: if no noise can be fitted, or the data are images.
+    """
+    if data.are_images:
+        raise ContrastiveError("noise 'auto' is for vectors: for images name one, such as --noise glow")
+    if config.noise.options:
+        raise ContrastiveError("noise 'auto' chooses the options too: name a noise, or leave its options out")
+    adapts = config.game.method != "nce"
+    names = [name for name in available_noises() if not adapts or _can_adapt(name, data.event_shape)]
+    selection = select_noise(
+        data.fitting[:_ROWS], names=names, seed=config.run.seed, progress=lambda trial: progress.say(_line(trial))
+    )
+    chosen = selection.chosen
+    progress.say(f"noise: {chosen.label}, held-out log q {chosen.mean:.3f} nats a row in model coordinates")
+    config = with_part(config, "noise", chosen.name, chosen.options)
+    if config.energy.name is None and config.game.method != "mle" and config.objective.name == "nce":
+        config = with_part(config, "energy", "tilted", {"bound": _BOUND, **config.energy.options})
+    state: dict[str, Tensor] = {}
+    noise = make_noise(chosen.name, event_shape=data.event_shape, **chosen.options)
+    if not isinstance(noise, FittableNoise) and trainable_parameters(noise) and config.likelihood.steps is None:
+        fitted = fit_noise(chosen.name, chosen.options, data.fitting, seed=config.run.seed)
+        assert isinstance(fitted, nn.Module)
+        state, config = fitted.state_dict(), changed(config, {"likelihood.steps": 0})
+    if _may_be_left(config):
+        config = changed(config, {"game.energy.keep": "ahead"})
+    return ChosenNoise(config, _rows(selection), state)
+
+
+def _may_be_left(config: FitConfig) -> bool:
+    """Whether nothing that was given says how long the energy is to be trained, or what else it is for."""
+    open_ended = config.game.steps is None and config.run.early_stopping is None and config.game.energy.keep is None
+    density = config.labels.per_class < 0 and not config.labels.column and config.objective.name == "nce"
+    return open_ended and density and config.game.method == "nce" and config.energy.name in (None, "tilted")
+
+
+def _can_adapt(name: str, event_shape: tuple[int, ...]) -> bool:
+    try:
+        with seeded(0):
+            return bool(trainable_parameters(make_noise(name, event_shape=event_shape)))
+    except ContrastiveError:
+        return False
+
+
+def _rows(selection: Selection) -> list[dict[str, Any]]:
+    columns = ("name", "options", "label", "log_q", "difference", "difference_error", "seconds", "error")
+    return [{column: row[column] for column in columns} for row in selection.table()[:_SHOWN]]
+
+
+def _line(trial: Trial) -> str:
+    result = f"log q {trial.mean:.3f}" if trial.error is None else f"failed: {trial.error}"
+    return f"trying the noise {trial.label}: {result} ({trial.seconds:.1f} s)"

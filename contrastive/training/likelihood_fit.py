@@ -1,0 +1,89 @@
+"""A noise fitted alone, on rows in memory: by its own fit, or by gradient steps on the likelihood."""
+
+import copy
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from contrastive.core.estimator import Estimator
+from contrastive.data.sources import ArraySource
+from contrastive.energies.noise import NoiseEnergy
+from contrastive.numerics.chunks import rows_at_once
+from contrastive.numerics.random_state import seeded
+from contrastive.protocols import FittableNoise, NoiseModel, prepare_noise, trainable_parameters
+from contrastive.registry import make_noise
+from contrastive.training.plan import twins
+from contrastive.training.players import Player
+from contrastive.training.stages import MaximumLikelihood
+from contrastive.training.trainer import Trainer
+
+_LEARNING_RATE, _EMA = 1e-2, 0.98
+_EPOCHS, _FEWEST_STEPS, _MOST_STEPS = 60, 400, 2_500
+_EVALUATIONS, _PATIENCE = 40, 8
+_STOPPING, _MOST_STOPPING = 0.1, 5_000
+_SMALL_BATCH, _BATCH, _SMALL_ROWS = 128, 512, 4_000
+_SCORED_AT_ONCE = 4096
+
+
+def fit_noise(name: str, options: dict[str, Any], z: Float[Tensor, "n *event"], *, seed: int = 0) -> NoiseModel:
+    """The noise `name`, fitted to rows in model coordinates.
+
+    A noise without a fit of its own takes gradient steps on the likelihood. It stops early by a tenth of the rows,
+    which it does not train on, and ends with its best state there.
+
+    Args:
+        name: of a registered noise.
+        options: of its factory.
+        z: rows.
+        seed: of parameters, batches and the split.
+
+    Raises:
+        ContrastiveError: if the noise cannot be made, fitted or trained.
+    """
+    with seeded(seed, z.device):
+        noise: Any = make_noise(name, event_shape=tuple(z.shape[1:]), **options)
+        if isinstance(noise, nn.Module):
+            noise.to(z.device, z.dtype)
+        if isinstance(noise, FittableNoise) or not trainable_parameters(noise):
+            prepare_noise(noise, z)
+            return noise
+        stopping = round(min(max(1, len(z) * _STOPPING), _MOST_STOPPING))
+        held_out, fitting = z[torch.randperm(len(z)).to(z.device)].split([stopping, len(z) - stopping])
+        prepare_noise(noise, fitting)
+    return _maximize_likelihood(noise, fitting, held_out, seed)
+
+
+def _maximize_likelihood(
+    noise: Any, fitting: Float[Tensor, "n *event"], held_out: Float[Tensor, "m *event"], seed: int
+) -> Any:
+    """Adam on the mean log q of `fitting`, stopped early by that of `held_out`."""
+    estimator = Estimator(NoiseEnergy(tuple(fitting.shape[1:])), noise)
+    averaged = copy.deepcopy(estimator).requires_grad_(False).eval()
+    batch = min(_SMALL_BATCH if len(fitting) < _SMALL_ROWS else _BATCH, len(fitting))
+    steps = max(_FEWEST_STEPS, min(_MOST_STEPS, _EPOCHS * len(fitting) // batch))
+    averages = twins(averaged.noise, noise)
+    player = Player(trainable_parameters(noise), averages, learning_rate=_LEARNING_RATE, ema=_EMA)
+    trainer = Trainer(
+        estimator,
+        averaged,
+        ArraySource(fitting),
+        [MaximumLikelihood(estimator, player, steps)],
+        lambda candidate, stage: {},
+        lambda candidate, stage: log_prob_in_parts(candidate.noise, held_out),
+        batch_size=batch,
+        seed=seed,
+        evaluate_every=steps // _EVALUATIONS,
+        checkpoint_every=steps,
+        early_stopping=_PATIENCE,
+    )
+    trainer.run()
+    return noise.requires_grad_(False)
+
+
+@torch.no_grad()
+def log_prob_in_parts(noise: NoiseModel, z: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
+    """log q at many rows, some thousands at a time."""
+    size = rows_at_once(tuple(z.shape[1:]), _SCORED_AT_ONCE)
+    return torch.cat([noise.log_prob(part) for part in z.split(size)])

@@ -1,0 +1,212 @@
+"""Choice of the noise by held-out likelihood, before the energy is trained."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from contrastive.errors import ContrastiveError
+from contrastive.noises.candidates import Options, candidates_of, ladders
+from contrastive.registry import available_noises, noises
+from contrastive.training.likelihood_fit import fit_noise, log_prob_in_parts
+
+_FOLDED, _FOLDS = 2_000, 5  # rows below which every row is scored in turn
+_HELD_OUT, _MOST_HELD_OUT = 0.2, 5_000
+_WORSE_RUNGS = 2  # in a row, after which a ladder is left
+_FEWEST = 10
+
+Part = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A candidate and what came of it.
+
+    Attributes:
+        name: of the noise.
+        options: of its factory.
+        log_q: held-out log q of every scored row in nats, the same rows for all candidates; None if it failed.
+        seconds: of all its fits and scores.
+        error: why it failed; None if it did not.
+    """
+
+    name: str
+    options: Options
+    log_q: Float[Tensor, " n"] | None
+    seconds: float
+    error: str | None = None
+
+    @property
+    def mean(self) -> float:
+        """Mean held-out log q a row, in nats; -inf if it failed."""
+        return -math.inf if self.log_q is None else float(self.log_q.mean())
+
+    @property
+    def label(self) -> str:
+        """Name and options, on one line."""
+        return " ".join([self.name, *(f"{option}={value}" for option, value in self.options.items())])
+
+    def difference(self, other: "Trial") -> tuple[float, float]:
+        """Mean of the paired differences of log q to `other`, in nats a row, and its standard error."""
+        assert self.log_q is not None
+        assert other.log_q is not None
+        gaps = self.log_q - other.log_q
+        return float(gaps.mean()), float(gaps.std() / math.sqrt(len(gaps)))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The noise that was chosen, and every candidate.
+
+    Attributes:
+        chosen: the best candidate; fit it to all rows by `fit_noise(chosen.name, chosen.options, z)`.
+        trials: of all candidates in the order in which they were tried, failed ones too.
+        scored_rows: rows whose held-out log q was counted.
+        folds: folds of the cross-validation; 1 for one held-out part.
+        skipped: candidates that the budget left no time for.
+    """
+
+    chosen: Trial
+    trials: list[Trial]
+    scored_rows: int
+    folds: int
+    skipped: int = 0
+
+    def table(self) -> list[dict[str, Any]]:
+        """A dictionary a candidate, best first: its scores, and the paired difference to the best with its error."""
+        best = max(self.trials, key=lambda trial: trial.mean)
+        return [_row(trial, best) for trial in sorted(self.trials, key=lambda trial: -trial.mean)]
+
+    def __str__(self) -> str:
+        """The table as text, with the failures below."""
+        lines = [f"{'log q':>10} {'to best':>9} {'±':>6} {'s':>6}  noise"]
+        for row in self.table():
+            if row["error"] is None:
+                figures = f"{row['log_q']:10.3f} {row['difference']:+9.3f} {row['difference_error']:6.3f}"
+                lines.append(f"{figures} {row['seconds']:6.1f}  {row['label']}")
+        lines += [f"{row['label']} failed: {row['error']}" for row in self.table() if row["error"] is not None]
+        return "\n".join(lines)
+
+
+def _row(trial: Trial, best: Trial) -> dict[str, Any]:
+    gap, error = (None, None) if trial.log_q is None else trial.difference(best)
+    return {
+        "name": trial.name,
+        "options": trial.options,
+        "label": trial.label,
+        "log_q": None if trial.log_q is None else trial.mean,
+        "difference": gap,
+        "difference_error": error,
+        "seconds": trial.seconds,
+        "error": trial.error,
+    }
+
+
+def select_noise(
+    z: Float[Tensor, "n *event"],
+    *,
+    names: Sequence[str] | None = None,
+    seed: int = 0,
+    budget: float | None = None,
+    progress: Callable[[Trial], None] | None = None,
+) -> Selection:
+    """Choose the noise with the largest mean held-out log q among what the registered noises propose.
+
+    Below 2,000 rows every row is scored once, by 5-fold cross-validation; of more rows a random fifth is held out, at
+    most 5,000. A noise that is trained by gradient steps stops early by other rows than those it is scored on. Growing
+    candidates of one noise (`contrastive.noises.candidates`) are left when two in a row are worse than a smaller one.
+
+    The answer depends on rows and seed alone, unless the budget ends it.
+
+    Args:
+        z: training rows in model coordinates, none of the rows by which the run is judged.
+        names: of the noises to ask for candidates; all that are registered, if None.
+        seed: of the split and of every fit.
+        budget: seconds after which no candidate is begun; the first is always tried.
+        progress: called with every trial, as it ends.
+
+    Raises:
+        ContrastiveError: for fewer than 10 rows, an unknown name, or if every candidate failed.
+    """
+    if len(z) < _FEWEST:
+        raise ContrastiveError(f"{len(z)} rows are too few to choose a noise by: it takes {_FEWEST}")
+    deadline = math.inf if budget is None else time.monotonic() + budget
+    parts = held_out_parts(len(z), seed)
+    climbs, trials = _proposals(names, len(z), tuple(z.shape[1:]))
+    skipped = 0
+    for name, rungs in climbs:
+        climb: list[Trial] = []
+        for options in rungs:
+            if trials and time.monotonic() > deadline:
+                skipped += 1
+            elif not _is_past_its_top(climb):
+                climb.append(_try(name, options, z, parts, seed))
+                trials.append(climb[-1])
+                if progress is not None:
+                    progress(climb[-1])
+    chosen = max(trials, key=lambda trial: trial.mean, default=None)
+    if chosen is None or chosen.log_q is None:
+        reasons = "; ".join(f"{trial.label}: {trial.error}" for trial in trials)
+        raise ContrastiveError(f"no noise could be fitted: {reasons or 'none proposes candidates for these data'}")
+    return Selection(chosen, trials, len(chosen.log_q), len(parts), skipped)
+
+
+def _proposals(
+    names: Sequence[str] | None, rows: int, event_shape: tuple[int, ...]
+) -> tuple[list[tuple[str, list[Options]]], list[Trial]]:
+    """Ladders of candidates, those without gradient steps first, and noises that could not be asked."""
+    climbs, failed = [], []
+    for name in available_noises() if names is None else names:
+        try:
+            options = candidates_of(noises.load(name), rows, event_shape)
+        except Exception as error:
+            if names is not None and isinstance(error, ContrastiveError):
+                raise
+            failed.append(Trial(name, {}, None, 0.0, _reason(error)))
+            continue
+        climbs += [(name, rungs) for rungs in ladders(options)]
+    return climbs, failed
+
+
+def held_out_parts(n: int, seed: int) -> list[Part]:
+    """Row numbers to fit and to score: five folds, or one held-out part of many rows."""
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    if n < _FOLDED:
+        folds = order.tensor_split(_FOLDS)
+        return [(torch.cat([*folds[:i], *folds[i + 1 :]]), folds[i]) for i in range(_FOLDS)]
+    held = min(round(n * _HELD_OUT), _MOST_HELD_OUT)
+    return [(order[held:], order[:held])]
+
+
+def _is_past_its_top(climb: list[Trial]) -> bool:
+    """Whether the last rungs of a ladder are all worse than one below, or failed."""
+    below = climb[:-_WORSE_RUNGS]
+    return bool(below) and max(t.mean for t in climb[-_WORSE_RUNGS:]) < max(t.mean for t in below)
+
+
+def _try(name: str, options: Options, z: Tensor, parts: list[Part], seed: int) -> Trial:
+    started = time.monotonic()
+    log_q, error = None, None
+    try:
+        log_q = torch.cat(list(_scores(name, options, z, parts, seed)))
+        if unscored := int((~log_q.isfinite()).sum()):
+            log_q, error = None, f"log q is not finite at {unscored} of {z.shape[0]} rows"
+    except Exception as failure:  # of third parties' code too: one candidate must not end the others
+        error = _reason(failure)
+    return Trial(name, options, log_q, time.monotonic() - started, error)
+
+
+def _scores(name: str, options: Options, z: Tensor, parts: list[Part], seed: int) -> Iterator[Float[Tensor, " s"]]:
+    for fitting, scored in parts:
+        noise = fit_noise(name, options, z[fitting.to(z.device)], seed=seed)
+        yield log_prob_in_parts(noise, z[scored.to(z.device)]).double().cpu()
+
+
+def _reason(error: Exception) -> str:
+    kind = "" if isinstance(error, ContrastiveError) else f"{type(error).__name__}: "
+    return kind + (str(error).splitlines() or [""])[0]
