@@ -33,6 +33,10 @@ _ROW = "nats/row"
 TERMS = [
     Term("test_gain", "gain by the learned c", _ROW, "{:+.4f}", "mean of log p - log q over held-out rows"),
     Term("test_gain_error", "standard error of the gain", _ROW, "{:.4f}", "paired over the held-out rows"),
+    Term("energy_gain", "gain that decided", _ROW, "{:+.4f}",
+         "mean of log p - log q, log Z at its upper end, at rows that chose nothing: whether the energy is kept"),
+    Term("energy_gain_standard_error", "its standard error", _ROW, "{:.4f}", "paired over those rows"),
+    Term("energy_gain_rows", "its rows", "rows", "{:,}", "how many they are"),
     Term("test_log_prob_energy_normalized", "log p, upper log Z", _ROW, "{:.4f}",
          "mean log-density of the model at held-out rows, log Z at the upper end of its interval"),
     Term("test_log_prob_energy", "log p, learned c", _ROW, "{:.4f}",

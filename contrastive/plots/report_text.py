@@ -75,10 +75,12 @@ def warnings(run: FinishedRun) -> list[str]:
         found.append(
             f"{skipped:,} of {moves:,} updates were skipped for gradients that were not finite: lower the learning rate"
         )
-    if summary.get("energy_kept") is False and summary["method"] != "mle":
+    if _is_noise(summary):
+        mean, error = summary.get("energy_gain"), summary.get("energy_gain_standard_error")
+        figure = "" if mean is None or error is None else f" (gain {mean:+.3f} ± {error:.3f} nats a row)"
         found.append(
-            "the energy was not ahead of its noise on rows held out for that, so the model is the noise itself: give "
-            "more rows, or another energy, to gain on it"
+            f"the energy was not ahead of its noise on held-out rows{figure} and was not kept: the model is the noise; "
+            "give more rows, or another energy, to gain on it"
         )
     better = gain(summary)
     if not found and better is not None and better.mean < -_LOST and (better.in_errors or 0.0) < -_SURE:
@@ -98,6 +100,11 @@ def stopping(summary: dict[str, Any]) -> str:
     return f"{end}The state of update {best:,} was the best on held-out rows, and is the one reported."
 
 
+def _is_noise(summary: dict[str, Any]) -> bool:
+    """Whether the energy lost and was left."""
+    return summary.get("energy_kept") is False and summary["method"] != "mle"
+
+
 def _what(run: FinishedRun) -> str:
     summary = run.summary
     noise, energy = str(summary["noise"]), str(summary.get("energy") or "the energy")
@@ -108,6 +115,8 @@ def _what(run: FinishedRun) -> str:
     updates = f"in {summary['steps']:,} updates"
     if summary["method"] == "mle":
         return f"{_capital(noise)} was fitted to {what} {updates} ({run.method})."
+    if _is_noise(summary):
+        return f"{_capital(noise)} was fitted to {what} and is the model; {energy} was to improve on it ({run.method})."
     trained = ", which was trained against it" if summary["method"] == "fce" else ""
     return (
         f"{_capital(energy)} was fitted to {what} as an unnormalised log-density: it learned {updates} to tell them "

@@ -65,6 +65,10 @@ def test_the_opening_says_what_how_good_and_whether_log_z_holds():
         ({"log_partition_verdict": "doubtful because the weights may have no variance"}, "cannot be trusted (the wei"),
         ({"log_partition_verdict": None}, "log Z was not estimated"),
         ({"method": "mle"}, "The model is normalised"),
+        (
+            {"energy_kept": False},
+            "A Gaussian was fitted to 1,200 rows with 3 columns of table3.csv and is the model; a",
+        ),
     ],
 )
 def test_the_opening_is_plain_about_doubt(figures, said):
@@ -85,7 +89,7 @@ def test_the_gain_counts_with_the_upper_end_of_log_z():
             {"test_log_prob_energy_normalized": -3.5},
             "worse than its noise on held-out rows: take an energy",
         ),
-        ({"energy_kept": False}, "the model is the noise itself: give more rows"),
+        ({"energy_kept": False}, "was not kept: the model is the noise; give more rows"),
     ],
 )
 def test_what_is_wrong_stands_first_with_what_to_do(figures, said):
