@@ -1,6 +1,7 @@
 """`contrastive evaluate`."""
 
 import json as _json
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from contrastive import ContrastiveEstimator
 from contrastive.api import load
+from contrastive.cli.goodness import goodness_of_run
 from contrastive.config import changed
 from contrastive.data.densities import available_densities, make_density
 from contrastive.data.images import ImageSource, PixelScaling, quantize
@@ -22,6 +24,8 @@ from contrastive.numerics.random_state import seeded
 from contrastive.training.held_out import read_held_out
 from contrastive.training.run_directory import RunDirectory
 
+_LEVEL = 0.05
+
 
 def run(
     *,
@@ -30,12 +34,17 @@ def run(
     columns: str | None,
     label_column: str | None,
     standard_errors: bool,
+    goodness: bool,
+    goodness_level: float | None,
+    goodness_plot: str | None,
     image_distances: int | None,
     inception_weights: str | None,
     json: bool,
     allow_import: bool = False,
 ) -> None:
     """Print the metrics of a finished run at data."""
+    if not goodness and (goodness_level is not None or goodness_plot is not None):
+        raise ContrastiveError("--goodness-level and --goodness-plot are for --goodness")
     estimator, directory = load(run, trainable=standard_errors, allow_import=allow_import), RunDirectory(run)
     config = directory.read_config()
     own = data is None and config.data.source not in available_densities()
@@ -67,14 +76,23 @@ def run(
     errors = None
     if standard_errors:
         errors = estimator.standard_errors(x if data is not None else _training_rows(name, prepared))
+    tested = None
+    if goodness:
+        place = None if goodness_plot is None else Path(goodness_plot)
+        level = _LEVEL if goodness_level is None else goodness_level
+        tested = goodness_of_run(directory, estimator, x, level=level, plot=place, keep=data is None)
     if json:
-        print(_json.dumps(metrics if errors is None else {**metrics, "parameters": errors.to_dict()}))
+        more = {} if errors is None else {"parameters": errors.to_dict()}
+        more |= {} if tested is None else {"goodness": finite_or_none(tested.to_dict())}
+        print(_json.dumps(metrics | more))
         return
     width = max(map(len, metrics))
     for key, value in metrics.items():
         print(f"{key:{width}}  {value:.6g}" if isinstance(value, float) else f"{key:{width}}  {value}")
     if errors is not None:
         print(f"\n{errors}\n({errors.n:,} rows; efficiency: the variance of maximum likelihood over this one)")
+    if tested is not None:
+        print(f"\n{tested}")
 
 
 def _image_distances(

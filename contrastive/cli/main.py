@@ -38,6 +38,7 @@ _EXAMPLES = {
   contrastive evaluate runs/8gaussians-fce-glow
   contrastive evaluate runs/table-nce-gaussian --data new.csv --json
   contrastive evaluate runs/table-nce-gaussian --standard-errors
+  contrastive evaluate runs/table-nce-gaussian --goodness                        # could these rows be its samples?
   contrastive evaluate runs/pictures-fce-glow --image-distances 10000    # how far the flow's samples are from data""",
     "predict": """examples:
   contrastive predict runs/table-fce-glow --data new.csv --out predictions.csv
@@ -154,6 +155,15 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--label-column", metavar="COLUMN", help="column of the classes [the run's, if it is there]")
     evaluate.add_argument(
         "--standard-errors", action="store_true", help="of the parameters of an energy such as gaussian, ica, rbm"
+    )
+    evaluate.add_argument(
+        "--goodness",
+        action="store_true",
+        help="test the rows against samples of the model (docs/how-to/judge-a-fit.md)",
+    )
+    evaluate.add_argument("--goodness-level", type=float, metavar="LEVEL", help="false-alarm rate of that test [0.05]")
+    evaluate.add_argument(
+        "--goodness-plot", metavar="FILE", help="corner plot of rows and samples, PNG [RUN/plots/goodness.png]"
     )
     evaluate.add_argument(
         "--image-distances",

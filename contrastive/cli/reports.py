@@ -9,11 +9,15 @@ from torch import Tensor
 
 from contrastive.api import load
 from contrastive.config import to_sections
+from contrastive.core.estimator import Estimator
 from contrastive.data.densities import available_densities, make_density
-from contrastive.data.images import ImageSource
+from contrastive.data.images import ImageSource, PixelScaling
 from contrastive.data.preparation import Prepared
+from contrastive.errors import ContrastiveError, warn
 from contrastive.io.atomic import write_atomically
 from contrastive.io.checkpoints import write_text
+from contrastive.metrics.goodness import FEWEST_ROWS, Goodness, goodness_of_fit
+from contrastive.metrics.model_samples import ModelSamples, quick_samples
 from contrastive.plots import (
     FinishedRun,
     calibration_figure,
@@ -28,6 +32,7 @@ from contrastive.training.run_directory import RunDirectory
 
 _SHOWN_ROWS = 5_000
 _COMPARED = 50_000  # training images
+_TESTED_COLUMNS = 50
 
 
 def finished_run(directory: RunDirectory, *, allow_import: bool = False) -> FinishedRun:
@@ -56,7 +61,21 @@ def finished_run(directory: RunDirectory, *, allow_import: bool = False) -> Fini
         labels=None if held_out.labels is None else held_out.labels[:_SHOWN_ROWS],
         training_images=None if held_out.prepared is None else _training_images(held_out.prepared),
         sample_grids=directory.sample_grids(),
+        tested=_tested(estimator, held_out.x, summary["columns"]),
+        kept_verdict=directory.read_goodness_verdict(),
     )
+
+
+def _tested(estimator: Estimator, x: Tensor, columns: list[str]) -> tuple[Tensor, ModelSamples, Goodness] | None:
+    """Held-out rows against samples of the model; None for images, very few rows, and where sampling takes chains."""
+    if isinstance(estimator.scaling, PixelScaling) or x[0].numel() > _TESTED_COLUMNS or len(x) < FEWEST_ROWS:
+        return None
+    try:
+        samples = quick_samples(estimator, x)
+        return None if samples is None else (x, samples, goodness_of_fit(x, samples.x, columns or None))
+    except ContrastiveError as error:
+        warn(f"the report has no test of the fit: {error}")
+        return None
 
 
 def _training_images(prepared: Prepared) -> Tensor | None:

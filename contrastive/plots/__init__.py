@@ -5,6 +5,7 @@ from contrastive.plots import matplotlib_import  # noqa: F401  first, as the oth
 from contrastive.plots.classes import calibration_figure, class_figure
 from contrastive.plots.curves import curves_figure
 from contrastive.plots.densities import density_figure
+from contrastive.plots.goodness import corner_figure, pit_figure
 from contrastive.plots.images import image_figure, memory_figure
 from contrastive.plots.neighbours import neighbours_figure
 from contrastive.plots.report import render_report
@@ -14,12 +15,14 @@ __all__ = [
     "FinishedRun",
     "calibration_figure",
     "class_figure",
+    "corner_figure",
     "curves_figure",
     "density_figure",
     "image_figure",
     "image_grid",
     "memory_figure",
     "neighbours_figure",
+    "pit_figure",
     "render_report",
     "write_png",
 ]

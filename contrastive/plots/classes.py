@@ -5,7 +5,7 @@ import torch
 from matplotlib.figure import Figure
 
 from contrastive.metrics.classification import predict_log_proba, reliability
-from contrastive.plots.densities import window
+from contrastive.plots.densities import add_color_bar, window
 from contrastive.plots.runs import COLORS, SERIES, FinishedRun
 from contrastive.plots.text import literal
 
@@ -56,6 +56,7 @@ def class_figure(run: FinishedRun) -> Figure | None:
         picture = log_p[:, k].exp().reshape(_PIXELS, _PIXELS).T.numpy()
         panel.imshow(picture, extent=extent, origin="lower", cmap="inferno", vmin=0, vmax=top, aspect="auto")
         panel.set_title(literal(f"p(x | {names[k]})"))
+    add_color_bar(figure, panels[shown - 1])
     colors = np.array([[int(SERIES[k % len(SERIES)][i : i + 2], 16) / 255 for i in (1, 3, 5)] for k in range(count)])
     blend = (posterior.numpy() @ colors).reshape(_PIXELS, _PIXELS, 3).transpose(1, 0, 2)
     panels[-1].imshow(blend, extent=extent, origin="lower", aspect="auto")

@@ -61,8 +61,16 @@ def _plane(run: FinishedRun) -> Figure:
         panel.set_xlabel(literal(run.columns[0]), fontsize=8)
         panel.tick_params(labelsize=7)
     panels[0].set_ylabel(literal(run.columns[1]), fontsize=8)
+    add_color_bar(figure, panels[-1])
     figure.suptitle(literal(run.title), fontsize=11)
     return figure
+
+
+def add_color_bar(figure: Figure, panel: Any) -> None:
+    """The scale of a density's picture, which all panels share; the top colour stands for all that is above it."""
+    bar = figure.colorbar(panel.images[0], ax=panel, extend="max", fraction=0.08, pad=0.03)
+    bar.set_label("density (per unit of both columns)", fontsize=8)
+    bar.ax.tick_params(labelsize=7)
 
 
 @torch.no_grad()

@@ -11,6 +11,8 @@ from torch import Tensor
 from contrastive.core.estimator import Estimator
 from contrastive.data.densities.base import Density
 from contrastive.data.images import PixelScaling
+from contrastive.metrics.goodness import Goodness
+from contrastive.metrics.model_samples import ModelSamples
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class FinishedRun:
         training_images: uint8, of a run of images.
         sample_grids: PNG files of the noise's samples during training, oldest first.
         labels: classes of `data`, -1 for unlabelled, where the run learned classes.
+        tested: held-out rows, samples of the model, and the test of the two, where that takes but a moment.
+        kept_verdict: of `contrastive evaluate --goodness`, where that was run; else empty.
     """
 
     path: Path
@@ -42,6 +46,8 @@ class FinishedRun:
     training_images: UInt8[Tensor, "m c h w"] | None = None
     sample_grids: Sequence[Path] = ()
     labels: Int[Tensor, " n"] | None = None
+    tested: tuple[Tensor, ModelSamples, Goodness] | None = None
+    kept_verdict: str = ""
 
     @property
     def method(self) -> str:

@@ -11,6 +11,7 @@ model.safetensors        the finished estimator
 summary.json             the figures of the finished run
 held-out.safetensors     rows that were held out, of a run whose data were an array in memory
 normalizer.json          log Z with its interval (`contrastive normalizer`)
+goodness.json            held-out rows against samples of the model (`contrastive evaluate --goodness`)
 report.html, plots/      what `contrastive fit` shows of it
 plots/samples/           of images: a grid of the noise's samples at each evaluation
 tensorboard/             the same for TensorBoard, where that was asked for
@@ -60,6 +61,8 @@ class RunDirectory:
         self.found_path = self.path / "found.json"
         self.held_out_path = self.path / "held-out.safetensors"
         self.normalizer_path = self.path / "normalizer.json"
+        self.goodness_path = self.path / "goodness.json"
+        self.goodness_plot_path = self.path / "plots" / "goodness.png"
         self.samples_path = self.path / "plots" / "samples"
         self.tensorboard_path = self.path / "tensorboard"
         self.metrics: list[dict[str, Any]] = []
@@ -190,6 +193,12 @@ class RunDirectory:
             **summary,
             **{key: value for key, value in kept.items() if key.startswith(("log_partition", "test_", "bits_per_dim"))},
         }
+
+    def read_goodness_verdict(self) -> str:
+        """The sentence of goodness.json; empty where the test was not run."""
+        if not self.goodness_path.exists():
+            return ""
+        return str(json.loads(self.goodness_path.read_text(encoding="utf-8"))["verdict"])
 
     def write_model(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Write the finished estimator."""

@@ -24,10 +24,10 @@ FORMAT = "contrastive-run-1"
 WRITTEN: dict[str, tuple[str, ...]] = {
     "": (
         re.escape(MARKER),
-        r"(config\.yaml|found\.json|metrics\.jsonl|summary\.json|normalizer\.json|report\.html)",
+        r"(config\.yaml|found\.json|metrics\.jsonl|summary\.json|normalizer\.json|goodness\.json|report\.html)",
         r"(checkpoint|best|best-[a-z]+|held-out|model)\.safetensors",
     ),
-    "plots": (r"(densities|curves|classes|calibration|neighbours)\.png",),
+    "plots": (r"(densities|curves|classes|calibration|neighbours|goodness)\.png",),
     "plots/samples": (r"\d{6,}\.png",),
     "tensorboard": (r"events\.out\.tfevents.*",),
 }

@@ -54,7 +54,9 @@ def test_fit_evaluate_sample_plot(tmp_path, capsys):
     assert main(["fit", *arguments.split(), str(out)]) == 0
     assert "report:" in capsys.readouterr().out
     html = (out / "report.html").read_text()
-    assert html.count("data:image/png;base64,") == 2
+    assert html.count("data:image/png;base64,") in (4, 8), (
+        "densities and curves, and where it is quick the test of the fit"
+    )
     assert 'src="http' not in html
     assert (out / "plots" / "densities.png").stat().st_size > 1000
     config = yaml.safe_load((out / "config.yaml").read_text())

@@ -40,7 +40,7 @@ def test_it_is_evaluated_at_its_own_held_out_rows(run, capsys):
 
 def test_it_is_plotted_and_normalised(run, capsys):
     assert main(["plot", str(run)]) == 0
-    assert "12 held-out points" in " ".join((run / "report.html").read_text().split())
+    assert "12 held-out rows" in " ".join((run / "report.html").read_text().split())
     assert main(["normalizer", str(run), "--method", "importance", "--draws", "1000"]) == 0
     output = capsys.readouterr()
     assert "mean log p of the test rows" in output.out

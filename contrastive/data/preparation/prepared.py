@@ -9,10 +9,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from contrastive.config import DataFacts
-from contrastive.data.images import PixelScaling
+from contrastive.data.images import ImageSource, PixelScaling
 from contrastive.data.labels import LabelledSource, Name
 from contrastive.data.scaling import Coordinates
-from contrastive.data.sources import ArraySource, Source
+from contrastive.data.sources import ArraySource, DatasetSource, Source
 from contrastive.noises import Gaussian
 from contrastive.protocols import NoiseModel
 
@@ -71,6 +71,16 @@ class Prepared:
     def row_source(self) -> Source:
         """The stream of all rows, without the one of labelled rows that may go beside it."""
         return self.source.source if isinstance(self.source, LabelledSource) else self.source
+
+    @property
+    def train_rows(self) -> int | None:
+        """How many rows training repeats; None for a density, which gives fresh ones."""
+        source = self.row_source
+        if isinstance(source, ArraySource):
+            return len(source.z)
+        if isinstance(source, ImageSource):
+            return len(source.rows)
+        return len(source.dataset) if isinstance(source, DatasetSource) else None  # type: ignore[arg-type]
 
     @property
     def are_images(self) -> bool:
