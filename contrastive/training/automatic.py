@@ -61,7 +61,7 @@ def choose_noise(config: FitConfig, data: Prepared, progress: Progress) -> Chose
         raise ContrastiveError("noise 'auto' chooses the options too: name a noise, or leave its options out")
     adapts = config.game.method != "nce"
     # Log-densities in the table's own units; the scaling is affine, so its log-determinant is one number.
-    log_det = float(data.scaling.log_det(data.test[:1])[0])
+    log_det = float(data.scaling.log_det(data.test[:1]))
     names = [name for name in available_noises() if not adapts or _can_adapt(name, data.event_shape)]
     selection = select_noise(
         data.fitting[:_ROWS],
