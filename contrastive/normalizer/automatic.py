@@ -12,7 +12,7 @@ from contrastive.core.estimator import Estimator
 from contrastive.errors import ContrastiveError, did_you_mean, warn_renamed
 from contrastive.normalizer.annealing import annealed_partition
 from contrastive.normalizer.bridge import bridge_estimate
-from contrastive.normalizer.certified import bounded_tilt, certified_partition
+from contrastive.normalizer.certified import bounded_tilt, certified_partition, is_bounded_on_noise
 from contrastive.normalizer.importance import WeightSummary, importance_estimate
 from contrastive.normalizer.result import LogPartition, check_level
 from contrastive.normalizer.tuning import tune
@@ -102,7 +102,9 @@ class _Search:
         if method == "certified":
             return certified_partition(estimator, self.draws, level=self.level)
         noise = noise_log_weights(estimator, self.draws, progress=self.progress)
-        importance = importance_estimate(WeightSummary.of(noise), level=self.level)
+        importance = importance_estimate(
+            WeightSummary.of(noise), level=self.level, bounded=is_bounded_on_noise(estimator)
+        )
         if method == "importance":
             return self._checked(importance, estimator, noise.max())
         samples = sample_energy(estimator, max(_FEWEST_DRAWS, self.draws // 5), chains=_CHAINS, progress=self.progress)

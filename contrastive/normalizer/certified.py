@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from contrastive.core.estimator import Estimator
 from contrastive.energies.tilted import Tilted
@@ -38,6 +38,16 @@ def bounded_tilt(energy: object) -> BoundedTilt | None:
     if isinstance(energy, Tilted) and energy.bound is not None and energy.base is not None:
         return BoundedTilt(energy.base, energy.tilt, energy.bound)
     return None
+
+
+def is_bounded_on_noise(estimator: Estimator) -> bool:
+    """Whether |f - log q| is bounded, q being the present noise: a bounded tilt on a copy of it."""
+    tilted, noise = bounded_tilt(estimator.energy), estimator.noise
+    if tilted is None or not isinstance(noise, nn.Module) or not isinstance(tilted.base, nn.Module):
+        return False
+    base, own = tilted.base.state_dict(), noise.state_dict()
+    same = type(tilted.base) is type(noise) and base.keys() == own.keys()
+    return same and all(torch.equal(base[name], own[name]) for name in own)
 
 
 @torch.no_grad()

@@ -125,7 +125,7 @@ class WeightSummary:
         )
 
 
-def importance_estimate(weights: WeightSummary, *, level: float = 0.95) -> LogPartition:
+def importance_estimate(weights: WeightSummary, *, level: float = 0.95, bounded: bool = False) -> LogPartition:
     """log Z = log mean_q(w), with smoothed weights and the delta method's standard error sd(w) / (sqrt(n) mean(w)).
 
     The error is the larger one of smoothed and raw weights. Doubtful where Pareto's k may be 1/2 or more, for then the
@@ -135,6 +135,7 @@ def importance_estimate(weights: WeightSummary, *, level: float = 0.95) -> LogPa
     Args:
         weights: summary of the noise draws' weights.
         level: of the interval.
+        bounded: whether the weights are known to be bounded, and so to have a variance whatever k is.
 
     Raises:
         ContrastiveError: if every weight is zero.
@@ -146,7 +147,7 @@ def importance_estimate(weights: WeightSummary, *, level: float = 0.95) -> LogPa
     reasons = []
     # Two standard errors of k, (1 + k) / sqrt(tail): a k that is only seen below 1/2 often goes with a sum that misses
     # its largest weights, so intervals picked by the estimate itself would cover too rarely.
-    if k + 2 * (1 + max(k, 0.0)) / math.sqrt(max(_tail_size(n), 1)) > 0.5:
+    if not bounded and k + 2 * (1 + max(k, 0.0)) / math.sqrt(max(_tail_size(n), 1)) > 0.5:
         reasons.append(f"the weights may have no variance (Pareto's k is {k:.2f}): the noise's tails are too light")
     if n * share < _FEWEST_EFFECTIVE:
         reasons.append(f"{n:,} draws of the noise count as {n * share:.0f}: it is too far from the energy")
