@@ -143,6 +143,8 @@ def importance_estimate(weights: WeightSummary, *, level: float = 0.95, bounded:
     if weights.log_sum == -math.inf:
         raise ContrastiveError("the energy is -inf at every draw of the noise: their supports do not overlap")
     smooth, k = weights.smoothed()
+    if bounded:  # smoothing would go on beyond the bound
+        smooth = weights
     n, share = weights.count, min(weights.relative_ess, smooth.relative_ess)
     reasons = []
     # Two standard errors of k, (1 + k) / sqrt(tail): a k that is only seen below 1/2 often goes with a sum that misses
