@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
+import numpy as np
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.distributions import Distribution
 
@@ -20,6 +22,7 @@ from contrastive.errors import ContrastiveError, warn
 from contrastive.inference.asymptotics import StandardErrors, standard_errors
 from contrastive.inference.features import extract_features
 from contrastive.normalizer import LogPartition, log_partitions
+from contrastive.numerics.chunks import rows_at_once
 from contrastive.numerics.random_state import seeded
 from contrastive.objectives import make_objective
 from contrastive.protocols import NoiseModel
@@ -31,6 +34,7 @@ from contrastive.training.progress import Progress
 from contrastive.training.run import belongs_to_models, go_on, train
 from contrastive.training.run_directory import RunDirectory
 
+_ROWS = 10_000  # scored at once
 _UNKEPT = ("run.out", "run.tensorboard")
 
 
@@ -56,6 +60,27 @@ class ContrastiveEstimator(Estimator):
         if samples.warnings:
             warn(samples.advice)
         return samples.x
+
+    def score_samples(self, x: Rows) -> NDArray[np.float64]:
+        """log p(x) of each row in nats, by the learned c, as `log_prob`; the name and the meaning are scikit-learn's.
+
+        For many rows: they are scored in parts, and the answer is an array on the CPU.
+
+        Args:
+            x: rows in original units, as `fit` takes them.
+
+        Returns:
+            Shape `(n,)`, float64; NaN for rows with an entry that is NaN or infinite.
+
+        Raises:
+            ContrastiveError: if `x` is not a batch of events, or lacks a column.
+        """
+        x = self.points(x)
+        answer = np.full(len(x), np.nan)
+        complete = x.detach().flatten(1).isfinite().all(1).nonzero().squeeze(1)
+        for rows in complete.split(rows_at_once(self.scaling.event_shape, _ROWS)):
+            answer[rows.cpu().numpy()] = self.log_prob(x[rows]).detach().cpu().double().numpy()
+        return answer
 
     def features(self, x: Rows, layers: str | Sequence[str] = "top", **settings: Any) -> Float[Tensor, "n features"]:
         """Activations of chosen layers of the energy at `x`, float32, on the CPU, for a classifier to learn from.

@@ -46,6 +46,14 @@ _EXAMPLES = {
 
 Of each row: the most probable class, the probability of every class given that the row is data, and log p, nats. For
 runs that were fitted with labels: docs/how-to/few-labels.md""",
+    "score": """examples:
+  contrastive score runs/table-nce-gaussian --data new.csv --out scores.csv
+  contrastive score runs/table-nce-gaussian --data new.csv.gz --out scores.parquet --top 20    # show the rarest rows
+  contrastive score runs/table-nce-gaussian --data large.parquet --out scores.npy --resume     # go on where it stopped
+
+A row in, a row out, in order, of files of any size: log_p and log_q (nats), and hdr_level, the share of the run's
+held-out rows that are more likely under p (0 to 1, large = rare). Cells of rows with missing entries are empty. More:
+docs/how-to/score-rows.md""",
     "sample": """examples:
   contrastive sample runs/8gaussians-fce-glow --from noise -n 1000 --out samples.npy
   contrastive sample runs/8gaussians-fce-glow --from energy -n 1000 --out samples.csv
@@ -176,6 +184,18 @@ def build_parser() -> argparse.ArgumentParser:
     predict.add_argument("--out", required=True, metavar="FILE", help=".csv or .npz")
     predict.add_argument("--overwrite", action="store_true", help="replace FILE")
     add_allow_import(predict)
+
+    score = command("score", "log-densities of each row of a file, and how rare such rows are")
+    score.add_argument("run", metavar="RUN")
+    score.add_argument("--data", required=True, metavar="FILE", help="a table like the one that was fitted")
+    score.add_argument("--columns", help="columns of the table [the run's]")
+    score.add_argument("--out", required=True, metavar="FILE", help=".csv, .parquet or .npy")
+    score.add_argument(
+        "--top", type=int, default=0, metavar="N", help="print the N least likely rows, and which columns make them so"
+    )
+    score.add_argument("--resume", action="store_true", help="go on with a command that was stopped")
+    score.add_argument("--overwrite", action="store_true", help="replace FILE")
+    add_allow_import(score)
 
     sample = command("sample", "draw from the noise or the energy of a finished run")
     sample.add_argument("run", metavar="RUN")

@@ -55,16 +55,24 @@ def normalized_figures(
 def mean_log_prob(
     estimator: Estimator, x: Float[Tensor, "n *event"], log_normalizer: Float[Tensor, " classes"]
 ) -> float:
-    """Mean log p at `x` in original units, with log Z given in the place of the learned c.
+    """Mean log p at `x` in original units, with log Z given in the place of the learned c; see `log_prob_given`."""
+    return float(log_prob_given(estimator, x, log_normalizer).mean())
+
+
+@torch.no_grad()
+def log_prob_given(
+    estimator: Estimator, x: Float[Tensor, "n *event"], log_normalizer: Float[Tensor, " classes"]
+) -> Float[Tensor, " n"]:
+    """log p at `x` with log Z given in the place of the learned c, nats, float64, on the CPU.
 
     Args:
         estimator: what is judged.
-        x: held-out data.
+        x: rows in original units.
         log_normalizer: log Z, one entry; or one for each class, whose densities are mixed by the class prior.
     """
     rows = rows_at_once(tuple(x.shape[1:]), _ROWS)
     f = torch.cat([estimator.unnormalized_log_prob(part).cpu() for part in x.split(rows)]).double()
-    log_p = f.reshape(len(x), -1) - log_normalizer.double()
+    log_p = f.reshape(len(x), -1) - log_normalizer.cpu().double()
     if estimator.log_class_prior is not None:
         log_p = log_p + estimator.log_class_prior.cpu().double()
-    return float(log_p.logsumexp(1).mean())
+    return log_p.logsumexp(1)

@@ -60,12 +60,17 @@ def choose_noise(config: FitConfig, data: Prepared, progress: Progress) -> Chose
     if config.noise.options:
         raise ContrastiveError("noise 'auto' chooses the options too: name a noise, or leave its options out")
     adapts = config.game.method != "nce"
+    # Log-densities in the table's own units; the scaling is affine, so its log-determinant is one number.
+    log_det = float(data.scaling.log_det(data.test[:1]))
     names = [name for name in available_noises() if not adapts or _can_adapt(name, data.event_shape)]
     selection = select_noise(
-        data.fitting[:_ROWS], names=names, seed=config.run.seed, progress=lambda trial: progress.say(_line(trial))
+        data.fitting[:_ROWS],
+        names=names,
+        seed=config.run.seed,
+        progress=lambda trial: progress.say(_line(trial, log_det)),
     )
     chosen = selection.chosen
-    progress.say(f"noise: {chosen.label}, held-out log q {chosen.mean:.3f} nats a row in model coordinates")
+    progress.say(f"noise: {chosen.label}, held-out log q {chosen.mean + log_det:.3f} nats a row")
     config = with_part(config, "noise", chosen.name, chosen.options)
     if config.energy.name is None and config.game.method != "mle" and config.objective.name == "nce":
         config = with_part(config, "energy", "tilted", {"bound": _BOUND, **config.energy.options})
@@ -77,7 +82,7 @@ def choose_noise(config: FitConfig, data: Prepared, progress: Progress) -> Chose
         state, config = fitted.state_dict(), changed(config, {"likelihood.steps": 0})
     if _may_be_left(config):
         config = changed(config, {"game.energy.keep": "ahead"})
-    return ChosenNoise(config, _rows(selection), state)
+    return ChosenNoise(config, _rows(selection, log_det), state)
 
 
 def _may_be_left(config: FitConfig) -> bool:
@@ -95,11 +100,13 @@ def _can_adapt(name: str, event_shape: tuple[int, ...]) -> bool:
         return False
 
 
-def _rows(selection: Selection) -> list[dict[str, Any]]:
+def _rows(selection: Selection, log_det: float) -> list[dict[str, Any]]:
+    """The candidates, best first, their log q in the data's units."""
     columns = ("name", "options", "label", "log_q", "difference", "difference_error", "seconds", "error")
-    return [{column: row[column] for column in columns} for row in selection.table()[:_SHOWN]]
+    rows = [{column: row[column] for column in columns} for row in selection.table()[:_SHOWN]]
+    return [{**row, "log_q": None if row["log_q"] is None else row["log_q"] + log_det} for row in rows]
 
 
-def _line(trial: Trial) -> str:
-    result = f"log q {trial.mean:.3f}" if trial.error is None else f"failed: {trial.error}"
+def _line(trial: Trial, log_det: float) -> str:
+    result = f"log q {trial.mean + log_det:.3f}" if trial.error is None else f"failed: {trial.error}"
     return f"trying the noise {trial.label}: {result} ({trial.seconds:.1f} s)"

@@ -20,7 +20,7 @@ from contrastive.training.build import make_trainer
 from contrastive.training.models import new_estimator
 from contrastive.training.progress import Progress
 
-_FOLDS, _STOPPING = 5, 0.2
+_FOLDS, _FEWER_FOLDS, _MANY_ROWS, _STOPPING = 5, 3, 400, 0.2
 _PATIENCE = 8  # evaluations: a bounded energy that begins as the noise gains soon, or not at all
 _DRAWS = 20_000
 
@@ -80,7 +80,9 @@ def gains_at(estimator: Estimator, x: Float[Tensor, "n *event"], seed: int) -> F
 
 
 def cross_validated(config: ResolvedConfig, data: Prepared, progress: Progress) -> tuple[Gain, int]:
-    """The gain by 5-fold cross-validation, and the median of the numbers of updates at which early stopping ended.
+    """The gain by cross-validation, and the median of the numbers of updates at which early stopping ended.
+
+    There are 5 folds, or 3 of many rows.
 
     In each fold the noise is fitted and the energy trained on the other rows, a fifth of which stop it.
 
@@ -94,12 +96,12 @@ def cross_validated(config: ResolvedConfig, data: Prepared, progress: Progress) 
     """
     z = data.fitting
     order = torch.randperm(len(z), generator=torch.Generator().manual_seed(config.run.seed)).to(z.device)
-    folds = order.tensor_split(_FOLDS)
+    folds = order.tensor_split(_FOLDS if len(z) <= _MANY_ROWS else _FEWER_FOLDS)
     patience = min(config.run.early_stopping, _PATIENCE)
     alone = {"run.out": "", "run.tensorboard": False, "run.early_stopping": patience}
     gains, updates = [], []
     for number, scored in enumerate(folds):
-        progress.say(f"cross-validating the energy: fold {number + 1} of {_FOLDS}")
+        progress.say(f"cross-validating the energy: fold {number + 1} of {len(folds)}")
         rest = torch.cat([*folds[:number], *folds[number + 1 :]])
         stopping, fitting = rest.split([round(len(rest) * _STOPPING), len(rest) - round(len(rest) * _STOPPING)])
         fold = _fold(data, z[fitting], z[stopping], z[scored])
@@ -109,7 +111,7 @@ def cross_validated(config: ResolvedConfig, data: Prepared, progress: Progress) 
         trainer.run()
         gains.append(gains_at(estimator, fold.test, config.run.seed))
         updates.append(trainer.position.best_updates)
-    return Gain.of(torch.cat(gains), _FOLDS), round(median(updates))
+    return Gain.of(torch.cat(gains), len(folds)), round(median(updates))
 
 
 def _fold(data: Prepared, fitting: Tensor, stopping: Tensor, scored: Tensor) -> Prepared:

@@ -108,3 +108,25 @@ def test_a_warning_points_at_the_callers_line(classes):
         estimator.log_prob(frame.assign(c=1.0))
     assert any("ignored the columns 'c'" in str(one.message) for one in caught)
     assert not any(one.filename.endswith(("points.py", "columns.py", "errors.py")) for one in caught)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_score_samples_gives_an_array_of_log_densities(classes, form, monkeypatch):
+    monkeypatch.setattr("contrastive.api._ROWS", 7)
+    scores = classes.score_samples(FORMS[form])
+    assert (scores.shape, scores.dtype) == ((60,), np.float64)
+    np.testing.assert_allclose(scores, classes.log_prob(ROWS).numpy(), atol=1e-5)
+
+
+def test_score_samples_has_no_number_for_rows_with_gaps(classes):
+    x = ROWS.copy()
+    x[3, 0], x[9, 1] = np.nan, -np.inf
+    scores = classes.score_samples(x)
+    assert np.flatnonzero(np.isnan(scores)).tolist() == [3, 9]
+    np.testing.assert_allclose(np.delete(scores, [3, 9]), np.delete(classes.score_samples(ROWS), [3, 9]), atol=1e-5)
+
+
+def test_score_samples_takes_images():
+    images = np.random.default_rng(0).integers(0, 256, size=(120, 8, 8), dtype=np.uint8)
+    estimator = contrastive.fit(images, noise="diag-gaussian", energy="tilted", steps=2, quiet=True)
+    np.testing.assert_allclose(estimator.score_samples(images[:9]), estimator.log_prob(images[:9]).numpy(), rtol=1e-6)

@@ -40,7 +40,7 @@ def test_help_imports_no_torch():
     assert done.stdout.strip().endswith("False")
 
 
-@pytest.mark.parametrize("command", ["fit", "evaluate", "sample", "features", "plot", "list", "init-config"])
+@pytest.mark.parametrize("command", ["fit", "evaluate", "score", "sample", "features", "plot", "list", "init-config"])
 def test_every_help_shows_examples(command, capsys):
     with pytest.raises(SystemExit) as leaving:
         build_parser().parse_args([command, "--help"])

@@ -76,7 +76,7 @@ def pictures(path):
 
 
 #: What pages call the reader's own data: name of the file or folder -> what writes it.
-OWN_DATA = {"table.csv": table, "flowers.csv": flowers, "pictures": pictures}
+OWN_DATA = {"table.csv": table, "new.csv": table, "flowers.csv": flowers, "pictures": pictures}
 
 
 @dataclass(frozen=True)

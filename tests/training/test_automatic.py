@@ -153,3 +153,11 @@ def test_steps_that_are_given_are_made_and_the_energy_is_kept():
     assert estimator.summary["energy_kept"] is True
     assert "energy_gain" not in estimator.summary
     assert type(estimator.energy).__name__ == "Tilted"
+
+
+def test_candidates_are_scored_in_the_tables_own_units():
+    x = normal(60)
+    small, large = (fit(scale * x, noise="auto", steps=1, quiet=True).summary for scale in (1.0, 100.0))
+    for one, other in zip(small["noise_candidates"], large["noise_candidates"]):
+        assert one["label"] == other["label"]
+        assert other["log_q"] == pytest.approx(one["log_q"] - 2 * math.log(100), abs=1e-4)

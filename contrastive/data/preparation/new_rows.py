@@ -62,6 +62,27 @@ def read_rows(
     return x, None if classes is None or labels is None else encode(labels, classes)[0]
 
 
+def open_rows(
+    data: str, config: FitConfig, event_shape: tuple[int, ...], *, columns: Sequence[str] | None = None
+) -> tables.TableStream:
+    """A file's rows, to be scored in blocks and in order; columns are found as by `read_rows`.
+
+    Raises:
+        ContrastiveError: if it is no table, a column is not there, or the rows do not fit the run's `event_shape`.
+    """
+    if not tables.is_table(data) or names_images(data, config.data.columns or None):
+        raise ContrastiveError(
+            f"{data} is no table: expected one of {', '.join(tables.SUFFIXES)}; for images take the estimator's "
+            "score_samples in Python"
+        )
+    stream = tables.open_table(data, *_chosen(data, config, columns))
+    if columns is not None and stream.named:
+        tables.say_ignored(stream.others, data)
+    if stream.event_shape != event_shape:
+        raise ContrastiveError(f"{data} has rows of shape {stream.event_shape}, the run was fitted to {event_shape}")
+    return stream
+
+
 def label_column_in(data: str, config: FitConfig) -> str:
     """The run's column of labels if the file has it, else "": new data need not."""
     if not tables.is_table(data) or not Path(data).is_file():
@@ -73,14 +94,23 @@ def label_column_in(data: str, config: FitConfig) -> str:
 
 def _read_fitted(data: str, config: FitConfig, columns: Sequence[str] | None) -> tables.Table:
     """A file's rows in the order of the run's columns."""
+    table = tables.read_table(data, *_chosen(data, config, columns))
+    if columns is not None and tables.has_named_columns(data):
+        tables.say_ignored(table.others, data)
+    return table
+
+
+def _chosen(
+    data: str, config: FitConfig, columns: Sequence[str] | None
+) -> tuple[str | Sequence[str] | None, str | None]:
+    """The columns to read, and that of the labels: those of the run, where it and the file have names for them."""
+    label = config.labels.column or None
     if columns is None or not tables.has_named_columns(data):
-        return tables.read_table(data, config.data.columns or None, config.labels.column or None)
+        return config.data.columns or None, label
     given = tables.split_names(config.data.columns)
     if given is not None and set(given) != set(columns):
         raise ContrastiveError(
             f"--columns names {listed(given)}, but the run was fitted to {listed(columns)}: columns are found by name, "
             "leave it out"
         )
-    table = tables.read_table(data, columns, config.labels.column or None)
-    tables.say_ignored(table.others, data)
-    return table
+    return columns, label

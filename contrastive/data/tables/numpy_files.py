@@ -4,6 +4,7 @@ import io
 import math
 import warnings
 import zipfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contrastive.data.tables.columns import one_line
-from contrastive.data.tables.table import Table, from_array
+from contrastive.data.tables.stream import TableStream
+from contrastive.data.tables.table import LostDigits, Table, from_array
 from contrastive.data.unreadable import readable
 from contrastive.errors import ContrastiveError, did_you_mean
 
@@ -25,12 +27,24 @@ def read_npy(path: Path) -> Table:
     Raises:
         ContrastiveError: if the file cannot be read, or holds no rows of numbers.
     """
-    with readable(path), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # numpy warns of odd headers, and then reads or refuses them
-        with path.open("rb") as handle:
-            _check_claim(handle, path.stat().st_size)
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    return _table(path, array)
+    return _table(path, _mapped(path))
+
+
+def open_npy(path: Path) -> TableStream:
+    """The array of a .npy file, to be read in blocks.
+
+    Raises:
+        ContrastiveError: as `read_npy`.
+    """
+    digits = LostDigits()
+    first, total = _table(path, _mapped(path)[:1], digits), len(_mapped(path))
+
+    def blocks(rows: int) -> Iterator[NDArray[np.float64]]:
+        for start in range(0, total, rows):
+            # Mapped anew each time: the pages of a map stay in memory as long as it does.
+            yield _table(path, _mapped(path)[start : start + rows], digits).values
+
+    return TableStream(first.columns, total, tuple(first.values.shape[1:]), blocks)
 
 
 def read_npz(path: Path, wanted: list[str] | None, label: str | None) -> Table:
@@ -61,6 +75,15 @@ def array_names(path: Path) -> list[str]:
     """
     with readable(path), zipfile.ZipFile(path) as archive:
         return [name.removesuffix(".npy") for name in archive.namelist()]
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    with readable(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numpy warns of odd headers, and then reads or refuses them
+        with path.open("rb") as handle:
+            _check_claim(handle, path.stat().st_size)
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return array
 
 
 def _member(path: Path, name: str) -> NDArray[Any]:
@@ -105,8 +128,8 @@ def _check_claim(handle: Any, size: float) -> None:
         raise ValueError(f"its header claims the shape {shape}")
 
 
-def _table(path: Path, array: NDArray[Any]) -> Table:
+def _table(path: Path, array: NDArray[Any], digits: LostDigits | None = None) -> Table:
     try:
-        return from_array(array)
+        return from_array(array, digits)
     except ContrastiveError as error:
         raise ContrastiveError(f"{path}: {error}") from error

@@ -1,5 +1,6 @@
 """Tables from .parquet files, by pyarrow alone: pandas' metadata would hide columns as an index."""
 
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contrastive.data.tables.columns import Notes, choose, one_line, refuse_text
-from contrastive.data.tables.table import Table, say_lost_digits
+from contrastive.data.tables.stream import TableStream
+from contrastive.data.tables.table import LostDigits, Table, stacked
 from contrastive.data.unreadable import readable
 from contrastive.errors import ContrastiveError, missing_extra
 
+_PAGE = 2**20  # bytes read at once of a column
 _INDEX = "__index_level_"  # pandas' name for an index that has none
 
 
@@ -21,31 +24,44 @@ def read_parquet(path: Path, wanted: list[str] | None, label: str | None) -> Tab
     Raises:
         ContrastiveError: if the file cannot be read, or a column is unknown or not numeric.
     """
-    held = _names(path)
-    shown = [name for name in held if not name.startswith(_INDEX)]
-    names = choose(path, shown, wanted, label, hidden=held)
-    notes = Notes(path)
-    if wanted is None and len(shown) < len(held):
-        notes.add("left out the index without a name, which counts or numbers the rows")
+    names, others, notes = _chosen(path, wanted, label)
     frame = _read(path, [*names, *([label] if label is not None else [])])
     columns = {name: frame.column(name) for name in names}
-    refuse_text(
-        [name for name in names if _kind(columns[name].type) == "text"],
-        [name for name in names if _kind(columns[name].type) == "dates"],
-        lambda name: next(
-            (f"for example {one_line(str(v.as_py()))[:40]!r}" for v in columns[name] if v.is_valid), "all missing"
-        ),
-    )
+    _refuse_others({name: column.type for name, column in columns.items()}, lambda name: [columns[name]])
     if frame.num_rows == 0:
         raise ContrastiveError(f"{path} has no rows")
     with readable(path):
-        arrays = [_numbers(columns[name]) for name in names]
+        arrays = {name: _numbers(column) for name, column in columns.items()}
         labels = None if label is None else _labels(frame.column(label))
-    whole = [i for i, array in enumerate(arrays) if array.dtype.kind in "iu"]
-    say_lost_digits([arrays[i] for i in whole], [names[i] for i in whole])
+    LostDigits().say(arrays)
     notes.say()
-    values = np.stack([array.astype(np.float64) for array in arrays], axis=1)
-    return Table(values, names, labels, named=True, others=[n for n in shown if n not in names and n != label])
+    return Table(stacked(arrays), names, labels, named=True, others=others)
+
+
+def open_parquet(path: Path, wanted: list[str] | None, label: str | None) -> TableStream:
+    """The columns of numbers of a file, to be read in blocks: memory does not grow with rows or row groups.
+
+    Raises:
+        ContrastiveError: as `read_parquet`.
+    """
+    names, others, notes = _chosen(path, wanted, label)
+    with readable(path), _file(path) as file:
+        rows, schema = file.metadata.num_rows, file.schema_arrow
+    types = {name: schema.field(name).type for name in names}
+    _refuse_others(types, lambda name: (frame.column(0) for frame in _batches(path, [name], 1000)))
+    if rows == 0:
+        raise ContrastiveError(f"{path} has no rows")
+    notes.say()
+    digits = LostDigits()
+
+    def blocks(rows: int) -> Iterator[NDArray[np.float64]]:
+        for frame in _batches(path, names, rows):
+            with readable(path):
+                arrays = {name: _numbers(frame.column(name)) for name in names}
+            digits.say(arrays)
+            yield stacked(arrays)
+
+    return TableStream(names, rows, (len(names),), blocks, named=True, others=others)
 
 
 def parquet_names(path: Path) -> list[str]:
@@ -57,7 +73,38 @@ def parquet_names(path: Path) -> list[str]:
     return [name for name in _names(path) if not name.startswith(_INDEX)]
 
 
-def _pyarrow() -> Any:
+def _chosen(path: Path, wanted: list[str] | None, label: str | None) -> tuple[list[str], list[str], Notes]:
+    """The chosen columns, the others, and what is to be said of the choice."""
+    held = _names(path)
+    shown = [name for name in held if not name.startswith(_INDEX)]
+    names = choose(path, shown, wanted, label, hidden=held)
+    notes = Notes(path)
+    if wanted is None and len(shown) < len(held):
+        notes.add("left out the index without a name, which counts or numbers the rows")
+    return names, [name for name in shown if name not in names and name != label], notes
+
+
+def _refuse_others(types: dict[str, Any], parts: Callable[[str], Any]) -> None:
+    """Refuse columns of another type than numbers; `parts` gives the values of one, for an example."""
+
+    def example(name: str) -> str:
+        values = (value.as_py() for part in parts(name) for value in part if value.is_valid)
+        found = next((one_line(str(value))[:40] for value in values), None)
+        return "all missing" if found is None else f"for example {found!r}"
+
+    refuse_text(
+        [name for name, type_ in types.items() if _kind(type_) == "text"],
+        [name for name, type_ in types.items() if _kind(type_) == "dates"],
+        example,
+    )
+
+
+def pyarrow() -> Any:
+    """The package, with what is used of it.
+
+    Raises:
+        MissingExtraError: if it is not installed.
+    """
     try:
         for module in ("pyarrow.compute", "pyarrow.parquet"):
             import_module(module)
@@ -67,7 +114,7 @@ def _pyarrow() -> Any:
 
 
 def _names(path: Path) -> list[str]:
-    arrow = _pyarrow()
+    arrow = pyarrow()
     with readable(path), arrow.parquet.ParquetFile(path) as file:
         names: list[str] = file.schema_arrow.names
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -77,16 +124,36 @@ def _names(path: Path) -> list[str]:
 
 
 def _read(path: Path, names: list[str]) -> Any:
-    arrow = _pyarrow()
+    arrow = pyarrow()
     with readable(path), arrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
         frame = file.read(use_pandas_metadata=False).select(names)
         frame.validate(full=True)
         return frame
 
 
+def _file(path: Path) -> Any:
+    return pyarrow().parquet.ParquetFile(path, page_checksum_verification=True, buffer_size=_PAGE, pre_buffer=False)
+
+
+def _batches(path: Path, names: list[str], rows: int) -> Iterator[Any]:
+    """So many rows of some columns at once, whatever the row groups."""
+    with readable(path):
+        file = _file(path)
+    with file:
+        batches = file.iter_batches(rows, columns=names, use_pandas_metadata=False)
+        while True:
+            with readable(path):
+                batch = next(batches, None)
+                if batch is None:
+                    return
+                frame = pyarrow().Table.from_batches([batch]).select(names)
+                frame.validate(full=True)
+            yield frame
+
+
 def _kind(type_: Any) -> str:
     """Whether a column holds numbers, dates, or what is called text here: all else."""
-    types = _pyarrow().types
+    types = pyarrow().types
     if types.is_dictionary(type_):
         return _kind(type_.value_type)
     if types.is_temporal(type_):
@@ -97,7 +164,7 @@ def _kind(type_: Any) -> str:
 
 def _numbers(column: Any) -> NDArray[Any]:
     """Whole numbers as they are where none is missing, else float64 with NaN for missing."""
-    arrow = _pyarrow()
+    arrow = pyarrow()
     types = arrow.types
     if types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
@@ -110,7 +177,7 @@ def _numbers(column: Any) -> NDArray[Any]:
 
 
 def _labels(column: Any) -> NDArray[Any]:
-    types = _pyarrow().types
+    types = pyarrow().types
     if _kind(column.type) == "dates":
         raise ContrastiveError(f"labels must be whole numbers or words, got {column.type}")
     if types.is_decimal(column.type) or types.is_floating(column.type):

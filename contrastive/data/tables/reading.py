@@ -1,12 +1,16 @@
 """Dispatch of a table file to the reader of its format."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from contrastive.data.tables.columns import pick
-from contrastive.data.tables.delimited import delimited_names, read_delimited
-from contrastive.data.tables.numpy_files import array_names, read_npy, read_npz
-from contrastive.data.tables.parquet import parquet_names, read_parquet
+from contrastive.data.tables.delimited import delimited_names, open_delimited, read_delimited
+from contrastive.data.tables.numpy_files import array_names, open_npy, read_npy, read_npz
+from contrastive.data.tables.parquet import open_parquet, parquet_names, read_parquet
+from contrastive.data.tables.stream import TableStream, in_memory
 from contrastive.data.tables.table import Table
 from contrastive.data.unreadable import require_file
 from contrastive.errors import ContrastiveError
@@ -31,21 +35,37 @@ def read_table(path: str | Path, columns: str | Sequence[str] | None = None, lab
     Raises:
         ContrastiveError: if the file is missing, unreadable, of another kind, or a column is unknown or not numeric.
     """
-    path = Path(path)
-    suffix = _suffix(path)
-    if suffix is None:
-        raise ContrastiveError(f"cannot read {path}: expected one of {', '.join(SUFFIXES)}")
-    require_file(path)
-    wanted = split_names(columns) if isinstance(columns, str) else None if columns is None else list(columns)
-    if label_column is not None and wanted is not None and label_column in wanted:
-        raise ContrastiveError(f"{label_column!r} holds the labels: leave it out of --columns")
-    if label_column is not None and suffix == ".npy":
-        raise ContrastiveError(f"{path} has no columns with names to take labels from; save an .npz with x and y")
+    path, suffix, wanted = _asked(path, columns, label_column)
     if suffix == ".npy":
         table = read_npy(path)
         return table if wanted is None else _pick(table, wanted)
     read = {".npz": read_npz, ".parquet": read_parquet}.get(suffix, read_delimited)
     return read(path, wanted, label_column)
+
+
+def open_table(
+    path: str | Path, columns: str | Sequence[str] | None = None, label_column: str | None = None
+) -> TableStream:
+    """Open a file to read it in blocks, by the rules of `read_table`; it may be larger than memory.
+
+    A .csv or .tsv is read through once before the first block, so that a line that cannot be read is found first. An
+    .npz is read whole: its arrays are compressed.
+
+    Args:
+        path: the file.
+        columns: as in `read_table`.
+        label_column: left out of the event.
+
+    Raises:
+        ContrastiveError: as `read_table`.
+    """
+    path, suffix, wanted = _asked(path, columns, label_column)
+    if suffix == ".npz":
+        return in_memory(read_npz(path, wanted, label_column))
+    if suffix == ".npy":
+        stream = open_npy(path)
+        return stream if wanted is None else _pick_each(stream, wanted)
+    return (open_parquet if suffix == ".parquet" else open_delimited)(path, wanted, label_column)
 
 
 def split_names(text: str) -> list[str] | None:
@@ -77,11 +97,45 @@ def has_named_columns(path: str | Path) -> bool:
     return _suffix(Path(path)) not in (None, ".npy", ".npz")
 
 
+def _asked(
+    path: str | Path, columns: str | Sequence[str] | None, label_column: str | None
+) -> tuple[Path, str, list[str] | None]:
+    """The file, its kind and the columns that are wanted.
+
+    Raises:
+        ContrastiveError: if there is no such file, or columns and labels exclude each other.
+    """
+    path = Path(path)
+    suffix = _suffix(path)
+    if suffix is None:
+        raise ContrastiveError(f"cannot read {path}: expected one of {', '.join(SUFFIXES)}")
+    require_file(path)
+    wanted = split_names(columns) if isinstance(columns, str) else None if columns is None else list(columns)
+    if label_column is not None and wanted is not None and label_column in wanted:
+        raise ContrastiveError(f"{label_column!r} holds the labels: leave it out of --columns")
+    if label_column is not None and suffix == ".npy":
+        raise ContrastiveError(f"{path} has no columns with names to take labels from; save an .npz with x and y")
+    return path, suffix, wanted
+
+
 def _suffix(path: Path) -> str | None:
     return next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), None)
 
 
 def _pick(table: Table, wanted: list[str]) -> Table:
-    if table.values.ndim > 2:
-        raise ContrastiveError(f"rows of shape {table.values.shape[1:]} have no columns to pick: leave out --columns")
-    return Table(table.values[:, pick(table.columns, wanted, "the array")], wanted)
+    return Table(table.values[:, _places(table.columns, table.values.shape[1:], wanted)], wanted)
+
+
+def _pick_each(stream: TableStream, wanted: list[str]) -> TableStream:
+    places = _places(stream.columns, stream.event_shape, wanted)
+
+    def blocks(rows: int) -> Iterator[NDArray[np.float64]]:
+        return (values[:, places] for values in stream.blocks(rows))
+
+    return TableStream(wanted, stream.rows, (len(wanted),), blocks)
+
+
+def _places(columns: Sequence[str], event_shape: tuple[int, ...], wanted: list[str]) -> list[int]:
+    if len(event_shape) > 1:
+        raise ContrastiveError(f"rows of shape {event_shape} have no columns to pick: leave out --columns")
+    return pick(columns, wanted, "the array")

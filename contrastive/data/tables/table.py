@@ -1,6 +1,6 @@
 """Rows of numbers with names for their columns, and what is refused before anything is fitted to them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,8 +34,12 @@ class Table:
     line: Callable[[int], int] | None = field(default=None, compare=False)
 
 
-def from_array(array: Any) -> Table:
+def from_array(array: Any, digits: "LostDigits | None" = None) -> Table:
     """A table of a numeric array of shape `(n,)` or `(n, *event)`.
+
+    Args:
+        array: any that numpy takes.
+        digits: of the table that the array is a part of.
 
     Raises:
         ContrastiveError: if it is not numeric, has masked entries, or has no rows or columns.
@@ -51,8 +55,7 @@ def from_array(array: Any) -> Table:
         raise ContrastiveError(f"the array of shape {array.shape} has no columns")
     values = array.reshape(len(array), -1) if array.ndim == 1 else array
     names = [f"x{i}" for i in range(int(np.prod(values.shape[1:])))]
-    if values.dtype.kind in "iu" and values.dtype.itemsize == 8:
-        say_lost_digits(values.reshape(len(values), -1).T, names)
+    (digits or LostDigits()).say(dict(zip(names, values.reshape(len(values), -1).T)))
     with np.errstate(invalid="ignore", over="ignore"):  # what becomes NaN or infinite, `check` refuses
         return Table(np.require(values, np.float64, "W"), names)
 
@@ -80,24 +83,41 @@ def check(table: Table) -> None:
     say_suspicions(flat, low, high, table.columns)
 
 
-def say_lost_digits(columns: Sequence[NDArray[Any]] | NDArray[Any], names: Sequence[str]) -> None:
-    """Warn of columns of whole numbers beyond 2^53, which float64 does not hold exactly.
+class LostDigits:
+    """Whole numbers beyond 2^53, which float64 does not hold exactly: said once for each column of a table in parts."""
 
-    Raises:
-        ContrastiveError: if numbers that differ would become the same.
-    """
-    large = []
-    for name, column in zip(names, columns):
-        if len(column) == 0 or max(abs(int(column.max())), abs(int(column.min()))) <= _EXACT:
-            continue
-        large.append(name)
-        if len(np.unique(column.astype(np.float64))) < len(np.unique(column)):
-            raise ContrastiveError(
-                f"column {name!r} has whole numbers beyond 2^53, which differ only in digits that float64 does not "
-                "hold: subtract what they share, or leave it out (--columns)"
-            )
-    if large:
-        warn(f"whole numbers beyond 2^53 lose their last digits in float64: {listed(large, most=5)}")
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def say(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Warn of columns, by name, that hold such numbers; those of another kind than whole numbers are passed over.
+
+        Raises:
+            ContrastiveError: if numbers that differ would become the same.
+        """
+        large = []
+        for name, column in arrays.items():
+            if name in self._said or column.dtype.kind not in "iuO" or column.dtype.itemsize < 8 or len(column) == 0:
+                continue
+            if max(abs(int(column.max())), abs(int(column.min()))) <= _EXACT:
+                continue
+            large.append(name)
+            if len(np.unique(column.astype(np.float64))) < len(np.unique(column)):
+                raise ContrastiveError(
+                    f"column {name!r} has whole numbers beyond 2^53, which differ only in digits that float64 does not "
+                    "hold: subtract what they share, or leave it out (--columns)"
+                )
+        if large:
+            warn(f"whole numbers beyond 2^53 lose their last digits in float64: {listed(large, most=5)}")
+        self._said.update(large)
+
+
+def stacked(arrays: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
+    """The columns side by side, shape `(n, columns)`."""
+    values = np.empty((len(next(iter(arrays.values()))), len(arrays)))
+    for at, array in enumerate(arrays.values()):
+        values[:, at] = array
+    return values
 
 
 def _as_array(array: Any) -> NDArray[Any]:
