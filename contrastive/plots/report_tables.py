@@ -91,7 +91,7 @@ def candidates_table(summary: dict[str, Any]) -> tuple[Table | None, list[str]]:
         return None, failed
     headings = [
         Heading("noise", "", "family and its options"),
-        Heading("log q, held out", "nats/row", "mean over held-out rows, in the standardised coordinates of the fit"),
+        Heading("log q, held out", "nats/row", "mean over rows held out for this choice, in the data's own units"),
         Heading("behind the best", "nats/row", "mean difference, paired over rows, ± its standard error"),
         Heading("time", "s", "to fit it"),
     ]
