@@ -55,7 +55,7 @@ def corner_figure(data: Float[Tensor, "n *event"], samples: Float[Tensor, "m *ev
 def pit_figure(data: Float[Tensor, "n *event"], samples: Float[Tensor, "m *event"], goodness: Goodness) -> Figure:
     """Histograms of the probability-integral transform of the data through the samples: flat where the model is right.
 
-    Shown are the columns of `corner_figure`; the band holds a bar of a right model with 95 % probability.
+    Shown are the columns of `corner_figure`; a right model's bar lies between the dashed lines with 95 % probability.
 
     Args:
         data: held-out rows.
@@ -73,7 +73,8 @@ def pit_figure(data: Float[Tensor, "n *event"], samples: Float[Tensor, "m *event
     for panel, i in zip(panels, shown):
         transform = np.searchsorted(np.sort(y[:, i]), x[:, i], side="right") / len(y)
         panel.hist(transform, bins=_PIT_BINS, range=(0, 1), density=True, color=COLORS["energy"])
-        panel.axhspan(max(0.0, 1 - error), 1 + error, color="gray", alpha=0.3, linewidth=0)
+        for height in (max(0.0, 1 - error), 1 + error):
+            panel.axhline(height, color="gray", linestyle="--", linewidth=1)
         panel.set_title(literal(f"{goodness.columns[i].name} (p = {goodness.columns[i].p_value:.2g})"), fontsize=9)
         panel.tick_params(labelsize=7)
     for panel in panels[len(shown) :]:

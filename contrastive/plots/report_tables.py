@@ -77,11 +77,12 @@ def details_table(run: FinishedRun) -> Table:
 
 
 def candidates_table(summary: dict[str, Any]) -> tuple[Table | None, list[str]]:
-    """What each noise that was tried would have given, best first, and those that failed with the reason.
+    """What the best noise of each family would have given, best first, and those that failed with the reason.
 
     Args:
         summary: with "noise_candidates", a list of `label`, `log_q`, `difference` to the best and its
-            `difference_error` (nats a row, held out, paired), `seconds` and `error`.
+            `difference_error` (nats a row, held out, paired), `seconds`, `error` and, where it has one, the `name` of
+            its family.
     """
     tried = summary.get("noise_candidates") or []
     fitted = [entry for entry in tried if not entry.get("error") and entry.get("log_q") is not None]
@@ -90,15 +91,14 @@ def candidates_table(summary: dict[str, Any]) -> tuple[Table | None, list[str]]:
         return None, failed
     headings = [
         Heading("noise", "", "family and its options"),
-        Heading("log q, held out", "nats/row", "mean over held-out rows, in the standardised coordinates of the fit"),
+        Heading("log q, held out", "nats/row", "mean over rows held out for this choice, in the data's own units"),
         Heading("behind the best", "nats/row", "mean difference, paired over rows, ± its standard error"),
         Heading("time", "s", "to fit it"),
     ]
-    ordered = sorted(fitted, key=lambda entry: -entry["log_q"])[:_MOST_CANDIDATES]
-    return Table(
-        headings,
-        [_candidate(entry) for entry in ordered],
-    ), failed
+    families: dict[str, dict[str, Any]] = {}
+    for entry in sorted(fitted, key=lambda entry: -entry["log_q"]):
+        families.setdefault(entry.get("name") or entry["label"], entry)
+    return Table(headings, [_candidate(entry) for entry in list(families.values())[:_MOST_CANDIDATES]]), failed
 
 
 def goodness_table(goodness: Goodness) -> Table:

@@ -200,7 +200,7 @@ def _log_z(run: FinishedRun) -> str:
     c, method = summary["log_normalizer"], summary["log_partition_method"]
     if isinstance(verdict, list):
         return f"log Z of each of the {len(verdicts)} classes can be trusted, by the checks of its estimate."
-    inside = "inside" if low <= c <= high else "outside"
+    inside = "inside" if low <= c <= high else f"outside, by {max(low - c, c - high):.2g} nats"
     return (
         f"log Z can be trusted by the checks of its estimate ({method}): its interval is {low:.3f} to {high:.3f}, and "
         f"the learned c, {c:.3f}, lies {inside}."

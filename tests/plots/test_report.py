@@ -63,6 +63,7 @@ def test_the_opening_says_what_how_good_and_whether_log_z_holds():
         ({"test_log_prob_energy_normalized": None}, "by the learned c, not by log Z"),
         ({"test_gain_error": None}, "with an unknown error"),
         ({"log_partition_verdict": "doubtful because the weights may have no variance"}, "cannot be trusted (the wei"),
+        ({"log_normalizer": 1.5}, "the learned c, 1.500, lies outside, by 0.3 nats"),
         ({"log_partition_verdict": None}, "log Z was not estimated"),
         ({"method": "mle"}, "The model is normalised"),
         (
@@ -118,8 +119,11 @@ def test_candidates_are_shown_best_first_and_failures_are_named():
     fine = {"label": "gaussian", "log_q": -3.0, "difference": -0.5, "difference_error": 0.1, "seconds": 0.1}
     best = {"label": "nsf", "log_q": -2.5, "difference": 0.0, "difference_error": 0.0, "seconds": 9.0, "error": None}
     broken = {"label": "glow", "log_q": None, "difference": None, "seconds": 1.0, "error": "needs 2 columns"}
-    table, failed = candidates_table({"noise_candidates": [fine, broken, best, *[fine] * 20]})
-    assert [row[0] for row in table.rows] == ["nsf", *["gaussian"] * 11]
+    worse = [{**fine, "label": f"nsf of {k} bins", "name": "nsf", "log_q": -2.6} for k in range(3)]
+    others = [{**fine, "label": f"noise {k}", "log_q": -4.0} for k in range(20)]
+    tried = [fine, broken, *worse, {**best, "name": "nsf"}, *others]
+    table, failed = candidates_table({"noise_candidates": tried})
+    assert [row[0] for row in table.rows] == ["nsf", "gaussian", *[f"noise {k}" for k in range(10)]]
     assert [row[2] for row in table.rows[:2]] == ["best", "-0.500 ± 0.100"]
     assert failed == ["glow: needs 2 columns"]
     page = render_report([with_figures(noise_candidates=[fine, broken])])
