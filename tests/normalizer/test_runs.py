@@ -132,8 +132,9 @@ def test_report_shows_the_newest_interval_and_its_verdict(run, capsys):
         make()
         write_run_report(RunDirectory(run))
         text, newest = (run / "report.html").read_text(), RunDirectory(run).read_newest_summary()
-        assert f"[{newest['log_partition_low']:.4f}, {newest['log_partition_high']:.4f}]" in text
-        assert f"log Z = {newest['log_partition']:.4f} by {newest['log_partition_method']}" in text
+        for end in ("_low", "", "_high"):
+            assert f"{newest[f'log_partition{end}']:.4f}" in text
+        assert f">{newest['log_partition_method']}<" in text
     assert newest["log_partition_method"] == "bridge"
 
 
@@ -149,7 +150,8 @@ def test_classes_have_an_interval_each(tmp_path):
     by_hand = (estimator.unnormalized_log_prob(x) - high).exp().mean(1).log()
     assert mean_log_prob(estimator, x, high.double()) == pytest.approx(float(by_hand.mean()), abs=1e-5)
     write_run_report(RunDirectory(out))
-    assert "log Z of class 1" in (out / "report.html").read_text()
+    text = (out / "report.html").read_text()
+    assert all(f"{end:.4f}" in text for end in [*summary["log_partition_low"], *summary["log_partition_high"]])
 
 
 def test_log_z_of_the_summary_leaves_the_random_state_and_can_be_left_out(tmp_path):
