@@ -88,7 +88,7 @@ class Goodness:
         pair = f"{self.rows:,} held-out rows and {self.samples:,} samples of the model"
         if differences := self.differences:
             return f"The model is wrong somewhere, by {pair} (level {100 * self.level:g} %): {'; '.join(differences)}."
-        few = "; with so few rows only large differences would show" if self.rows < _FEW_ROWS else ""
+        few = "; with so few rows only large differences would show" if min(self.rows, self.samples) < _FEW_ROWS else ""
         return (
             f"No difference was found between {pair} (level {100 * self.level:g} %; classifier AUC "
             f"{self.classifier.auc:.3f}, p = {self.classifier.p_value:.2g}){few}."
@@ -180,7 +180,9 @@ def _quantiles(x: Matrix) -> tuple[float | None, ...]:
 def _rows(x: Tensor, what: str) -> Matrix:
     rows = x.detach().cpu().double().flatten(1).numpy()
     if len(rows) < FEWEST_ROWS:
-        raise ContrastiveError(f"a goodness-of-fit test needs at least {FEWEST_ROWS} rows; the {what} have {len(rows)}")
+        raise ContrastiveError(
+            f"a goodness-of-fit test needs at least {FEWEST_ROWS} rows; the {what} have {len(rows)}: give more"
+        )
     if not np.isfinite(rows).all():
         raise ContrastiveError(f"the {what} have values that are not finite: leave those rows out")
     if len(rows) > _MOST_ROWS:

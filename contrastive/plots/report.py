@@ -14,6 +14,7 @@ import yaml
 from matplotlib.figure import Figure
 
 from contrastive.errors import missing_extra
+from contrastive.metrics.goodness import FEWEST_ROWS
 from contrastive.plots.classes import calibration_figure, class_figure
 from contrastive.plots.curves import curves_figure
 from contrastive.plots.densities import density_figure
@@ -97,7 +98,8 @@ def _shown(run: FinishedRun) -> dict[str, Any]:
 def _goodness(run: FinishedRun) -> dict[str, Any]:
     """The verdict of the kept test, else of the quick one; the figures are those of the quick one."""
     if run.tested is None:
-        return {"verdict": run.kept_verdict, "possible": not run.are_images}
+        possible = not run.are_images and run.summary["test_rows"] >= FEWEST_ROWS
+        return {"verdict": run.kept_verdict, "possible": possible}
     data, samples, goodness = run.tested
     return {
         "verdict": run.kept_verdict or goodness.verdict,

@@ -46,7 +46,7 @@ def light_tails(g):
 FAULTS = {
     "wrong scale": (wrong_scale, "the distribution of b is off|classifier"),
     "wrong correlation": (wrong_correlation, "a classifier tells them apart"),
-    "missing mode": (missing_mode, "a classifier tells them apart"),
+    "missing mode": (missing_mode, "a classifier tells them apart|is off"),
     "light tails": (light_tails, "tails are too light in a"),
 }
 
