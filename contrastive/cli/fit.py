@@ -42,7 +42,9 @@ def run(
             settings = changed(asked, {"run.out": path})
             trained = train(settings, settings.data.source, overwrite=overwrite, **progress)
     except KeyboardInterrupt:
-        print(f"\nstopped; go on with: contrastive fit --resume {path}", file=sys.stderr)
+        begun = RunDirectory(path).config_path.exists()
+        how = f"go on with: contrastive fit --resume {path}" if begun else "training had not begun, nothing was written"
+        print(f"\nstopped; {how}", file=sys.stderr)
         raise
     directory, summary = RunDirectory(path), trained.summary
     if write_report is not None:

@@ -9,6 +9,7 @@ import torch
 from torch.distributions import Independent, Normal
 
 from contrastive import ContrastiveError, ContrastiveEstimator, fit, load
+from contrastive.cli.main import main
 from contrastive.config import configure
 from contrastive.data.preparation import prepare
 from contrastive.training import gain
@@ -161,3 +162,15 @@ def test_candidates_are_scored_in_the_tables_own_units():
     for one, other in zip(small["noise_candidates"], large["noise_candidates"]):
         assert one["label"] == other["label"]
         assert other["log_q"] == pytest.approx(one["log_q"] - 2 * math.log(100), abs=1e-4)
+
+
+def test_a_run_that_is_stopped_while_it_chooses_leaves_nothing(tmp_path, monkeypatch, capsys):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("contrastive.training.run.cross_validated", interrupt)
+    np.savetxt(tmp_path / "table.csv", normal(40), delimiter=",", header="a,b", comments="")
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", "--data", "table.csv", "--quiet", "--no-report"]) == 130
+    assert "nothing was written" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
