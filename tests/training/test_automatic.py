@@ -169,7 +169,7 @@ def test_a_run_that_is_stopped_while_it_chooses_leaves_nothing(tmp_path, monkeyp
         raise KeyboardInterrupt
 
     monkeypatch.setattr("contrastive.training.run.cross_validated", interrupt)
-    np.savetxt(tmp_path / "table.csv", normal(40), delimiter=",", header="a,b", comments="")
+    np.savetxt(tmp_path / "table.csv", normal(60), delimiter=",", header="a,b", comments="")
     monkeypatch.chdir(tmp_path)
     assert main(["fit", "--data", "table.csv", "--quiet", "--no-report"]) == 130
     assert "nothing was written" in capsys.readouterr().err
