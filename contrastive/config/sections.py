@@ -99,8 +99,8 @@ class Noise(Generic[Open]):
     name: str | Open = setting(
         None,
         "noise by name, with options as --noise.NAME VALUE; auto: of all that propose candidates, the one with the "
-        "largest held-out likelihood [30 training rows or more, "
-        "where neither energy, labels nor steps are given: auto; else gaussian]",
+        "largest held-out likelihood [30 training rows or more of a table, where neither energy, labels nor steps are "
+        "given: auto; else gaussian]",
     )
     options: dict[str, Any] = field(default_factory=dict)
 
