@@ -21,7 +21,7 @@ class Tilted(BuiltOnNoise):
     Take it with a noise that is near the data. A step costs one more pass through q0.
 
     While a = 0, q0 is updated from the noise: when the estimator is made, and when pre-training is over. In FCE the
-    noise is trained further and q0 is not; `restart_from` (the setting `restart_energy_every` of a fit) copies the
+    noise is trained further and q0 is not; `restart_from` (the setting `game.energy.restart_every`) copies the
     noise anew. q0 is part of the `state_dict`, and is not trained.
 
     With `follow` q0 is no copy but the noise itself; a starts at 1, and h is kept while the noise is trained. The

@@ -36,7 +36,7 @@ def plan_stages(
         stages.append(MaximumLikelihood(estimator, pupil, likelihood_steps, name=name, **execution))
     if config.game.method == "mle" or config.game.energy.keep == "never":
         return stages
-    common["momentum"] = config.game.beta1
+    common["beta1"] = config.game.beta1
     own = trainable_parameters(estimator.energy)
     own_averages = twins(averaged.energy, estimator.energy)
     if learns_normalizer(estimator.objective):
@@ -76,10 +76,10 @@ def plan_stages(
         schedule,
         config.game.steps,
         likelihood_weight=config.game.noise.likelihood_weight,
-        hold_noise_after=config.game.noise.freeze_after,
+        freeze_after=config.game.noise.freeze_after,
         path_only=config.game.noise.gradient == "path",
         non_saturating=config.game.noise.loss == "non-saturating",
-        restart_energy_every=config.game.energy.restart_every,
+        restart_every=config.game.energy.restart_every,
         goes_on=bool(config.game.energy.steps),
         **game,
     )
@@ -95,7 +95,7 @@ def _schedule(config: ResolvedConfig) -> Schedule:
         chosen.max_noise_steps,
         chosen.min_energy_steps,
         measure=chosen.gate_on,
-        memory=chosen.ema,
+        ema=chosen.ema,
         margin=chosen.margin,
     )
 

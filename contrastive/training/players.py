@@ -22,7 +22,7 @@ class Player:
         decay: "cosine" to zero over the run, or "constant".
         ema: decay of the moving average; 0 makes the twin a copy.
         clip_norm: bound on the gradient's norm.
-        momentum: Adam's beta1 (beta2 is 0.99); the other optimisers have their own. A high one makes two sides that
+        beta1: of Adam (beta2 is 0.99); the other optimisers have their own. A high one makes two sides that
             are trained against each other oscillate.
     """
 
@@ -36,13 +36,13 @@ class Player:
         decay: Literal["cosine", "constant"] = "cosine",
         ema: float = 0.998,
         clip_norm: float = 10.0,
-        momentum: float = 0.9,
+        beta1: float = 0.9,
     ) -> None:
         self.parameters, self.averages = list(parameters), list(averages)
         self.learning_rate, self.decay, self.ema, self.clip_norm = learning_rate, decay, ema, clip_norm
         self.optimizer: torch.optim.Optimizer
         if optimizer == "adam":
-            self.optimizer = torch.optim.Adam(self.parameters, learning_rate, betas=(momentum, 0.99), fused=True)
+            self.optimizer = torch.optim.Adam(self.parameters, learning_rate, betas=(beta1, 0.99), fused=True)
         elif optimizer == "ngd":
             self.optimizer = torch.optim.SGD(self.parameters, learning_rate, foreach=True)
         else:

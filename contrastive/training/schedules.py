@@ -1,6 +1,7 @@
 """Schedules: whether the energy or the noise is updated next."""
 
 import math
+import sys
 from typing import Literal, Protocol, TypeAlias
 
 from contrastive.errors import ContrastiveError
@@ -80,11 +81,11 @@ class Gate(_Turns):
 
     Args:
         threshold: level of `measure` at which the turn changes hands.
-        max_noise_run: most noise updates in a row: a flow that cannot fit the data would take every update.
-        min_energy_run: fewest energy updates in a row, however well the energy discriminates.
+        max_noise_steps: most noise updates in a row: a flow that cannot fit the data would take every update.
+        min_energy_steps: fewest energy updates in a row, however well the energy discriminates.
         measure: "accuracy" as in the paper, or "divergence", 2 JSD in nats, which also counts how far a point's
             posterior is from 1/2.
-        memory: decay of a moving average of the measure, in [0, 1): a single batch is noisy.
+        ema: decay of a moving average of the measure, in [0, 1): a single batch is noisy.
         margin: hysteresis: the energy has to exceed threshold + margin, the noise to fall to threshold - margin.
 
     Reference: Gao et al. (2020), section 4.
@@ -92,17 +93,17 @@ class Gate(_Turns):
 
     def __init__(
         self,
-        threshold: float = 0.6,
-        max_noise_run: int = 50,
-        min_energy_run: int = 1,
+        threshold: float,
+        max_noise_steps: int = sys.maxsize,
+        min_energy_steps: int = 1,
         *,
         measure: Literal["accuracy", "divergence"] = "accuracy",
-        memory: float = 0.0,
+        ema: float = 0.0,
         margin: float = 0.0,
     ) -> None:
         super().__init__()
-        self.threshold, self.max_noise_run, self.min_energy_run = threshold, max_noise_run, min_energy_run
-        self.measure, self.memory, self.margin = measure, memory, margin
+        self.threshold, self.max_noise_steps, self.min_energy_steps = threshold, max_noise_steps, min_energy_steps
+        self.measure, self.ema, self.margin = measure, ema, margin
         self.level: float | None = None
 
     def update(self, contrast: Contrast) -> None:
@@ -110,12 +111,12 @@ class Gate(_Turns):
         self.run += 1
         level = float(contrast.accuracy if self.measure == "accuracy" else contrast.twice_jsd)
         if math.isfinite(level):
-            self.level = level if self.level is None else self.memory * self.level + (1 - self.memory) * level
+            self.level = level if self.level is None else self.ema * self.level + (1 - self.ema) * level
             level = self.level
         if self.mover == "energy":
-            self._next(level > self.threshold + self.margin and self.run >= self.min_energy_run)
+            self._next(level > self.threshold + self.margin and self.run >= self.min_energy_steps)
         else:
-            self._next(not level > self.threshold - self.margin or self.run >= self.max_noise_run)
+            self._next(not level > self.threshold - self.margin or self.run >= self.max_noise_steps)
 
     def state_dict(self) -> State:
         """The side that is trained, for how many updates, and the moving average."""

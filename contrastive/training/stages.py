@@ -118,12 +118,12 @@ class Game:
         likelihood_weight: weight of the data's log-likelihood in the noise's loss. The gradient of V in log q vanishes
             where q << p, so V alone lets the noise drop modes. The same hybrid: Grover et al. (2018), "Flow-GAN",
             eq. 4.
-        hold_noise_after: share of the updates after which the noise is frozen at its moving average: f then converges
+        freeze_after: share of the updates after which the noise is frozen at its moving average: f then converges
             against a fixed noise.
         non_saturating: the noise minimises E_q[-log sigmoid(r)] for NCE, in place of V, whose gradient in q vanishes
             where the energy discriminates every sample (Goodfellow et al. 2014, section 3).
         path_only: keep the path derivative alone, see `Estimator.noise_loss`.
-        restart_energy_every: updates after which an energy that is built on the noise is reset to it, in the first
+        restart_every: updates after which an energy that is built on the noise is reset to it, in the first
             half of the stage; 0: never.
         terms: further terms of the energy's loss, such as the cross-entropy of labels.
         contrast_weight: weight of the contrastive loss in the energy's; at 0 it learns from the terms alone, which
@@ -143,10 +143,10 @@ class Game:
         *,
         averaged: Estimator | None = None,
         likelihood_weight: float = 0.0,
-        hold_noise_after: float = 1.0,
+        freeze_after: float = 1.0,
         non_saturating: bool = False,
         path_only: bool = False,
-        restart_energy_every: int = 0,
+        restart_every: int = 0,
         terms: Sequence[EnergyTerm] = (),
         contrast_weight: float = 1.0,
         goes_on: bool = False,
@@ -158,7 +158,7 @@ class Game:
         self.estimator, self.players, self.schedule, self.steps = estimator, players, schedule, steps
         self.terms, self.contrast_weight, self.goes_on, self.name = terms, contrast_weight, goes_on, name
         self.averaged, self.likelihood_weight = averaged, likelihood_weight
-        self.hold_noise_after, self.restart_energy_every = hold_noise_after, restart_energy_every
+        self.freeze_after, self.restart_every = freeze_after, restart_every
         self.path_only, self.non_saturating = path_only, non_saturating
         self.noise_is_frozen = "noise" not in players
         self.energy_is_lost = False
@@ -186,12 +186,12 @@ class Game:
     def update(self, batch: Batch, progress: float) -> str:
         """One update of the energy or of the noise, as the schedule has it."""
         self._restart_energy(round(progress * self.steps))
-        if not self.noise_is_frozen and progress >= self.hold_noise_after:
+        if not self.noise_is_frozen and progress >= self.freeze_after:
             self._freeze_noise()
         mover: Role = "energy" if self.noise_is_frozen else self.schedule.mover
         contrasts: list[Contrast] = []
         losses = self._losses(batch, mover, contrasts)
-        self.players[mover].step(losses, progress if mover == "energy" else progress / self.hold_noise_after)
+        self.players[mover].step(losses, progress if mover == "energy" else progress / self.freeze_after)
         if contrasts and not self.noise_is_frozen:
             contrast = Contrast.joined(contrasts)
             self.energy_is_lost = bool(contrast.twice_jsd < CHANCE_LEVEL)
@@ -233,7 +233,7 @@ class Game:
             self._source.cache_log_prob(self.estimator.defended_noise)
 
     def _restart_energy(self, step: int) -> None:
-        every = self.restart_energy_every
+        every = self.restart_every
         # In the second half the decayed learning rate would leave too little to train the reset energy.
         if every and step and step % every == 0 and 2 * step <= self.steps:
             self.estimator.restart_energy()

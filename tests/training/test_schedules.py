@@ -35,11 +35,11 @@ def test_gate_moves_the_energy_until_accurate_then_the_noise_until_not():
 
 
 def test_gate_lets_a_noise_that_cannot_follow_give_way():
-    assert moves(Gate(threshold=0.6, max_noise_run=3), [0.9] * 9) == "ennnennne"
+    assert moves(Gate(threshold=0.6, max_noise_steps=3), [0.9] * 9) == "ennnennne"
 
 
 def test_gate_leaves_the_energy_its_turn_even_where_it_tells_them_apart_at_once():
-    assert moves(Gate(threshold=0.6, max_noise_run=2, min_energy_run=3), [0.9] * 12) == "eeenneeennee"
+    assert moves(Gate(threshold=0.6, max_noise_steps=2, min_energy_steps=3), [0.9] * 12) == "eeenneeennee"
 
 
 def test_gate_on_divergence_looks_at_that():
@@ -52,13 +52,13 @@ def test_gate_with_a_margin_wants_more_of_both():
 
 def test_gate_with_a_memory_does_not_jump_at_one_batch():
     """0.5, then 0.9 * 0.5 + 0.1 * 0.9 = 0.54, 0.576, 0.608: above 0.6 after the fourth."""
-    assert moves(Gate(0.6, memory=0.9), [0.5, 0.9, 0.9, 0.9, 0.9]) == "eeeen"
-    assert moves(Gate(0.6, memory=0.9), [float("nan"), 0.9, 0.9]) == "een"
+    assert moves(Gate(0.6, ema=0.9), [0.5, 0.9, 0.9, 0.9, 0.9]) == "eeeen"
+    assert moves(Gate(0.6, ema=0.9), [float("nan"), 0.9, 0.9]) == "een"
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=40), st.integers(0, 39), st.sampled_from([0.0, 0.7]))
 def test_a_restored_schedule_goes_on_as_the_first(accuracies, cut, memory):
-    whole, begun, restored = (Gate(0.6, 4, 2, memory=memory, margin=0.02) for _ in range(3))
+    whole, begun, restored = (Gate(0.6, 4, 2, ema=memory, margin=0.02) for _ in range(3))
     cut = min(cut, len(accuracies))
     first = moves(begun, accuracies[:cut])
     restored.load_state_dict(begun.state_dict())
@@ -130,7 +130,7 @@ def test_momentum_is_adams_first_beta():
     ends = {}
     for momentum in (0.0, 0.9):
         parameter = torch.nn.Parameter(torch.zeros(()))
-        player = Player([parameter], [parameter.detach().clone()], decay="constant", ema=0.0, momentum=momentum)
+        player = Player([parameter], [parameter.detach().clone()], decay="constant", ema=0.0, beta1=momentum)
         player.step(-parameter, 0.0)
         first = float(parameter.detach())
         player.step(parameter, 0.0)

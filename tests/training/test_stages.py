@@ -129,7 +129,7 @@ def test_a_frozen_noise_is_its_moving_average_and_is_trained_no_more():
         "energy": Player(estimator.energy.parameters(), twin.energy.parameters()),
         "noise": Player(estimator.noise.parameters(), twin.noise.parameters(), ema=0.9),
     }
-    game = Game(estimator, players, Alternate(1, 1), 20, hold_noise_after=0.5)
+    game = Game(estimator, players, Alternate(1, 1), 20, freeze_after=0.5)
     source = ArraySource(3 + torch.randn(400, 2))
     stream = source.batches(100, 0, 0)
     game.begin(next(stream), source)
