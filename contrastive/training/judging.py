@@ -147,7 +147,7 @@ def summarize(config: ResolvedConfig, trainer: Trainer, data: Prepared) -> dict[
         "event_shape": list(data.event_shape),
         "columns": data.columns,
         "columns_are_named": data.named,
-        "train_rows": data.train_rows,
+        **({} if data.train_rows is None else {"train_rows": data.train_rows}),
         "test_rows": len(data.test),
         **_label_figures(data),
         **metrics,

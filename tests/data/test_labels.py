@@ -280,5 +280,5 @@ def test_predict_needs_a_run_with_classes(tmp_path, capsys):
 def test_the_report_shows_classes_and_calibration(folder):
     assert main(["plot", str(folder / "run")]) == 0
     html = (folder / "run" / "report.html").read_text()
-    assert html.count("data:image/png;base64,") == 4  # densities, classes, calibration, curves
+    assert html.count("data:image/png;base64,") == 8  # densities, classes, calibration, curves; light and dark
     assert "label error" in html

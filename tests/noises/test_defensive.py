@@ -5,7 +5,7 @@ import torch
 from torch.distributions import Independent, Normal
 
 from contrastive import ContrastiveError, ContrastiveEstimator, fit, load
-from contrastive.config import configure, resolve
+from contrastive.config import choose_models, configure, resolve
 from contrastive.data.preparation import prepare
 from contrastive.noises import DefensiveMixture, Gaussian, Uniform
 from contrastive.testing import check_noise_model
@@ -82,7 +82,8 @@ def test_the_optimum_is_the_same_density():
 def test_which_noises_are_defended(noise, settings, share):
     estimator = ContrastiveEstimator(lambda z: z, noise(), adapt_noise=settings.get("method") == "fce")
     data = prepare(torch.randn(50, *noise().event_shape), configure())
-    assert resolve(configure(**settings), data.facts, facts_of(estimator)).game.defensive_share == share
+    config = choose_models(configure(**settings), images=False)
+    assert resolve(config, data.facts, facts_of(estimator)).game.defensive_share == share
 
 
 def test_a_defended_run_is_saved_with_its_defensive_component(tmp_path):
