@@ -24,7 +24,7 @@ from contrastive.data.images import require_pillow
 from contrastive.data.preparation import Prepared, prepare
 from contrastive.errors import ContrastiveError, warn
 from contrastive.protocols import EnergyModel, NoiseModel
-from contrastive.training.automatic import choose_noise
+from contrastive.training.automatic import ChosenNoise, choose_noise
 from contrastive.training.build import make_trainer
 from contrastive.training.callbacks import Callback
 from contrastive.training.execution import check_precision, eagerly
@@ -106,7 +106,7 @@ def train(
             estimator = make_estimator(config, prepared, kind, **models)
         else:
             _check_extras(config, prepared)
-            chosen = choose_noise(config, prepared, progress) if _is_automatic(config, prepared, **models) else None
+            chosen = _chosen(config, prepared, progress) if _is_automatic(config, prepared, **models) else None
             estimator, config = new_estimator(chosen.config if chosen else config, prepared, kind, **models)
             if chosen is not None:
                 chosen.hand_over(estimator)
@@ -145,6 +145,17 @@ def _is_automatic(config: FitConfig, data: Prepared, *, energy: Any, noise: Any,
     table = data.repeats and len(data.event_shape) == 1 and len(data.fitting) >= _FEWEST_AUTOMATIC
     objects = energy is not None or noise is not None or data.classes is not None
     return config.noise.name == AUTO or (table and not objects and asks_for_auto(config))
+
+
+def _chosen(config: FitConfig, data: Prepared, progress: Progress) -> ChosenNoise | None:
+    """The noise that `auto` stands for; None, with a warning, where nobody asked for `auto` and none can be fitted."""
+    try:
+        return choose_noise(config, data, progress)
+    except ContrastiveError as error:
+        if config.noise.name == AUTO:
+            raise
+        warn(f"{error}; the noise is a Gaussian, and the energy a network, instead")
+        return None
 
 
 def _by_cross_validation(config: ResolvedConfig, data: Prepared, progress: Progress) -> tuple[ResolvedConfig, Gain]:

@@ -12,6 +12,7 @@ from contrastive import ContrastiveError, ContrastiveEstimator, fit, load
 from contrastive.cli.main import main
 from contrastive.config import configure
 from contrastive.data.preparation import prepare
+from contrastive.errors import ContrastiveWarning
 from contrastive.training import gain
 from contrastive.training.gain import gains_at
 from contrastive.training.run import go_on
@@ -174,3 +175,17 @@ def test_a_run_that_is_stopped_while_it_chooses_leaves_nothing(tmp_path, monkeyp
     assert main(["fit", "--data", "table.csv", "--quiet", "--no-report"]) == 130
     assert "nothing was written" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+def test_where_no_candidate_can_be_fitted_the_plain_default_is_taken_and_said():
+    """A column whose second value is in one row: it is constant in most folds."""
+    x = normal(80)
+    data = prepare(x, configure())
+    of_training = data.scaling.inverse(data.fitting)[0].numpy()
+    x[:, 1] = abs(x - of_training).sum(1) < 1e-4
+    assert x[:, 1].sum() == 1
+    with pytest.warns(ContrastiveWarning, match="no noise could be fitted.*a Gaussian"):
+        estimator = fit(x, quiet=True, **{"run.log_partition_draws": 0})
+    assert type(estimator.energy).__name__ == "MLP"
+    with pytest.raises(ContrastiveError, match="no noise could be fitted"):
+        fit(x, noise="auto", quiet=True)
