@@ -229,6 +229,11 @@ def sample_and_log_prob(noise: NoiseModel, n: int) -> tuple[Float[Tensor, "n *ev
     return x, noise.log_prob(x)
 
 
+def learns_by_gradient(noise: object) -> bool:
+    """Whether a noise is fitted by gradient steps on the likelihood, for want of a fit of its own."""
+    return not isinstance(noise, FittableNoise) and bool(trainable_parameters(noise))
+
+
 def is_ready(noise: object) -> bool:
     """Whether a noise has seen the data, or needs none."""
     fitted = not isinstance(noise, FittableNoise) or noise.is_fitted

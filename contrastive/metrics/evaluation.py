@@ -15,6 +15,7 @@ from contrastive.data.images import PixelScaling
 from contrastive.metrics.bits import bits_per_dim
 from contrastive.numerics.chunks import rows_at_once
 from contrastive.numerics.random_state import seeded
+from contrastive.numerics.statistics import mean_with_error
 from contrastive.objectives.contrast import CHANCE_LEVEL, Contrast
 from contrastive.protocols import NoiseModel
 
@@ -60,9 +61,7 @@ def evaluate(
     log_p = log_densities(estimator, x)
     metrics |= {"test_log_prob_energy": float(log_p.mean()), **_errors("energy", log_true, log_p)}
     metrics |= image_bits(estimator, "energy", metrics["test_log_prob_energy"])
-    gain = log_p - log_q
-    error = gain.std() / math.sqrt(len(gain)) if len(gain) > 1 else math.inf
-    metrics |= {"test_gain": float(gain.mean()), "test_gain_error": float(error)}
+    metrics["test_gain"], metrics["test_gain_error"] = mean_with_error(log_p - log_q)
     metrics["log_normalizer"] = estimator.log_normalizer.tolist()  # a list for K classes
     contrast = _one_pass(estimator, estimator.model_coordinates(_few(x)))
     return metrics | {

@@ -7,6 +7,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 
+def mean_with_error(values: Float[Tensor, " n"]) -> tuple[float, float]:
+    """The mean of independent values and its standard error; of a single one the error is infinite."""
+    error = float(values.std()) / math.sqrt(len(values)) if len(values) > 1 else math.inf
+    return float(values.mean()), error
+
+
 def bernstein_radius(
     values: Float[Tensor, "n j"], *, width: float, false_alarm: float
 ) -> tuple[Float[Tensor, " j"], Float[Tensor, " j"]]:

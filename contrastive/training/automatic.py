@@ -10,9 +10,10 @@ from contrastive.core.estimator import Estimator
 from contrastive.data.preparation import Prepared
 from contrastive.errors import ContrastiveError
 from contrastive.numerics.random_state import seeded
-from contrastive.protocols import FittableNoise, trainable_parameters
-from contrastive.registry import available_noises, make_noise
+from contrastive.protocols import learns_by_gradient
+from contrastive.registry import make_noise
 from contrastive.training.likelihood_fit import fit_noise
+from contrastive.training.models import adaptive_noises
 from contrastive.training.progress import Progress
 from contrastive.training.selection import Selection, Trial, select_noise
 
@@ -59,13 +60,11 @@ def choose_noise(config: FitConfig, data: Prepared, progress: Progress) -> Chose
         raise ContrastiveError("noise 'auto' is for vectors: for images name one, such as --noise glow")
     if config.noise.options:
         raise ContrastiveError("noise 'auto' chooses the options too: name a noise, or leave its options out")
-    adapts = config.game.method != "nce"
     # Log-densities in the table's own units; the scaling is affine, so its log-determinant is one number.
     log_det = float(data.scaling.log_det(data.test[:1]))
-    names = [name for name in available_noises() if not adapts or _can_adapt(name, data.event_shape)]
     selection = select_noise(
         data.fitting[:_ROWS],
-        names=names,
+        names=None if config.game.method == "nce" else adaptive_noises(data.event_shape),
         seed=config.run.seed,
         progress=lambda trial: progress.say(_line(trial, log_det)),
     )
@@ -75,8 +74,9 @@ def choose_noise(config: FitConfig, data: Prepared, progress: Progress) -> Chose
     if config.energy.name is None and config.game.method != "mle" and config.objective.name == "nce":
         config = with_part(config, "energy", "tilted", {"bound": _BOUND, **config.energy.options})
     state: dict[str, Tensor] = {}
-    noise = make_noise(chosen.name, event_shape=data.event_shape, **chosen.options)
-    if not isinstance(noise, FittableNoise) and trainable_parameters(noise) and config.likelihood.steps is None:
+    with seeded(0):
+        noise = make_noise(chosen.name, event_shape=data.event_shape, **chosen.options)
+    if learns_by_gradient(noise) and config.likelihood.steps is None:
         fitted = fit_noise(chosen.name, chosen.options, data.fitting, seed=config.run.seed)
         assert isinstance(fitted, nn.Module)
         state, config = fitted.state_dict(), changed(config, {"likelihood.steps": 0})
@@ -90,14 +90,6 @@ def _may_be_left(config: FitConfig) -> bool:
     open_ended = config.game.steps is None and config.run.early_stopping is None and config.game.energy.keep is None
     density = config.labels.per_class < 0 and not config.labels.column and config.objective.name == "nce"
     return open_ended and density and config.game.method == "nce" and config.energy.name in (None, "tilted")
-
-
-def _can_adapt(name: str, event_shape: tuple[int, ...]) -> bool:
-    try:
-        with seeded(0):
-            return bool(trainable_parameters(make_noise(name, event_shape=event_shape)))
-    except ContrastiveError:
-        return False
 
 
 def _rows(selection: Selection, log_det: float) -> list[dict[str, Any]]:

@@ -1,6 +1,5 @@
 """How far an energy is ahead of its noise on held-out rows, and what that decides."""
 
-import math
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
@@ -14,8 +13,10 @@ from contrastive.core.estimator import Estimator
 from contrastive.data.preparation import Prepared
 from contrastive.data.scaling import Scaling
 from contrastive.data.sources import ArraySource
+from contrastive.metrics import row_log_probs
 from contrastive.normalizer import log_partitions
 from contrastive.numerics.random_state import seeded
+from contrastive.numerics.statistics import mean_with_error
 from contrastive.training.build import make_trainer
 from contrastive.training.models import new_estimator
 from contrastive.training.progress import Progress
@@ -44,8 +45,7 @@ class Gain:
     @classmethod
     def of(cls, gains: Float[Tensor, " n"], folds: int = 1) -> "Gain":
         """The gain from that of each row."""
-        error = float(gains.std()) / math.sqrt(len(gains)) if len(gains) > 1 else math.inf
-        return cls(float(gains.mean()), error, len(gains), folds)
+        return cls(*mean_with_error(gains), len(gains), folds)
 
     @property
     def is_ahead(self) -> bool:
@@ -75,8 +75,8 @@ def gains_at(estimator: Estimator, x: Float[Tensor, "n *event"], seed: int) -> F
     """
     with seeded(seed, estimator.log_normalizer.device), torch.no_grad():
         (estimate,) = log_partitions(estimator, "importance", draws=_DRAWS)
-        log_p = estimator.unnormalized_log_prob(x).double() - estimate.high
-        return (log_p - estimator.noise_log_prob(x).double()).cpu()
+        log_p, log_q = row_log_probs(estimator, x, torch.tensor([estimate.high], dtype=torch.float64))
+    return log_p - log_q
 
 
 def cross_validated(config: ResolvedConfig, data: Prepared, progress: Progress) -> tuple[Gain, int]:

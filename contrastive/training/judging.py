@@ -26,7 +26,7 @@ from contrastive.metrics import (
 from contrastive.normalizer import log_partitions
 from contrastive.numerics.random_state import seeded
 from contrastive.objectives.protocol import SamplingObjective, learns_normalizer
-from contrastive.protocols import FittableNoise, NoiseModel, is_discrete, trainable_parameters
+from contrastive.protocols import NoiseModel, is_discrete, learns_by_gradient
 from contrastive.training.trainer import Trainer
 
 _TRAINING_ROWS = 500
@@ -210,7 +210,7 @@ def _partition(config: ResolvedConfig, estimator: Estimator, data: Prepared) -> 
 def _gaussian_log_prob(estimator: Estimator, data: Prepared, x: Tensor) -> dict[str, float]:
     """Mean log-density of a Gaussian of the data at `x`, original units: what a learned noise has to beat."""
     noise = estimator.noise
-    if isinstance(noise, FittableNoise) or not trainable_parameters(noise) or is_discrete(noise):
+    if not learns_by_gradient(noise) or is_discrete(noise):
         return {}
     if len(data.event_shape) != 1:
         return {}

@@ -12,7 +12,7 @@ from contrastive.data.sources import ArraySource
 from contrastive.energies.noise import NoiseEnergy
 from contrastive.numerics.chunks import rows_at_once
 from contrastive.numerics.random_state import seeded
-from contrastive.protocols import FittableNoise, NoiseModel, prepare_noise, trainable_parameters
+from contrastive.protocols import NoiseModel, learns_by_gradient, prepare_noise, trainable_parameters
 from contrastive.registry import make_noise
 from contrastive.training.plan import twins
 from contrastive.training.players import Player
@@ -46,7 +46,7 @@ def fit_noise(name: str, options: dict[str, Any], z: Float[Tensor, "n *event"], 
         noise: Any = make_noise(name, event_shape=tuple(z.shape[1:]), **options)
         if isinstance(noise, nn.Module):
             noise.to(z.device, z.dtype)
-        if isinstance(noise, FittableNoise) or not trainable_parameters(noise):
+        if not learns_by_gradient(noise):
             prepare_noise(noise, z)
             return noise
         stopping = round(min(max(1, len(z) * _STOPPING), _MOST_STOPPING))

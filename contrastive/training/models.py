@@ -126,7 +126,7 @@ def make_estimator(
     if config.game.method != "nce" and not trainable_parameters(noise):
         raise ContrastiveError(
             f"method {config.game.method} needs a noise that can adapt, {config.noise.name!r} cannot; of the installed "
-            f"ones {', '.join(_adaptive_names(data.event_shape))} can"
+            f"ones {', '.join(adaptive_noises(data.event_shape))} can"
         )
     estimator = kind(
         energy,
@@ -200,11 +200,11 @@ def show_data_to_noise(estimator: Estimator, data: Prepared, seed: int) -> None:
     estimator.update_base_noise()
 
 
-def _adaptive_names(event_shape: tuple[int, ...]) -> list[str]:
+def adaptive_noises(event_shape: tuple[int, ...]) -> list[str]:
     """Installed noises that can learn on such events; those that cannot be made are left out."""
     names = []
     for name in available_noises():
-        with suppress(ContrastiveError):
+        with suppress(ContrastiveError), seeded(0):
             if trainable_parameters(make_noise(name, event_shape=event_shape)):
                 names.append(name)
     return names

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from contrastive.errors import ContrastiveError
 from contrastive.noises.candidates import Options, candidates_of, ladders
+from contrastive.numerics.statistics import mean_with_error
 from contrastive.registry import available_noises, noises
 from contrastive.training.likelihood_fit import fit_noise, log_prob_in_parts
 
@@ -55,8 +56,7 @@ class Trial:
         """Mean of the paired differences of log q to `other`, in nats a row, and its standard error."""
         assert self.log_q is not None
         assert other.log_q is not None
-        gaps = self.log_q - other.log_q
-        return float(gaps.mean()), float(gaps.std() / math.sqrt(len(gaps)))
+        return mean_with_error(self.log_q - other.log_q)
 
 
 @dataclass(frozen=True)

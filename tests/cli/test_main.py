@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from helpers.runs import refused
+from helpers.runs import refused, table_run
 
 from contrastive.api import fit
 from contrastive.cli.main import build_parser, main
@@ -20,12 +20,7 @@ from contrastive.config import read_config
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A small finished run on a table."""
-    folder = tmp_path_factory.mktemp("runs")
-    rows = np.random.default_rng(0).normal(size=(300, 2)) * [1.0, 10.0] + [0.0, 50.0]
-    with (folder / "table.csv").open("w", newline="") as handle:
-        csv.writer(handle).writerows([["height", "weight"], *rows.tolist()])
-    fit(folder / "table.csv", noise="diag-gaussian", steps=60, out=str(folder / "run"), quiet=True)
-    return folder
+    return table_run(tmp_path_factory.mktemp("runs"), "diag-gaussian")
 
 
 def test_help_imports_no_torch():

@@ -1,6 +1,5 @@
 """Samples of the energy-based model: right in law, honest about themselves, refused in one sentence."""
 
-import csv
 import itertools
 import json
 import math
@@ -8,11 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from helpers.runs import table_run
 from torch import nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal, StudentT
 
 from contrastive import ContrastiveError, ContrastiveEstimator, make_density, make_energy, make_noise
-from contrastive.api import fit
 from contrastive.cli.main import main
 from contrastive.data.scaling import Scaling
 from contrastive.sampling import overlap, sample_energy
@@ -286,12 +285,7 @@ def test_an_energy_that_is_finite_nowhere_is_refused(value, sampler):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A small finished run on a table."""
-    folder = tmp_path_factory.mktemp("runs")
-    rows = np.random.default_rng(0).normal(size=(300, 2)) * [1.0, 10.0] + [0.0, 50.0]
-    with (folder / "table.csv").open("w", newline="") as handle:
-        csv.writer(handle).writerows([["height", "weight"], *rows.tolist()])
-    fit(folder / "table.csv", noise="student-t", steps=60, out=str(folder / "run"), quiet=True)
-    return folder / "run"
+    return table_run(tmp_path_factory.mktemp("runs"), "student-t") / "run"
 
 
 def test_the_command_says_how_far_to_trust_its_draws(finished, tmp_path, capsys):

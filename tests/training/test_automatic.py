@@ -13,10 +13,12 @@ from contrastive.cli.main import main
 from contrastive.config import configure
 from contrastive.data.preparation import prepare
 from contrastive.errors import ContrastiveWarning
-from contrastive.training import gain
+from contrastive.training import automatic, gain
 from contrastive.training.gain import gains_at
+from contrastive.training.likelihood_fit import fit_noise
 from contrastive.training.run import go_on
 from contrastive.training.run_directory import RunDirectory
+from contrastive.training.selection import Selection, Trial
 
 AHEAD = {"noise": "gaussian", "energy": "tilted", "game": {"energy": {"keep": "ahead"}}, "quiet": True}
 
@@ -189,3 +191,15 @@ def test_where_no_candidate_can_be_fitted_the_plain_default_is_taken_and_said():
     assert type(estimator.energy).__name__ == "MLP"
     with pytest.raises(ContrastiveError, match="no noise could be fitted"):
         fit(x, noise="auto", quiet=True)
+
+
+def test_a_learned_noise_is_handed_over_and_the_callers_random_numbers_stay(monkeypatch):
+    trial = Trial("made", {"components": 2, "width": 8}, torch.zeros(10), 0.0)
+    monkeypatch.setattr(automatic, "select_noise", lambda *_, **__: Selection(trial, [trial], 10, 5))
+    before = torch.get_rng_state()
+    estimator = fit(normal(60), noise="auto", steps=1, quiet=True)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert estimator.config.likelihood.steps == 0
+    data = prepare(normal(60), configure())
+    fitted = fit_noise(trial.name, trial.options, data.fitting)
+    torch.testing.assert_close(estimator.noise.log_prob(data.fitting), fitted.log_prob(data.fitting))
