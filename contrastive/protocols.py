@@ -129,10 +129,14 @@ class NoiseAwareEnergy(Protocol):
 
 @runtime_checkable
 class FollowingEnergy(Protocol):
-    """An energy f(x) = log q(x) + h(x) whose q may be the present noise itself: log q cancels in the log-ratio."""
+    """An energy f(x) = log q0(x) + h(x) whose q0 may be the present noise itself: log q cancels in the log-ratio."""
 
     def follows(self, noise: NoiseModel) -> bool:
-        """Whether q is `noise` itself, not a copy."""
+        """Whether q0 is `noise` itself, not a copy."""
+        ...
+
+    def log_base(self, x: Tensor) -> Tensor:
+        """log q0(x), shape `(batch,)`."""
         ...
 
     def tilt(self, x: Tensor) -> Tensor:

@@ -149,6 +149,7 @@ def _by_data(config: FitConfig, data: DataFacts) -> dict[str, Any]:
         "data.validation": data.validation,
         "game.batch_size": data.batch_size,
         "objective.noise_per_data": config.objective.noise_ratio,
+        "objective.noise_reuse": 1,
     }
 
 

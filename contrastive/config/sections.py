@@ -122,6 +122,11 @@ class Objective(Generic[Open]):
     name: str = setting("nce", "objective by name; options as --objective.NAME VALUE")
     noise_ratio: float = setting(1.0, "nu, the weight of the noise in the loss", POSITIVE)
     noise_per_data: float | Open = setting(None, "noise samples per data point [noise_ratio]", POSITIVE)
+    noise_reuse: int | Open = setting(
+        None,
+        "updates in which each sample of a frozen noise is used, drawn and scored once [noise auto: 8; else 1]",
+        AT_LEAST_1,
+    )
     options: dict[str, Any] = field(default_factory=dict)
 
 

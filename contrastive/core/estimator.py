@@ -198,6 +198,53 @@ class Estimator(RenamedMembers, EnergyBasedModel):
             z_noise = self.noise.sample(torch.Size([len(z)])).to(z.dtype)
         return self.objective.contrast(self.energy, z, z_noise)
 
+    def scored_contrast(
+        self,
+        z: Float[Tensor, "n *event"],
+        fixed: Float[Tensor, " n"],
+        z_noise: Float[Tensor, "m *event"],
+        fixed_noise: Float[Tensor, " m"],
+    ) -> Contrast:
+        """The contrast of `energy_loss` at points whose fixed parts are known: of a frozen noise they are kept.
+
+        Args:
+            z: data in model coordinates.
+            fixed: `fixed_log_ratio` there.
+            z_noise: draws of `defended_noise`.
+            fixed_noise: `fixed_log_ratio` there.
+        """
+        both = torch.cat([z, z_noise.to(z.dtype)])
+        learned = self.energy.tilt(both) if isinstance(self.energy, FollowingEnergy) else self.energy(both)
+        fixed = torch.cat([fixed, fixed_noise])
+        r = self.mixture(self._checked(learned, both)) + fixed - math.log(self.noise_ratio)
+        return self._contrast_of(r[: len(z)], r[len(z) :])
+
+    @torch.no_grad()
+    def fixed_log_ratio(self, z: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
+        """The part of the log-ratio to `defended_noise` that training the energy does not change, nats.
+
+        It is -log q; of an energy log q0 + h, log q0 - log q, which is 0 where q0 is the noise itself.
+        """
+        noise = self.defended_noise
+        if self._energy_follows(noise):
+            return torch.zeros(len(z), dtype=z.dtype, device=z.device)
+        fixed = -noise.log_prob(z)
+        return self.energy.log_base(z) + fixed if isinstance(self.energy, FollowingEnergy) else fixed
+
+    @torch.no_grad()
+    def scored_draws(self, n: int) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
+        """`n` draws of `defended_noise` in model coordinates, and `fixed_log_ratio` there."""
+        noise = self.defended_noise
+        if self._energy_follows(noise):
+            z = noise.sample(torch.Size([n]))
+            return z, torch.zeros(n, dtype=z.dtype, device=z.device)
+        z, log_q = sample_and_log_prob(noise, n)
+        return z, self.energy.log_base(z) - log_q if isinstance(self.energy, FollowingEnergy) else -log_q
+
+    def draws_for(self, n: int) -> int:
+        """Noise samples beside `n` data points."""
+        return max(1, round(self.noise_per_data * n))
+
     @property
     def defended_noise(self) -> NoiseModel:
         """The noise of the energy's loss: mixed with the defensive component where there is one."""
@@ -223,7 +270,7 @@ class Estimator(RenamedMembers, EnergyBasedModel):
         Raises:
             ContrastiveError: if `path_only` is set and the noise is not an `AdaptiveNoise`.
         """
-        count = torch.Size([self._draws_for(len(z))])
+        count = torch.Size([self.draws_for(len(z))])
         if isinstance(self.noise, AdaptiveNoise):
             z_noise, log_q_noise = self.noise.rsample_and_log_prob(count)
             if path_only and self._energy_follows(self.noise):
@@ -284,7 +331,7 @@ class Estimator(RenamedMembers, EnergyBasedModel):
     # One formula each ------------------------------------------------------------------------------------------
 
     def _against(self, noise: NoiseModel, z: Tensor, log_q: Tensor | None) -> Contrast:
-        count = self._draws_for(len(z))
+        count = self.draws_for(len(z))
         if self._energy_follows(noise):
             return self._contrast(z, None, noise.sample(torch.Size([count])), None)
         with torch.no_grad():
@@ -296,10 +343,11 @@ class Estimator(RenamedMembers, EnergyBasedModel):
         # One pass over data and noise: twice the rows cost less than two calls.
         both = None if log_q is None or log_q_noise is None else torch.cat([log_q, log_q_noise])
         r = self._r(torch.cat([z, z_noise.to(z.dtype)]), both)
-        r_data, r_noise = r[: len(z)], r[len(z) :]
-        return Contrast.from_losses(
-            r_data, r_noise, *self.objective(r_data, r_noise, self.noise_ratio), self.noise_ratio
-        )
+        return self._contrast_of(r[: len(z)], r[len(z) :])
+
+    def _contrast_of(self, r_data: Tensor, r_noise: Tensor) -> Contrast:
+        losses = self.objective(r_data, r_noise, self.noise_ratio)
+        return Contrast.from_losses(r_data, r_noise, *losses, self.noise_ratio)
 
     def _r(self, z: Tensor, log_q: Tensor | None) -> Tensor:
         """The log-ratio; `log_q` is None where the energy follows the noise, whose log-density then cancels."""
@@ -316,6 +364,3 @@ class Estimator(RenamedMembers, EnergyBasedModel):
         z = z if isinstance(z, Tensor) else self.points(z)
         parameters = (parameter for parameter in self.parameters() if parameter is not self.log_normalizer)
         return z.to(self.log_normalizer.device, next((p.dtype for p in parameters), z.dtype))
-
-    def _draws_for(self, n: int) -> int:
-        return max(1, round(self.noise_per_data * n))

@@ -1,6 +1,6 @@
 """Class labels: encoding, hiding all but a few, and batches of labelled rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ from torch import Tensor
 
 from contrastive.data.sources import Batch, Labelled, Source
 from contrastive.errors import ContrastiveError
-from contrastive.protocols import NoiseModel
 
 UNLABELLED = -1
 _MOST_CLASSES, _LABELLED_BATCH = 1_000, 64
@@ -105,9 +104,9 @@ class LabelledSource:
             assert part.y is not None
             yield batch._replace(y=None, labelled=Labelled(part.z, part.y))
 
-    def cache_log_prob(self, noise: NoiseModel) -> None:
+    def cache(self, score: Callable[[Tensor], Tensor]) -> None:
         """Handed on to the source of all rows."""
-        self.source.cache_log_prob(noise)
+        self.source.cache(score)
 
 
 def _names(array: NDArray[Any]) -> list[Name | None]:

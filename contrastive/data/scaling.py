@@ -4,10 +4,12 @@ from abc import ABC, abstractmethod
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
+
+from contrastive.numerics.float64_buffers import Float64Buffers
 
 
-class Coordinates(nn.Module, ABC):
+class Coordinates(Float64Buffers, ABC):
     """An invertible map z of each entry of x: `Scaling`, or `contrastive.data.images.PixelScaling` for images.
 
     Its buffers say what it is, so that they can be compared and kept; they stay in float64.
@@ -33,14 +35,6 @@ class Coordinates(nn.Module, ABC):
         Returns:
             Shape `(n,)`, or `()` where it is the same everywhere; float64.
         """
-
-    def _apply(self, fn, recurse: bool = True):  # type: ignore[no-untyped-def]
-        """Move to a device, but never to a smaller dtype."""
-        before = dict(self.named_buffers())
-        super()._apply(fn, recurse)
-        for name, buffer in before.items():
-            setattr(self, name, buffer.to(getattr(self, name).device))
-        return self
 
 
 class Scaling(Coordinates):

@@ -1,6 +1,6 @@
 """Where training batches come from. A stream is a function of (seed, position), so a run resumes where it stopped."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -25,13 +25,13 @@ class Batch(NamedTuple):
 
     Attributes:
         z: in model coordinates.
-        log_q: the log-density there of a held noise that has scored it already.
+        fixed: the part of the log-ratio there that no update of the energy changes, where it is known already.
         y: labels, -1 where unknown; None where no row has one.
         labelled: a batch apart, of labelled rows alone, where the run learns classes.
     """
 
     z: Float[Tensor, "n *event"]
-    log_q: Float[Tensor, " n"] | None = None
+    fixed: Float[Tensor, " n"] | None = None
     y: Int[Tensor, " n"] | None = None
     labelled: Labelled | None = None
 
@@ -40,8 +40,8 @@ class Batch(NamedTuple):
         if count == 1:
             return [self]
         sizes = [len(rows) for rows in torch.arange(len(self.z)).tensor_split(min(count, len(self.z)))]
-        columns = [[None] * len(sizes) if field is None else field.split(sizes) for field in (self.log_q, self.y)]
-        return [Batch(z, log_q, y, self.labelled) for z, log_q, y in zip(self.z.split(sizes), *columns)]
+        columns = [[None] * len(sizes) if field is None else field.split(sizes) for field in (self.fixed, self.y)]
+        return [Batch(z, fixed, y, self.labelled) for z, fixed, y in zip(self.z.split(sizes), *columns)]
 
 
 class Source(Protocol):
@@ -51,8 +51,8 @@ class Source(Protocol):
         """The stream from its `start`-th batch on, every batch full."""
         ...
 
-    def cache_log_prob(self, noise: NoiseModel) -> None:
-        """Told that `noise` is held from now on: a source that repeats its rows may keep log q of each."""
+    def cache(self, score: Callable[[Tensor], Tensor]) -> None:
+        """Told that `score` of a row never changes from now on: a source that repeats its rows may keep it."""
         ...
 
 
@@ -66,19 +66,18 @@ class ArraySource:
 
     def __init__(self, z: Float[Tensor, "n *event"], y: Int[Tensor, " n"] | None = None) -> None:
         self.z, self.y = z, y
-        self.log_q: Tensor | None = None
+        self.fixed: Tensor | None = None
 
     def batches(self, batch_size: int, seed: int, start: int) -> Iterator[Batch]:
         """Full batches; the stream runs on across epochs."""
         for rows in row_stream(len(self.z), batch_size, seed, start):
             rows = rows.to(self.z.device)
-            log_q, y = (None if kept is None else kept[rows] for kept in (self.log_q, self.y))
-            yield Batch(self.z[rows], log_q, y)
+            fixed, y = (None if kept is None else kept[rows] for kept in (self.fixed, self.y))
+            yield Batch(self.z[rows], fixed, y)
 
-    @torch.no_grad()
-    def cache_log_prob(self, noise: NoiseModel) -> None:
-        """Keep log q of every row: a held noise never changes it."""
-        self.log_q = torch.cat([noise.log_prob(part) for part in self.z.split(65_536)])
+    def cache(self, score: Callable[[Tensor], Tensor]) -> None:
+        """Keep the score of every row."""
+        self.fixed = torch.cat([score(part) for part in self.z.split(65_536)])
 
 
 class DensitySource:
@@ -92,7 +91,7 @@ class DensitySource:
         while True:
             yield Batch(self.scaling(self.density.sample(torch.Size([batch_size])).to(self.device)))
 
-    def cache_log_prob(self, noise: NoiseModel) -> None:
+    def cache(self, score: Callable[[Tensor], Tensor]) -> None:
         """No row comes twice."""
 
 
@@ -119,7 +118,7 @@ class DatasetSource:
         """Items by number, in model coordinates."""
         return self.scaling(dataset_rows(self.dataset, rows).to(self.device))
 
-    def cache_log_prob(self, noise: NoiseModel) -> None:
+    def cache(self, score: Callable[[Tensor], Tensor]) -> None:
         """Rows are read again each epoch; their scores are not kept."""
 
 

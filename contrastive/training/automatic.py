@@ -20,6 +20,7 @@ from contrastive.training.selection import Selection, Trial, select_noise
 _ROWS = 20_000  # by which the noise is chosen, at most
 _SHOWN = 30
 _BOUND = 3.0  # nats, of the energy beside it
+_REUSE = 8  # updates in which a draw of the noise is used
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ def choose_noise(config: FitConfig, data: Prepared, progress: Progress) -> Chose
     config = with_part(config, "noise", chosen.name, chosen.options)
     if config.energy.name is None and config.game.method != "mle" and config.objective.name == "nce":
         config = with_part(config, "energy", "tilted", {"bound": _BOUND, **config.energy.options})
+    if config.objective.noise_reuse is None:
+        config = changed(config, {"objective.noise_reuse": _REUSE})
     state: dict[str, Tensor] = {}
     with seeded(0):
         noise = make_noise(chosen.name, event_shape=data.event_shape, **chosen.options)

@@ -20,7 +20,7 @@ from contrastive.training.stages import MaximumLikelihood
 from contrastive.training.trainer import Trainer
 
 _LEARNING_RATE, _EMA = 1e-2, 0.98
-_EPOCHS, _FEWEST_STEPS, _MOST_STEPS = 60, 400, 2_500
+_EPOCHS, _FEWEST_STEPS, _MOST_STEPS = 60, 400, 6_000
 _EVALUATIONS, _PATIENCE = 40, 8
 _STOPPING, _MOST_STOPPING = 0.1, 5_000
 _SMALL_BATCH, _BATCH, _SMALL_ROWS = 128, 512, 4_000

@@ -53,7 +53,7 @@ def plan_stages(
         )
 
     game: dict[str, Any] = {"averaged": averaged, "terms": terms, "contrast_weight": config.game.contrast_weight}
-    game |= execution
+    game |= execution | {"noise_reuse": config.objective.noise_reuse, "seed": config.run.seed}
     if config.game.energy.steps:
         # At its full rate: the game goes on from here.
         alone = {"energy": energy_player(decay="constant")}

@@ -9,7 +9,9 @@ from torch import Tensor
 from contrastive.core.estimator import Estimator
 from contrastive.data.sources import Batch, Source
 from contrastive.objectives.contrast import CHANCE_LEVEL, Contrast
+from contrastive.objectives.protocol import SamplingObjective
 from contrastive.protocols import NoiseAwareEnergy
+from contrastive.training.draws import Draws
 from contrastive.training.execution import autocast, eagerly
 from contrastive.training.players import Player
 from contrastive.training.schedules import Role, Schedule
@@ -129,6 +131,8 @@ class Game:
         contrast_weight: weight of the contrastive loss in the energy's; at 0 it learns from the terms alone, which
             needs a frozen noise.
         goes_on: the energy was trained by a stage before, so c is not solved for.
+        noise_reuse: times that a draw of the frozen noise is used.
+        seed: of the draws that are used several times.
         name: of the stage, in reports and metrics.
         accumulate: parts of a batch, whose gradients are summed.
         precision: of the networks, "float32" or "bf16".
@@ -150,6 +154,8 @@ class Game:
         terms: Sequence[EnergyTerm] = (),
         contrast_weight: float = 1.0,
         goes_on: bool = False,
+        noise_reuse: int = 1,
+        seed: int = 0,
         name: str = "contrast",
         accumulate: int = 1,
         precision: str = "float32",
@@ -162,6 +168,7 @@ class Game:
         self.path_only, self.non_saturating = path_only, non_saturating
         self.noise_is_frozen = "noise" not in players
         self.energy_is_lost = False
+        self.draws = Draws(estimator, noise_reuse, seed)
         self._source: Source | None = None
 
     @property
@@ -178,10 +185,10 @@ class Game:
                 self.estimator.solve_log_normalizer(batch.z)
 
     def resume(self, source: Source) -> None:
-        """Where the noise is frozen and rows repeat, cache their log q."""
+        """Where the noise is frozen and rows repeat, cache what does not change of their log-ratio."""
         self._source = source
         if self.noise_is_frozen:
-            source.cache_log_prob(self.estimator.defended_noise)
+            source.cache(self.estimator.fixed_log_ratio)
 
     def update(self, batch: Batch, progress: float) -> str:
         """One update of the energy or of the noise, as the schedule has it."""
@@ -210,9 +217,15 @@ class Game:
     def _energy_loss(self, batch: Batch) -> tuple[Contrast | None, Tensor]:
         contrast, loss = None, batch.z.new_zeros(())
         if self.contrast_weight:
-            contrast = self.estimator.energy_loss(batch.z, batch.log_q)
+            contrast = self._contrast(batch)
             loss = contrast.loss if self.contrast_weight == 1 else self.contrast_weight * contrast.loss
         return contrast, total(self.terms, loss, self.estimator, batch)
+
+    def _contrast(self, batch: Batch) -> Contrast:
+        if not self.noise_is_frozen or isinstance(self.estimator.objective, SamplingObjective):
+            return self.estimator.energy_loss(batch.z)
+        fixed = self.estimator.fixed_log_ratio(batch.z) if batch.fixed is None else batch.fixed
+        return self.estimator.scored_contrast(batch.z, fixed, *self.draws.take(self.estimator.draws_for(len(batch.z))))
 
     def _noise_loss(self, batch: Batch) -> tuple[Contrast, Tensor]:
         # Without dropout: that density is the reported one, and a random f would add variance to q's gradient.
@@ -230,13 +243,15 @@ class Game:
         self.players["noise"].adopt_average()
         self.noise_is_frozen = True
         if self._source is not None:
-            self._source.cache_log_prob(self.estimator.defended_noise)
+            self._source.cache(self.estimator.fixed_log_ratio)
 
     def _restart_energy(self, step: int) -> None:
         every = self.restart_every
         # In the second half the decayed learning rate would leave too little to train the reset energy.
         if every and step and step % every == 0 and 2 * step <= self.steps:
             self.estimator.restart_energy()
+            if self.noise_is_frozen and self._source is not None:
+                self._source.cache(self.estimator.fixed_log_ratio)
             if self.averaged is not None:
                 self.averaged.restart_energy(self.estimator.noise)
 
@@ -248,10 +263,11 @@ class Game:
     def state_dict(self) -> dict[str, Any]:
         """The schedule's state, whether the noise is frozen, and whether the energy is below chance level."""
         flags = {"noise_is_frozen": self.noise_is_frozen, "energy_is_lost": self.energy_is_lost}
-        return {"schedule": self.schedule.state_dict(), **flags}
+        return {"schedule": self.schedule.state_dict(), **flags, "draws": self.draws.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The inverse of `state_dict`, for checkpoints of version 0.1 too, which have `noise_is_held`."""
         self.schedule.load_state_dict(state["schedule"])
         frozen = "noise_is_held" if "noise_is_held" in state else "noise_is_frozen"
         self.noise_is_frozen, self.energy_is_lost = state[frozen], state["energy_is_lost"]
+        self.draws.load_state_dict(state.get("draws", {}))

@@ -62,9 +62,9 @@ def test_the_order_is_that_of_the_seed_from_any_place_in_an_epoch_on(make_source
 def test_a_held_noise_scores_rows_once():
     z, noise = torch.randn(20, 2), make_noise("gaussian", event_shape=(2,))
     source = ArraySource(z)
-    source.cache_log_prob(noise)
+    source.cache(noise.log_prob)
     batch = next(source.batches(8, 0, 3))
-    torch.testing.assert_close(batch.log_q, noise.log_prob(batch.z))
+    torch.testing.assert_close(batch.fixed, noise.log_prob(batch.z))
 
 
 def test_a_dataset_streams_the_rows_of_the_array():

@@ -219,3 +219,27 @@ def test_a_run_whose_energy_follows_plays_loads_and_resumes(tmp_path):
 def test_a_tilted_energy_without_a_noise_says_so():
     with pytest.raises(ContrastiveError, match="has no noise yet"):
         make_energy("tilted", event_shape=(2,))(torch.zeros(3, 2))
+
+
+def test_the_correction_sees_vectors_whitened_by_the_noise_it_begins_as():
+    covariance = torch.tensor([[1.0, 1.0], [1.0, 1.0001]])
+    noise = make_noise("gaussian", event_shape=(2,), loc=0.0, covariance=covariance)
+    energy = make_energy("tilted", event_shape=(2,))
+    state = torch.get_rng_state()
+    ContrastiveEstimator(energy, noise)
+    assert torch.equal(state, torch.get_rng_state()), "whitening drew from the global generator"
+    w = energy.whitening(noise.sample(torch.Size([5000])))
+    torch.testing.assert_close(torch.cov(w.mT), torch.eye(2), atol=0.4, rtol=0)  # the farthest rows set no unit
+    assert make_energy("tilted", event_shape=(2,), correction="mlp").whitening is None
+    assert make_energy("tilted", event_shape=(3, 8, 8)).whitening is None
+
+
+def test_a_model_that_was_saved_before_there_was_whitening_is_read_as_it_was():
+    noise = make_noise("gaussian", event_shape=(2,), loc=1.0)
+    old, new = make_energy("tilted", event_shape=(2,), whiten=False), make_energy("tilted", event_shape=(2,))
+    for energy in (old, new):
+        ContrastiveEstimator(energy, noise)
+    torch.nn.init.ones_(old.strength)
+    new.load_state_dict(old.state_dict())
+    x = torch.randn(10, 2)
+    torch.testing.assert_close(new(x), old(x))

@@ -107,7 +107,7 @@ def test_parts_hold_every_point_once_with_its_score():
     parts = batch.parts(4)
     assert [len(part.z) for part in parts] == [3, 3, 2, 2]
     assert torch.equal(torch.cat([part.z[:, 0] for part in parts]), batch.z[:, 0])
-    assert torch.equal(torch.cat([part.log_q for part in parts]), batch.log_q)
+    assert torch.equal(torch.cat([part.fixed for part in parts]), batch.fixed)
     assert [len(part.z) for part in Batch(torch.zeros(2, 1)).parts(5)] == [1, 1]
 
 

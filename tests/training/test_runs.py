@@ -208,12 +208,12 @@ def test_early_stopping_ends_with_the_best_weights(tmp_path):
 def test_a_run_that_keeps_producing_nan_stops_with_advice_and_keeps_its_checkpoint(tmp_path, monkeypatch):
     out = tmp_path / "r"
     losses = iter(range(10_000))
-    honest = ContrastiveEstimator.energy_loss
+    honest = ContrastiveEstimator.scored_contrast
 
-    def poisoned(self, z, log_q=None):
-        return honest(self, z * float("nan") if next(losses) > 120 else z, log_q)
+    def poisoned(self, z, *others):
+        return honest(self, z * float("nan") if next(losses) > 120 else z, *others)
 
-    monkeypatch.setattr(ContrastiveEstimator, "energy_loss", poisoned)
+    monkeypatch.setattr(ContrastiveEstimator, "scored_contrast", poisoned)
     monkeypatch.setattr(Trainer, "_evaluate", lambda self, stage: None)
     with pytest.raises(ContrastiveError, match=r"25 updates of the energy in a row.*lower --learning-rate"):
         fit("8gaussians", steps=400, checkpoint_every=50, out=str(out), quiet=True)

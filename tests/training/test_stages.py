@@ -139,4 +139,4 @@ def test_a_frozen_noise_is_its_moving_average_and_is_trained_no_more():
         game.update(next(stream), step / 20)
     assert players["noise"].updates == 5
     assert all(torch.equal(a, b) for a, b in zip(average, estimator.noise.parameters()))
-    torch.testing.assert_close(source.log_q, estimator.noise.log_prob(source.z).detach())
+    torch.testing.assert_close(source.fixed, -estimator.noise.log_prob(source.z).detach())

@@ -1,6 +1,6 @@
 """The stream of training images."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -11,7 +11,6 @@ from torch import Tensor
 from contrastive.data.images.image_set import ImageSet
 from contrastive.data.images.pixels import PixelScaling, dequantize
 from contrastive.data.sources import Batch, row_stream
-from contrastive.protocols import NoiseModel
 
 _FRESH = 0xF1A9  # keeps the numbers of a batch apart from those that order the rows
 
@@ -64,7 +63,7 @@ class ImageSource:
         """The first `n` training images (or all), dequantised, in original units."""
         return dequantize(self.pixels(torch.arange(min(n, len(self.rows)))), self.scaling.bits, generator)
 
-    def cache_log_prob(self, noise: NoiseModel) -> None:
+    def cache(self, score: Callable[[Tensor], Tensor]) -> None:
         """No image comes twice: it is dequantised anew."""
 
 

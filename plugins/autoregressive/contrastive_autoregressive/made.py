@@ -10,6 +10,7 @@ from zuko.nn import MaskedMLP
 
 from contrastive import Noise
 from contrastive.errors import ContrastiveError
+from contrastive.numerics.whitening import Whitening
 from contrastive_autoregressive.families import find_family
 from contrastive_autoregressive.mixture import Mixture, starting_numbers
 from contrastive_autoregressive.options import find_activation, require_positive
@@ -33,6 +34,8 @@ class MADE(Noise):
         components: K, components of each conditional.
         conditionals: "gaussian", or "logistic" with heavier tails.
         activation: silu, relu, gelu or tanh.
+        whiten: model x whitened by the covariance of the data, in the order of the entries, which log q counts: for
+            nearly collinear columns. Such a model must see data once, by `initialize(x)`.
 
     Raises:
         ContrastiveError: if the event is not a vector, or an option is out of range.
@@ -57,6 +60,7 @@ class MADE(Noise):
         components: int = 8,
         conditionals: str = "gaussian",
         activation: str = "silu",
+        whiten: bool = False,
     ) -> None:
         super().__init__(event_shape)
         if len(event_shape) != 1 or event_shape[0] < 1:
@@ -67,36 +71,66 @@ class MADE(Noise):
         # The first entry has nothing before it, and zuko 1.6.0 refuses a network without inputs.
         self.first = nn.Parameter(start.clone())
         self.later = _network(event_shape[0] - 1, start, [width] * hidden_layers, nonlinearity)
+        self.whitening = Whitening(event_shape[0]) if whiten else None
 
     @staticmethod
     def candidates(rows: int, event_shape: tuple[int, ...]) -> list[dict[str, Any]]:
-        """Where gradient steps have rows enough: more components than by default, and a wider network for many rows."""
+        """Where gradient steps have rows enough: as the columns are and whitened, and a wider network for many rows."""
         if rows < _FEW_ROWS or len(event_shape) != 1:
             return []
-        return [{"components": 16, "width": width} for width in ((128, 256) if rows >= _MANY_ROWS else (128,))]
+        small = {"components": 16, "width": 128}
+        wider = [{**small, "width": 256, "whiten": True}] if rows >= _MANY_ROWS else []
+        return [small, {**small, "whiten": True}, *wider]
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether `initialize` has run, where it must."""
+        return self.whitening is None or self.whitening.is_fitted
+
+    def initialize(self, x: Float[Tensor, "n d"]) -> None:
+        """Take the covariance by which x is whitened; nothing where it is not."""
+        if self.whitening is not None:
+            self.whitening.fit(x)
 
     def log_prob(self, value: Float[Tensor, "*shape"]) -> Float[Tensor, "*batch"]:
         """log q(value) in nats, for `value` of shape `(*batch, d)`."""
-        x = value.reshape(-1, *self.event_shape)
-        return self.conditionals(x).log_prob(x, self.family).sum(-1).reshape(value.shape[:-1])
+        w = self._whitened(value.reshape(-1, *self.event_shape))
+        log_q = self._conditionals(w).log_prob(w, self.family).sum(-1)
+        if self.whitening is not None:
+            log_q = log_q + self.whitening.log_det.to(log_q)
+        return log_q.reshape(value.shape[:-1])
 
     @torch.no_grad()
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Float[Tensor, "*shape"]:
         """Draws of shape `(*sample_shape, d)`, in d - 1 passes."""
+        self._require_data()
         x = self.first.new_zeros(math.prod(sample_shape), *self.event_shape)
         for i in range(x.shape[1]):
             raw = self.first.expand(len(x), -1) if i == 0 else self._later(x)[:, i - 1]
             x[:, i] = Mixture.from_raw(raw).sample(self.family)
+        x = x if self.whitening is None else self.whitening.inverse(x)
         return x.reshape(*sample_shape, *self.event_shape)
 
     def conditional_cdf(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         """u_i = F(x_i | x_<i), the distribution function of each conditional: independent uniforms if x ~ q."""
-        return self.conditionals(x).cdf(x, self.family)
+        w = self._whitened(x)
+        return self._conditionals(w).cdf(w, self.family)
 
     def conditionals(self, x: Float[Tensor, "n d"]) -> Mixture:
-        """The mixture of every entry given those before it, fields of shape `(n, d, K)`."""
-        first = self.first.expand(len(x), 1, -1)
-        return Mixture.from_raw(torch.cat([first, self._later(x)], 1) if self.later else first)
+        """The mixture of every entry given those before it, fields of shape `(n, d, K)`; of whitened entries, if so."""
+        return self._conditionals(self._whitened(x))
+
+    def _conditionals(self, w: Float[Tensor, "n d"]) -> Mixture:
+        first = self.first.expand(len(w), 1, -1)
+        return Mixture.from_raw(torch.cat([first, self._later(w)], 1) if self.later else first)
+
+    def _whitened(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+        self._require_data()
+        return x if self.whitening is None else self.whitening(x)
+
+    def _require_data(self) -> None:
+        if not self.is_initialized:
+            raise ContrastiveError("this made has seen no data: call initialize(x) with a batch first")
 
     def _later(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n later numbers"]:
         context = x[:, :-1].clamp(-_FARTHEST_CONTEXT, _FARTHEST_CONTEXT)

@@ -44,7 +44,9 @@ def test_kit_on_numbers(check):
     check()
 
 
-@parametrize_with_checks(["made", partial(MADE, conditionals="logistic", components=3)], event_shape=(2,))
+@parametrize_with_checks(
+    ["made", partial(MADE, conditionals="logistic", components=3), partial(MADE, whiten=True)], event_shape=(2,)
+)
 def test_kit_on_pairs(check):
     check()
 
@@ -175,3 +177,15 @@ def test_maximum_likelihood_learns_two_moons(conditionals):
 def test_bad_options_are_refused_in_a_sentence(arguments, message):
     with pytest.raises(ContrastiveError, match=message):
         MADE(**arguments)
+
+
+def test_a_whitened_model_starts_as_the_gaussian_of_nearly_collinear_columns():
+    a, b, c = torch.randn(3, 5000, generator=torch.Generator().manual_seed(0))
+    x = torch.stack([a, a + 1e-3 * b, c], 1)
+    made = MADE((3,), whiten=True)
+    with pytest.raises(ContrastiveError, match="seen no data"):
+        made.log_prob(x)
+    made.initialize(x)
+    gaussian = scipy.stats.multivariate_normal(x.mean(0).numpy(), np.cov(x.double().numpy().T))
+    assert made.log_prob(x).mean().item() == pytest.approx(gaussian.logpdf(x.numpy()).mean(), abs=0.5)
+    assert MADE((3,)).log_prob(x).mean() < made.log_prob(x).mean() - 5

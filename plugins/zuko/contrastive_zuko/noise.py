@@ -13,6 +13,7 @@ from zuko.transforms import SoftclipTransform
 from contrastive import Noise
 from contrastive.errors import ContrastiveError
 from contrastive.numerics.torch_defaults import validation
+from contrastive.numerics.whitening import Whitening
 from contrastive_zuko.inverse import ExactlyInverted
 
 _LEAST_SCALE = 1e-6
@@ -21,22 +22,31 @@ _LEAST_SCALE = 1e-6
 class ZukoNoise(Noise):
     """A zuko distribution as a noise; one without a map to a latent space adapts by the score function.
 
-    It must see data once, by `initialize(x)`: each number is standardised, which log q counts. Events of any shape are
-    flattened.
+    It must see data once, by `initialize(x)`: each number is standardised, or all are whitened, which log q counts.
+    Events of any shape are flattened.
 
     Args:
         event_shape: shape of one data point, d numbers.
         distribution: lazy distribution over `(d,)`, unconditional.
         name: for messages.
+        whiten: whiten by the covariance of the data, in the order of the numbers: for nearly collinear ones.
     """
 
     loc: Tensor
     log_scale: Tensor
     initialized: Tensor
 
-    def __init__(self, event_shape: tuple[int, ...], distribution: LazyDistribution, name: str = "noise") -> None:
+    def __init__(
+        self,
+        event_shape: tuple[int, ...],
+        distribution: LazyDistribution,
+        name: str = "noise",
+        *,
+        whiten: bool = False,
+    ) -> None:
         super().__init__(event_shape)
         self.name = name
+        self.whitening = Whitening(self.event_shape.numel()) if whiten else None
         self.lazy = distribution
         self.register_buffer("loc", torch.zeros(self.event_shape.numel()))
         self.register_buffer("log_scale", torch.zeros(self.event_shape.numel()))
@@ -53,6 +63,9 @@ class ZukoNoise(Noise):
     def initialize(self, x: Float[Tensor, "n *event"]) -> None:
         """Take mean and standard deviation of each number from `x`: splines bend in a box around 0."""
         flat = x.reshape(len(x), -1)
+        if self.whitening is not None:
+            self.whitening.fit(flat)
+            flat = self.whitening(flat)
         self.loc.copy_(flat.mean(0))
         self.log_scale.copy_(flat.std(0, correction=0).clamp_min(_LEAST_SCALE).log())
         self.initialized.fill_(True)
@@ -63,7 +76,7 @@ class ZukoNoise(Noise):
         """log q(value) in nats, for `value` of shape `(*batch, *event_shape)`."""
         batch = value.shape[: value.ndim - len(self.event_shape)]
         z = self._standardized(value.reshape(-1, *self.event_shape))
-        return (self._log_prob(z) - self.log_scale.sum()).reshape(batch)
+        return (self._log_prob(z) + self._log_det()).reshape(batch)
 
     @torch.no_grad()
     @validation(False)
@@ -94,10 +107,19 @@ class ZukoNoise(Noise):
         return self._distribution().log_prob(z)
 
     def _standardized(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, "n d"]:
-        return (x.flatten(1) - self.loc) * (-self.log_scale).exp()
+        flat = x.flatten(1)
+        flat = flat if self.whitening is None else self.whitening(flat)
+        return (flat - self.loc) * (-self.log_scale).exp()
 
     def _restored(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n *event"]:
-        return (z * self.log_scale.exp() + self.loc).reshape(-1, *self.event_shape)
+        flat = z * self.log_scale.exp() + self.loc
+        flat = flat if self.whitening is None else self.whitening.inverse(flat)
+        return flat.reshape(-1, *self.event_shape)
+
+    def _log_det(self) -> Float[Tensor, ""]:
+        """log |det| of the map from x to the flow's own coordinates."""
+        log_det = -self.log_scale.sum()
+        return log_det if self.whitening is None else log_det + self.whitening.log_det.to(log_det)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         super()._load_from_state_dict(state_dict, prefix, *args)
@@ -115,6 +137,7 @@ class ZukoFlow(ZukoNoise):
         event_shape: shape of one data point, d numbers.
         flow: zuko flow over `(d,)`, unconditional, of your own making too. It is edited, as said above.
         name: for messages.
+        whiten: as in `ZukoNoise`.
 
     Example:
         >>> from zuko.flows import NSF
@@ -125,13 +148,13 @@ class ZukoFlow(ZukoNoise):
         (torch.Size([3, 2, 2]), True)
     """
 
-    def __init__(self, event_shape: tuple[int, ...], flow: Flow, name: str = "flow") -> None:
+    def __init__(self, event_shape: tuple[int, ...], flow: Flow, name: str = "flow", *, whiten: bool = False) -> None:
         for module in list(flow.modules()):
             if hasattr(module, "univariate") and not isinstance(module, ExactlyInverted):
                 module.univariate = ExactlyInverted(module.univariate)
         if isinstance(flow.transform, LazyComposedTransform):
             flow.transform = LazyComposedTransform(*[t for t in flow.transform.transforms if not _is_softclip(t)])
-        super().__init__(event_shape, flow, name)
+        super().__init__(event_shape, flow, name, whiten=whiten)
 
     @validation(False)
     def rsample_and_log_prob(
@@ -140,19 +163,19 @@ class ZukoFlow(ZukoNoise):
         """Draws x and log q(x), in one pass, both in the graph."""
         z, log_q = self._distribution().rsample_and_log_prob(torch.Size([math.prod(sample_shape)]))
         x = self._restored(z).reshape(*sample_shape, *self.event_shape)
-        return x, (log_q - self.log_scale.sum()).reshape(sample_shape)
+        return x, (log_q + self._log_det()).reshape(sample_shape)
 
     @validation(False)
     def to_latent(self, x: Float[Tensor, "n *event"]) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
         """z = g^-1(x) and log |det dz/dx|."""
         z, log_det = self._distribution().transform.call_and_ladj(self._standardized(x))
-        return z.reshape(x.shape), log_det - self.log_scale.sum()
+        return z.reshape(x.shape), log_det + self._log_det()
 
     @validation(False)
     def from_latent(self, z: Float[Tensor, "n *event"]) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
         """x = g(z) and log |det dx/dz|."""
         x, log_det = self._distribution().transform.inv.call_and_ladj(z.flatten(1))
-        return self._restored(x), log_det + self.log_scale.sum()
+        return self._restored(x), log_det - self._log_det()
 
     def _log_prob(self, z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
         q = self._distribution()

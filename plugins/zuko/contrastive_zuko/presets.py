@@ -19,7 +19,7 @@ _MANY_ROWS, _MOST_COLUMNS = 2_000, 50
 
 def _splines(rows: int, event_shape: tuple[int, ...]) -> list[dict[str, Any]]:
     """A spline flow, where gradient steps have rows enough and a step does not take long."""
-    return [{"bins": 16}] if rows >= _MANY_ROWS and math.prod(event_shape) <= _MOST_COLUMNS else []
+    return [{"bins": 16, "whiten": True}] if rows >= _MANY_ROWS and math.prod(event_shape) <= _MOST_COLUMNS else []
 
 
 def maf(
@@ -29,6 +29,7 @@ def maf(
     width: int = 64,
     hidden_layers: int = 2,
     activation: str = "silu",
+    whiten: bool = False,
 ) -> ZukoFlow:
     """A masked autoregressive flow: scored in one pass a transform, drawn in d.
 
@@ -40,6 +41,7 @@ def maf(
         width: hidden units of a layer.
         hidden_layers: how many hidden layers.
         activation: silu, relu, gelu, tanh or elu.
+        whiten: whiten by the covariance of the data, in the order of the numbers: for nearly collinear ones.
 
     Raises:
         ContrastiveError: for an option of the wrong type or out of range.
@@ -53,7 +55,8 @@ def maf(
         >>> noise.log_prob(torch.zeros(3, 2)).shape
         torch.Size([3])
     """
-    return ZukoFlow(event_shape, _made("maf", "maf", event_shape, transforms, width, hidden_layers, activation), "maf")
+    made = _made("maf", "maf", event_shape, transforms, width, hidden_layers, activation)
+    return ZukoFlow(event_shape, made, "maf", whiten=whiten)
 
 
 def iaf(
@@ -63,6 +66,7 @@ def iaf(
     width: int = 64,
     hidden_layers: int = 2,
     activation: str = "silu",
+    whiten: bool = False,
 ) -> ZukoFlow:
     """An inverse autoregressive flow: `maf` the other way round, drawn in one pass a transform, scored in d.
 
@@ -75,7 +79,7 @@ def iaf(
     Reference: Kingma et al. (2016), "Improved variational inference with inverse autoregressive flow".
     """
     made = _made("iaf", "maf", event_shape, transforms, width, hidden_layers, activation)
-    return ZukoFlow(event_shape, Flow(made.transform.inv, made.base), "iaf")
+    return ZukoFlow(event_shape, Flow(made.transform.inv, made.base), "iaf", whiten=whiten)
 
 
 @proposes(_splines)
@@ -88,6 +92,7 @@ def nsf(
     width: int = 64,
     hidden_layers: int = 2,
     activation: str = "silu",
+    whiten: bool = False,
 ) -> ZukoFlow:
     """A neural spline flow: monotone rational-quadratic splines on [-5, 5], in units of the data's spread.
 
@@ -99,6 +104,7 @@ def nsf(
         width: hidden units of a layer.
         hidden_layers: how many hidden layers.
         activation: silu, relu, gelu, tanh or elu.
+        whiten: whiten by the covariance of the data, in the order of the numbers: for nearly collinear ones.
 
     Raises:
         ContrastiveError: for an option of the wrong type or out of range.
@@ -115,7 +121,7 @@ def nsf(
     passes = _PASSES[one_of("structure", structure, _PASSES)]
     spline = checked("nsf", {"bins": bins}, {"bins": int})
     made = _made("nsf", "nsf", event_shape, transforms, width, hidden_layers, activation, passes=passes, **spline)
-    return ZukoFlow(event_shape, made, "nsf")
+    return ZukoFlow(event_shape, made, "nsf", whiten=whiten)
 
 
 def _made(

@@ -249,3 +249,22 @@ def test_use_leaves_torchs_validation_on_and_lets_nan_pass():
     assert Distribution._validate_args
     with pytest.raises(ValueError, match="scale"):
         Normal(0.0, -1.0)
+
+
+@pytest.mark.parametrize("preset", [maf, iaf, nsf])
+def test_a_whitened_flow_counts_the_map_and_parts_nearly_collinear_columns(preset):
+    noise = small_preset(preset, whiten=True)
+    z = torch.randn(4, 3, dtype=torch.float64)
+    assert_log_det_is_the_jacobians(noise.from_latent, z)
+    assert_log_det_is_the_jacobians(noise.to_latent, noise.from_latent(z)[0].detach())
+    x, log_q = noise.rsample_and_log_prob(torch.Size([20]))
+    torch.testing.assert_close(noise.log_prob(x), log_q)
+    a, b, c = torch.randn(3, 3000, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    x = torch.stack([a, a + 1e-3 * b, c], 1)
+    start = {}
+    for whiten in (False, True):
+        torch.manual_seed(0)
+        flow = preset((3,), transforms=1, width=8, whiten=whiten).double()
+        flow.initialize(x)
+        start[whiten] = flow.log_prob(x).mean()
+    assert start[True] > start[False] + 3
