@@ -29,6 +29,7 @@ class Keywords(TypedDict, total=False):
     pretrain_steps: int | None
     batch_size: int | None
     early_stopping: int | None
+    budget: float | str
     seed: int
     device: str
     precision: Literal["float32", "bf16"]

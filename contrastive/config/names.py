@@ -27,6 +27,7 @@ EVERYDAY = {
     "pretrain_steps": "likelihood.steps",
     "batch_size": "game.batch_size",
     "early_stopping": "run.early_stopping",
+    "budget": "run.budget",
     "seed": "run.seed",
     "device": "run.device",
     "precision": "run.precision",

@@ -1,13 +1,22 @@
 """Coercion of settings, the same for keywords, YAML and command-line options."""
 
+import re
 import typing
 from os import PathLike
 from typing import Any, Literal
 
 from contrastive.errors import ContrastiveError, near
 
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
 #: What takes options of its own, `--PART.NAME VALUE`.
 PARTS = ("energy", "noise", "objective")
+
+
+class Seconds(float):
+    """A time: seconds as a number, or words such as "90s", "2m", "1h30m"."""
+
+
 #: What no option of a part can be called: the factories get it from elsewhere.
 _TAKEN = ("self", "name", "event_shape", "allow_import")
 
@@ -39,7 +48,7 @@ def coerced(name: str, value: Any, kind: Any) -> Any:
     Args:
         name: of the setting, for the message.
         value: of any type that can stand for it.
-        kind: bool, str, float, int, or a `Literal` of words.
+        kind: bool, str, float, int, `Seconds`, or a `Literal` of words.
 
     Raises:
         ContrastiveError: saying what was expected.
@@ -92,10 +101,23 @@ def _as_int(value: Any) -> int | None:
     return int(number) if number is not None and number.is_integer() else None
 
 
+def _as_seconds(value: Any) -> float | None:
+    parts = re.findall(r"(\d+\.?\d*)([smhd])", value) if isinstance(value, str) else []
+    if parts and "".join(number + unit for number, unit in parts) == value:
+        return sum(float(number) * _UNITS[unit] for number, unit in parts)
+    return _as_number(value)
+
+
 def _plain(value: Any) -> Any:
     """A number of numpy or torch as Python's own."""
     return value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value
 
 
-_TYPES: dict[Any, Any] = {bool: _as_bool, str: _as_text, float: _as_number, int: _as_int}
-_EXPECTED = {bool: "true or false", str: "a word", float: "a number", int: "a whole number"}
+_TYPES: dict[Any, Any] = {bool: _as_bool, str: _as_text, float: _as_number, int: _as_int, Seconds: _as_seconds}
+_EXPECTED = {
+    bool: "true or false",
+    str: "a word",
+    float: "a number",
+    int: "a whole number",
+    Seconds: "a time such as 90s, 2m or 1h30m",
+}

@@ -8,6 +8,7 @@ setting, one whose right value depends on the recipe, the data or the models, is
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Never, TypeAlias
 
+from contrastive.config.parsing import Seconds
 from contrastive.config.schema import (
     AT_LEAST_0,
     AT_LEAST_1,
@@ -260,6 +261,12 @@ class Run(Generic[Open]):
         None,
         "stop after this many evaluations without gain on held-out rows, and end with the best state; 0: never "
         "[rows that repeat: 20 for a small table, else a quarter of the steps; fresh draws, fce over images: 0]",
+        AT_LEAST_0,
+    )
+    budget: Seconds = setting(
+        Seconds(0),
+        "time for the fit, such as 90s, 2m or 1h: a third of it to choose the noise, of noise auto; learning rates "
+        "decay by the time that is used, and it ends with what it has; 0: no limit",
         AT_LEAST_0,
     )
     evaluate_every: int | Open = setting(

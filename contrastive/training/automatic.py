@@ -1,5 +1,7 @@
 """`--noise auto`: the noise by held-out likelihood, and an energy that is kept only where it is ahead of it."""
 
+import math
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +21,7 @@ from contrastive.training.selection import Selection, Trial, select_noise
 
 _ROWS = 20_000  # by which the noise is chosen, at most
 _SHOWN = 30
+_SHARE_OF_BUDGET = 1 / 3
 _BOUND = 3.0  # nats, of the energy beside it
 _REUSE = 8  # updates in which a draw of the noise is used
 
@@ -67,10 +70,12 @@ def choose_noise(config: FitConfig, data: Prepared, progress: Progress) -> Chose
         data.fitting[:_ROWS],
         names=None if config.game.method == "nce" else adaptive_noises(data.event_shape),
         seed=config.run.seed,
+        budget=config.run.budget * _SHARE_OF_BUDGET or None,
         progress=lambda trial: progress.say(_line(trial, log_det)),
     )
     chosen = selection.chosen
-    progress.say(f"noise: {chosen.label}, held-out log q {chosen.mean + log_det:.3f} nats a row")
+    skipped = f"; {selection.skipped} candidates were not tried for want of time" if selection.skipped else ""
+    progress.say(f"noise: {chosen.label}, held-out log q {chosen.mean + log_det:.3f} nats a row{skipped}")
     config = with_part(config, "noise", chosen.name, chosen.options)
     if config.energy.name is None and config.game.method != "mle" and config.objective.name == "nce":
         config = with_part(config, "energy", "tilted", {"bound": _BOUND, **config.energy.options})
@@ -80,7 +85,9 @@ def choose_noise(config: FitConfig, data: Prepared, progress: Progress) -> Chose
     with seeded(0):
         noise = make_noise(chosen.name, event_shape=data.event_shape, **chosen.options)
     if learns_by_gradient(noise) and config.likelihood.steps is None:
-        fitted = fit_noise(chosen.name, chosen.options, data.fitting, seed=config.run.seed)
+        progress.say(f"fitting {chosen.name} to all training rows")
+        ends = time.monotonic() + (config.run.budget * _SHARE_OF_BUDGET or math.inf)
+        fitted = fit_noise(chosen.name, chosen.options, data.fitting, seed=config.run.seed, deadline=ends)
         assert isinstance(fitted, nn.Module)
         state, config = fitted.state_dict(), changed(config, {"likelihood.steps": 0})
     if _may_be_left(config):

@@ -1,6 +1,7 @@
 """The trainer of a run, from its resolved settings."""
 
 import copy
+import math
 from collections.abc import Sequence
 
 from contrastive.config import ResolvedConfig
@@ -27,8 +28,10 @@ def make_trainer(
     directory: RunDirectory | None = None,
     progress: Progress | None = None,
     callbacks: Sequence[Callback] = (),
+    *,
+    deadline: float = math.inf,
 ) -> Trainer:
-    """The trainer of an estimator, its noise fitted or initialised on `data`."""
+    """The trainer of an estimator, its noise fitted or initialised on `data`; `deadline` is as in `Trainer`."""
     estimator.scaling = data.scaling.to(estimator.log_normalizer.device)
     estimator.columns = tuple(data.columns) if data.named else None
     show_data_to_noise(estimator, data, config.run.seed)
@@ -49,6 +52,7 @@ def make_trainer(
         evaluate_every=config.run.evaluate_every,
         checkpoint_every=config.run.checkpoint_every,
         early_stopping=config.run.early_stopping,
+        deadline=deadline,
         directory=directory,
         progress=progress,
         callbacks=[*_writers(config, data, directory), *callbacks],

@@ -1,5 +1,7 @@
 """How far an energy is ahead of its noise on held-out rows, and what that decides."""
 
+import math
+import time
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
@@ -79,7 +81,9 @@ def gains_at(estimator: Estimator, x: Float[Tensor, "n *event"], seed: int) -> F
     return log_p - log_q
 
 
-def cross_validated(config: ResolvedConfig, data: Prepared, progress: Progress) -> tuple[Gain, int]:
+def cross_validated(
+    config: ResolvedConfig, data: Prepared, progress: Progress, deadline: float = math.inf
+) -> tuple[Gain, int]:
     """The gain by cross-validation, and the median of the numbers of updates at which early stopping ended.
 
     There are 5 folds, or 3 of many rows.
@@ -90,6 +94,7 @@ def cross_validated(config: ResolvedConfig, data: Prepared, progress: Progress) 
         config: resolved; its noise must have a fit of its own.
         data: what the run trains on; all rows are scored once.
         progress: told of every fold.
+        deadline: of the fit, by `time.monotonic()`; each fold, and the fit to all rows, has an equal part of the time.
 
     Raises:
         ContrastiveError: if a fold cannot be fitted.
@@ -107,7 +112,8 @@ def cross_validated(config: ResolvedConfig, data: Prepared, progress: Progress) 
         fold = _fold(data, z[fitting], z[stopping], z[scored])
         settings = changed(config, {**alone, "game.batch_size": fold.batch_size})
         estimator, _ = new_estimator(settings, fold)
-        trainer = make_trainer(settings, estimator, fold)
+        ends = time.monotonic() + (deadline - time.monotonic()) / (len(folds) - number + 1)
+        trainer = make_trainer(settings, estimator, fold, deadline=ends)
         trainer.run()
         gains.append(gains_at(estimator, fold.test, config.run.seed))
         updates.append(trainer.position.best_updates)

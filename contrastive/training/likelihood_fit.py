@@ -1,6 +1,7 @@
 """A noise fitted alone, on rows in memory: by its own fit, or by gradient steps on the likelihood."""
 
 import copy
+import math
 from typing import Any
 
 import torch
@@ -27,7 +28,9 @@ _SMALL_BATCH, _BATCH, _SMALL_ROWS = 128, 512, 4_000
 _SCORED_AT_ONCE = 4096
 
 
-def fit_noise(name: str, options: dict[str, Any], z: Float[Tensor, "n *event"], *, seed: int = 0) -> NoiseModel:
+def fit_noise(
+    name: str, options: dict[str, Any], z: Float[Tensor, "n *event"], *, seed: int = 0, deadline: float = math.inf
+) -> NoiseModel:
     """The noise `name`, fitted to rows in model coordinates.
 
     A noise without a fit of its own takes gradient steps on the likelihood. It stops early by a tenth of the rows,
@@ -38,6 +41,7 @@ def fit_noise(name: str, options: dict[str, Any], z: Float[Tensor, "n *event"], 
         options: of its factory.
         z: rows.
         seed: of parameters, batches and the split.
+        deadline: of gradient steps, by `time.monotonic()`.
 
     Raises:
         ContrastiveError: if the noise cannot be made, fitted or trained.
@@ -52,11 +56,11 @@ def fit_noise(name: str, options: dict[str, Any], z: Float[Tensor, "n *event"], 
         stopping = round(min(max(1, len(z) * _STOPPING), _MOST_STOPPING))
         held_out, fitting = z[torch.randperm(len(z)).to(z.device)].split([stopping, len(z) - stopping])
         prepare_noise(noise, fitting)
-    return _maximize_likelihood(noise, fitting, held_out, seed)
+    return _maximize_likelihood(noise, fitting, held_out, seed, deadline)
 
 
 def _maximize_likelihood(
-    noise: Any, fitting: Float[Tensor, "n *event"], held_out: Float[Tensor, "m *event"], seed: int
+    noise: Any, fitting: Float[Tensor, "n *event"], held_out: Float[Tensor, "m *event"], seed: int, deadline: float
 ) -> Any:
     """Adam on the mean log q of `fitting`, stopped early by that of `held_out`."""
     estimator = Estimator(NoiseEnergy(tuple(fitting.shape[1:])), noise)
@@ -77,6 +81,7 @@ def _maximize_likelihood(
         evaluate_every=steps // _EVALUATIONS,
         checkpoint_every=steps,
         early_stopping=_PATIENCE,
+        deadline=deadline,
     )
     trainer.run()
     return noise.requires_grad_(False)

@@ -1,5 +1,7 @@
 """The one way through a fit, behind `contrastive.fit`, `estimator.fit`, the command line and the benchmarks."""
 
+import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +99,7 @@ def train(
             warn(f"{name} has no effect here: {why}")
         if directory is not None:
             directory.check_free(overwrite=overwrite, data=config.data.source)  # before the work of reading the data
+    deadline = time.monotonic() + config.run.budget if config.run.budget else math.inf
     prepared = prepare(data, config, y)
     progress = progress or Progress(quiet=True)
     in_place, found = estimator is not None, dict[str, Any]()
@@ -116,7 +119,7 @@ def train(
     if settled.data.refit:
         prepared = prepared.with_validation_rows()
         if settled.game.energy.keep == "ahead":
-            settled, gain = _by_cross_validation(settled, prepared, progress)
+            settled, gain = _by_cross_validation(settled, prepared, progress, deadline)
             found |= gain.figures()
     if directory is not None and resume:
         found = directory.read_found()
@@ -128,7 +131,7 @@ def train(
     judging = None
     if settled.game.energy.keep == "ahead":
         prepared, judging = split_validation(prepared)
-    trainer = make_trainer(settled, estimator, prepared, directory, progress, callbacks)
+    trainer = make_trainer(settled, estimator, prepared, directory, progress, callbacks, deadline=deadline)
     if resume:
         trainer.load()
     trainer.run()
@@ -158,9 +161,11 @@ def _chosen(config: FitConfig, data: Prepared, progress: Progress) -> ChosenNois
         return None
 
 
-def _by_cross_validation(config: ResolvedConfig, data: Prepared, progress: Progress) -> tuple[ResolvedConfig, Gain]:
+def _by_cross_validation(
+    config: ResolvedConfig, data: Prepared, progress: Progress, deadline: float
+) -> tuple[ResolvedConfig, Gain]:
     """Settings whose number of updates, and whether the energy is trained at all, cross-validation has chosen."""
-    gain, updates = cross_validated(config, data, progress)
+    gain, updates = cross_validated(config, data, progress, deadline)
     ahead = gain.is_ahead and updates > 0
     decided = {"game.energy.keep": "always" if ahead else "never", "run.early_stopping": 0}
     return changed(config, {**decided, "game.steps": max(updates, 1)}), gain

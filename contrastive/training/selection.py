@@ -127,7 +127,7 @@ def select_noise(
         z: training rows in model coordinates, none of the rows by which the run is judged.
         names: of the noises to ask for candidates; all that are registered, if None.
         seed: of the split and of every fit.
-        budget: seconds after which no candidate is begun; the first is always tried.
+        budget: seconds after which no candidate is begun, and gradient steps end; the first is always tried.
         progress: called with every trial, as it ends.
 
     Raises:
@@ -145,7 +145,7 @@ def select_noise(
             if trials and time.monotonic() > deadline:
                 skipped += 1
             elif not _is_past_its_top(climb):
-                climb.append(_try(name, options, z, parts, seed))
+                climb.append(_try(name, options, z, parts, seed, deadline))
                 trials.append(climb[-1])
                 if progress is not None:
                     progress(climb[-1])
@@ -189,11 +189,11 @@ def _is_past_its_top(climb: list[Trial]) -> bool:
     return bool(below) and max(t.mean for t in climb[-_WORSE_RUNGS:]) < max(t.mean for t in below)
 
 
-def _try(name: str, options: Options, z: Tensor, parts: list[Part], seed: int) -> Trial:
+def _try(name: str, options: Options, z: Tensor, parts: list[Part], seed: int, deadline: float) -> Trial:
     started = time.monotonic()
     log_q, error = None, None
     try:
-        log_q = torch.cat(list(_scores(name, options, z, parts, seed)))
+        log_q = torch.cat(list(_scores(name, options, z, parts, seed, deadline)))
         if unscored := int((~log_q.isfinite()).sum()):
             log_q, error = None, f"log q is not finite at {unscored} of {z.shape[0]} rows"
     except Exception as failure:  # of third parties' code too: one candidate must not end the others
@@ -201,9 +201,11 @@ def _try(name: str, options: Options, z: Tensor, parts: list[Part], seed: int) -
     return Trial(name, options, log_q, time.monotonic() - started, error)
 
 
-def _scores(name: str, options: Options, z: Tensor, parts: list[Part], seed: int) -> Iterator[Float[Tensor, " s"]]:
+def _scores(
+    name: str, options: Options, z: Tensor, parts: list[Part], seed: int, deadline: float
+) -> Iterator[Float[Tensor, " s"]]:
     for fitting, scored in parts:
-        noise = fit_noise(name, options, z[fitting.to(z.device)], seed=seed)
+        noise = fit_noise(name, options, z[fitting.to(z.device)], seed=seed, deadline=deadline)
         yield log_prob_in_parts(noise, z[scored.to(z.device)]).double().cpu()
 
 

@@ -16,6 +16,7 @@ from contrastive.errors import ContrastiveError, NumericalError
 from contrastive.io.checkpoints import read_checkpoint, write_checkpoint
 from contrastive.numerics.random_state import seeded
 from contrastive.training.callbacks import Callback
+from contrastive.training.clock import Clock
 from contrastive.training.interrupt import Interrupt
 from contrastive.training.position import Position
 from contrastive.training.progress import Progress
@@ -41,6 +42,8 @@ class Trainer:
         checkpoint_every: updates between checkpoints.
         early_stopping: evaluations without a better mean score after which a stage stops; each stage then ends with
             its best state, or with its last where that is within a standard error of it. 0: never.
+        deadline: by `time.monotonic()`. Stages share what is left in proportion to their updates; the progress of one
+            is that of its updates or of its time, whichever is more, so that learning rates end as they should.
         directory: where the run is kept; None keeps nothing.
         progress: what the user sees.
         callbacks: called in order; see `Callback`.
@@ -60,6 +63,7 @@ class Trainer:
         evaluate_every: int = 250,
         checkpoint_every: int = 250,
         early_stopping: int = 0,
+        deadline: float = math.inf,
         directory: RunDirectory | None = None,
         progress: Progress | None = None,
         callbacks: Sequence[Callback] = (),
@@ -67,7 +71,7 @@ class Trainer:
         self.estimator, self.averaged, self.source, self.stages = estimator, averaged, source, stages
         self.evaluate, self.score, self.batch_size, self.seed = evaluate, score, batch_size, seed
         self.evaluate_every, self.checkpoint_every = evaluate_every, checkpoint_every
-        self.early_stopping, self.directory = early_stopping, directory
+        self.early_stopping, self.deadline, self.directory = early_stopping, deadline, directory
         self.progress = progress or Progress(quiet=True)
         self.callbacks = tuple(callbacks)
         self.position = Position()
@@ -107,8 +111,9 @@ class Trainer:
         else:
             stage.resume(self.source)
         started = time.monotonic() - at.seconds
-        while at.step < stage.steps and not at.stopped_early:
-            mover = stage.update(self._next(stream), at.step / stage.steps)
+        clock = Clock(self._share_of_time(index), at.step / stage.steps)
+        while at.step < stage.steps and not (at.stopped_early or clock.is_over):
+            mover = stage.update(self._next(stream), clock.progress(at.step / stage.steps))
             at.step, at.updates = at.step + 1, at.updates + 1
             at.moves[mover] += stage is self.stages[-1]
             at.seconds = time.monotonic() - started
@@ -118,7 +123,7 @@ class Trainer:
                     callback.on_update(self, mover)
             except KeyboardInterrupt:
                 interrupt.asked = True  # saved first, as on Ctrl-C
-            if at.step % self.evaluate_every == 0 or at.step == stage.steps:
+            if at.step % self.evaluate_every == 0 or at.step == stage.steps or clock.is_over:
                 self._evaluate(stage)
             if at.step % self.checkpoint_every == 0 and at.step < stage.steps:
                 self.save()
@@ -130,6 +135,12 @@ class Trainer:
         stage.finish()
         if self.early_stopping:
             self.progress.ended(stage.name, at.updates, at.best_updates, stopped_early=at.stopped_early)
+
+    def _share_of_time(self, index: int) -> float:
+        """Seconds that the stage may take of those that are left."""
+        ahead = sum(stage.steps for stage in self.stages[index + 1 :])
+        left = self.stages[index].steps - self.position.step
+        return (self.deadline - time.monotonic()) * left / (left + ahead)
 
     def _next(self, stream: Iterator[Batch]) -> Batch:
         self.position.batches += 1
