@@ -264,7 +264,7 @@ class Run(Generic[Open]):
         AT_LEAST_0,
     )
     budget: Seconds = setting(
-        Seconds(0),
+        0.0,
         "time for the fit, such as 90s, 2m or 1h: a third of it to choose the noise, of noise auto; learning rates "
         "decay by the time that is used, and it ends with what it has; 0: no limit",
         AT_LEAST_0,
