@@ -42,7 +42,8 @@ def figure(records: Sequence[dict[str, Any]]) -> Figure:
     panel.minorticks_off()
     panel.grid(alpha=0.25)
     panel.set_xlabel("mean held-out log-density less that of the best rival, nats a row, ± 2 standard errors")
-    plot.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=8)
+    if rows:
+        plot.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=8)
     return plot
 
 

@@ -106,9 +106,8 @@ def read_unit(unit: Unit, plan: Plan) -> dict[str, Any] | None:
         return None
     kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if kept["asked"] != _asked(unit, plan):
-        raise ContrastiveError(
-            f"{path} was measured in another way ({kept['asked']}): name another --out, or delete it"
-        )
+        how = ", ".join(f"{name} {value}" for name, value in kept["asked"].items())
+        raise ContrastiveError(f"{path} was measured with {how}: name another --out, or delete it")
     return kept
 
 
