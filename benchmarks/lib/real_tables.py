@@ -80,11 +80,13 @@ def read_table(name: str, data_root: Path | None, most: int) -> RealTable:
     """A table without gaps, ties and dependent columns; at most `most` rows, the same ones for every split.
 
     Raises:
-        ContrastiveError: if there is no such table.
+        ContrastiveError: if there is no such table, or it has no numbers.
     """
     numbers = _read(name, data_root).select_dtypes("number").dropna().astype(np.float64)
     numbers.columns = [str(column) for column in numbers.columns]
     numbers = numbers.loc[:, numbers.std() > 0]
+    if numbers.empty:
+        raise ContrastiveError(f"{name} has no numeric column that varies; a data.csv.gz has no header")
     dropped = dependent_columns(numbers.to_numpy())
     independent = numbers.drop(columns=numbers.columns[dropped])
     x = independent.to_numpy()

@@ -30,18 +30,21 @@ def figure(records: Sequence[dict[str, Any]]) -> Figure:
     rows.sort(key=lambda record: record["to_best_rival"]["default"][0])
     plot = Figure(figsize=(9.5, 1.6 + 0.3 * max(len(rows), 1)), layout="constrained")
     panel = plot.subplots()
+    panel.set_xscale("symlog", linthresh=_LINEAR)
     panel.axvline(0, color="#555555", lw=0.8)
     for method, (color, marker) in _STYLES.items():
         _dots(panel, rows, method, color, marker)
     panel.set_yticks(range(len(rows)), [_title(record) for record in rows])
     panel.set_ylim(-0.6, max(len(rows), 1) - 0.4)
-    panel.set_xscale("symlog", linthresh=_LINEAR)
     low, high = panel.get_xlim()
     panel.set_xticks([tick for tick in _TICKS if low <= tick <= high])
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     panel.minorticks_off()
     panel.grid(alpha=0.25)
-    panel.set_xlabel("mean held-out log-density less that of the best rival, nats a row, ± 2 standard errors")
+    panel.set_xlabel(
+        "mean held-out log-density less that of the best rival, nats a row, ± 2 standard errors\n"
+        "* settings were developed on this table"
+    )
     if rows:
         plot.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=8)
     return plot
@@ -58,7 +61,7 @@ def _dots(panel: Axes, rows: Sequence[dict[str, Any]], method: str, color: str, 
         places,
         xerr=[2 * error for error in errors] if method == "default" else None,
         fmt=marker,
-        ms=6 if ours else 5,
+        ms={"default": 6, "its noise": 9}.get(method, 5),
         color=color,
         mfc="none" if method == "its noise" else color,
         alpha=1 if ours else 0.75,
