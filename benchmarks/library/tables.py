@@ -1,150 +1,136 @@
-"""Small real tables by the default settings, beside their own noise and a Gaussian mixture.
+"""Real tables by the default settings, beside what a user would fit instead.
 
-    python -m benchmarks.library.tables --data-root /data  # /data/tables/small/*.csv, and what scikit-learn ships
+    python -m benchmarks.library.tables --data-root /data   # tables/ of /data, and what scikit-learn ships
     python -m benchmarks.library.tables --quick
 
-Each table is fitted by `contrastive.fit(table)` with no setting at all, on several splits. Of each split a tenth of the
-rows is held out for the figures; nothing is chosen by them. Beside the energy's mean log-density there, with the
-learned c and with the upper end of the interval of log Z: that of its own noise, which is chosen by held-out
-likelihood, and that of
-scikit-learn's `GaussianMixture`, its number of components by BIC, on the same rows (training and validation) in the
-same units. The difference to the noise is over all held-out rows of all splits, with its standard error.
+Each table is fitted by `contrastive.fit(table, seed=...)` with no other setting, on one or several splits. Of each
+split the tenth of the rows that the library holds out for its figures judges; nothing is chosen by them. The rivals get
+all other rows: one Gaussian, scikit-learn's mixtures by BIC and by held-out likelihood, its kernels, zuko's flows
+(`benchmarks/lib/density_rivals.py`). Ties are dequantised for all alike (`benchmarks/lib/real_tables.py`).
+
+Log-densities are in nats a row, in the table's own units; the default's is normalised by the upper end of the 95 %
+interval of log Z. Differences are paired over the test rows of all splits, with their standard error. The best rival is
+picked in hindsight, by its mean over the splits.
+
+Every method on every split is kept as a file of its own in --out and read from there, failures too: delete a file to
+have it made again. Outputs of several machines can be merged by copying; what is missing is a dash in the table.
+Tables with a star are those on which settings were developed.
 """
 
+import argparse
 import math
+import sys
 import time
-import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-import torch
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
-from sklearn.mixture import GaussianMixture
-
-import contrastive
+from benchmarks.lib.density_rivals import RIVALS, Effort
 from benchmarks.lib.grid import benchmark_parser, provenance, run_all
-from contrastive.config import configure
-from contrastive.data.preparation import prepare
+from benchmarks.lib.real_tables import known, read_table, table_names
+from benchmarks.lib.table_plot import figure
+from benchmarks.lib.table_summary import counts, in_words, main_table, noise_table, summarize
+from benchmarks.lib.table_units import METHODS, NOISES, TILTS, Plan, Unit, measure, read_unit
+from contrastive.errors import ContrastiveError
 from contrastive.io.checkpoints import write_json
-from contrastive.training.run_directory import RunDirectory
 
-SHIPPED = {"iris": load_iris, "wine": load_wine, "diabetes": load_diabetes, "breast-cancer": load_breast_cancer}
-_MOST_COMPONENTS = 15
+GROUPS = {"rivals": tuple(RIVALS), "noises": NOISES, "tilts": TILTS}
+_DEFAULT_METHODS = "default,rivals,noises"
+_MANY_ROWS = 2_000
+_QUICK = Effort(components=(1, 2, 3), bandwidths=(1.0, 0.5, 0.25), flow_seconds=1.0)
 
 
 def main() -> None:
-    """Fit every table on every split, print the table, write it."""
-    parser = benchmark_parser(__doc__, "tables", "one table, few updates: does it run?")
-    parser.add_argument("--data-root", type=Path, help="folder with tables/small/*.csv [scikit-learn's tables alone]")
-    parser.add_argument("--seeds", type=int, default=3, help="splits of each table [3]")
-    parser.add_argument("--noise", help="noise of every fit, such as auto [that of the library]")
+    """Measure every method on every split of every table, print the tables, write them."""
+    arguments = _parser().parse_args()
+    try:
+        _run(arguments)
+    except ContrastiveError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = benchmark_parser(__doc__, "tables", "one small table, one split, few updates, all methods: does it run?")
+    parser.add_argument("--data-root", type=Path, help="folder with tables/ [scikit-learn's tables alone]")
     parser.add_argument("--tables", help="names, separated by commas [all that can be read]")
+    parser.add_argument("--methods", default=_DEFAULT_METHODS, help=_methods_help())
+    parser.add_argument("--seeds", type=int, default=5, help="splits of a table of fewer than 2,000 rows [5]")
+    parser.add_argument("--large-seeds", type=int, default=1, help="splits of a larger one [1]")
     parser.add_argument("--first-seed", type=int, default=0, help="seed of the first split [0]")
-    arguments = parser.parse_args()
-    asked = arguments.tables.split(",") if arguments.tables else table_names(arguments.data_root)
-    names = ["iris"] if arguments.quick else asked
-    seeds = range(arguments.first_seed, arguments.first_seed + (1 if arguments.quick else arguments.seeds))
-    settings: dict[str, Any] = {"noise": "auto", "steps": 100} if arguments.quick else {}
-    settings |= {"noise": arguments.noise} if arguments.noise else {}
-    calls = [(name, seed, arguments.data_root, arguments.out, settings) for name in names for seed in seeds]
-    splits = run_all(measure, calls, arguments.jobs, name="tables")
-    rows = [summarized(name, [split for split in splits if split["table"] == name]) for name in names]
-    print(table(rows))
-    results = arguments.out if arguments.quick else arguments.results
-    write_json(results / "tables.json", {**provenance(), "seeds": list(seeds), "rows": rows})
+    parser.add_argument("--rows", type=int, default=20_000, help="most rows of a table, at random [20,000]")
+    parser.add_argument("--flow-seconds", type=float, default=120.0, help="most seconds of a rival flow's fit [120]")
+    parser.add_argument("--deadline", type=float, default=math.inf, help="seconds after which no fit is begun [none]")
+    return parser
 
 
-def table_names(data_root: Path | None) -> list[str]:
-    """Names of the tables that can be read."""
-    small = [] if data_root is None else sorted((data_root / "tables" / "small").glob("*.csv"))
-    return [*SHIPPED, *(path.stem for path in small)]
+def _methods_help() -> str:
+    return f"of {', '.join(METHODS)}; or groups: {', '.join(GROUPS)}; separated by commas [{_DEFAULT_METHODS}]"
 
 
-def read(name: str, data_root: Path | None) -> pd.DataFrame:
-    """The numeric columns of a table, rows without gaps."""
-    if name in SHIPPED:
-        return SHIPPED[name](as_frame=True).data
-    assert data_root is not None
-    return pd.read_csv(data_root / "tables" / "small" / f"{name}.csv").select_dtypes("number").dropna()
+def _run(arguments: argparse.Namespace) -> None:
+    if arguments.quick:
+        arguments.tables, arguments.seeds, arguments.jobs = "iris", 1, 1
+        arguments.methods, arguments.results = ",".join(METHODS), arguments.out
+    plan = Plan(
+        arguments.data_root,
+        arguments.out,
+        rows=arguments.rows,
+        effort=_QUICK if arguments.quick else Effort(flow_seconds=arguments.flow_seconds),
+        steps=20 if arguments.quick else None,
+        deadline=time.time() + arguments.deadline,
+    )
+    names = table_names(plan.data_root)
+    if arguments.tables:
+        names = known(arguments.tables.split(","), plan.data_root)
+    units = units_of(names, methods_of(arguments.methods), arguments, plan)
+    for _ in range(2):  # what follows the default may have come before it was made
+        unmade = [(unit, plan) for unit in units if read_unit(unit, plan) is None]
+        if unmade:
+            run_all(measure, unmade, arguments.jobs, name="tables")
+    report(names, units, plan, arguments.results)
 
 
-def measure(name: str, seed: int, data_root: Path | None, out: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """Mean held-out log-densities of one split, and each row's gain over the noise."""
-    frame, path = read(name, data_root), out / f"{name}-seed{seed}"
-    started = time.monotonic()
-    if not RunDirectory(path).is_finished:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", contrastive.errors.ContrastiveWarning)
-            contrastive.fit(frame, seed=seed, quiet=True, out=str(path), overwrite=True, **settings)
-    seconds = time.monotonic() - started
-    estimator, summary = contrastive.load(path), RunDirectory(path).read_summary()
-    data = prepare(frame, configure(seed=seed))
-    rest = torch.cat([data.scaling.inverse(data.row_source.z), data.validation])  # type: ignore[attr-defined]
-    log_p, log_q = estimator.log_prob(data.test).double(), estimator.noise_log_prob(data.test).double()
-    return {
-        "table": name,
-        "seed": seed,
-        "rows": len(frame),
-        "columns": frame.shape[1],
-        "log_p": float(log_p.mean()),
-        "log_p_upper": summary.get("test_log_prob_energy_normalized"),
-        "log_q": float(log_q.mean()),
-        "mixture": mixture_log_prob(rest.numpy(), data.test.numpy(), seed),
-        "gains": (log_p - log_q).tolist(),
-        "best_update": summary.get("best_update"),
-        "noise": summary["noise"],
-        "energy_kept": summary["energy_kept"],
-        "stopped_early": summary["stopped_early"],
-        "log_partition_verdict": summary.get("log_partition_verdict"),
-        "seconds": seconds,
-    }
+def methods_of(names: str) -> list[str]:
+    """The methods that names and groups, separated by commas, stand for.
+
+    Raises:
+        ContrastiveError: for an unknown one.
+    """
+    chosen = [method for name in names.split(",") for method in GROUPS.get(name, (name,))]
+    for name in chosen:
+        if name not in METHODS:
+            raise ContrastiveError(f"no method {name!r}: there are {', '.join([*METHODS, *GROUPS])}")
+    return [method for method in METHODS if method in chosen]
 
 
-def mixture_log_prob(fitting: np.ndarray, test: np.ndarray, seed: int) -> float:
-    """Mean log-density at `test` of a full-covariance mixture fitted in standardised coordinates, components by BIC."""
-    shift, scale = fitting.mean(0), fitting.std(0)
-    z = (fitting - shift) / scale
-    components = range(1, min(_MOST_COMPONENTS, len(z) // (2 * z.shape[1]) + 1) + 1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # convergence of some
-        fits = [GaussianMixture(k, random_state=seed, n_init=2).fit(z) for k in components]
-    best = min(fits, key=lambda fit: fit.bic(z))
-    return float(best.score((test - shift) / scale) - np.log(scale).sum())
+def units_of(tables: Sequence[str], methods: Sequence[str], arguments: argparse.Namespace, plan: Plan) -> list[Unit]:
+    """What is to be measured, the longest first; what follows the default at the end."""
+    units: list[tuple[bool, float, Unit]] = []
+    for table in tables:
+        shape = read_table(table, plan.data_root, plan.rows).frame.shape
+        splits = arguments.seeds if shape[0] < _MANY_ROWS else arguments.large_seeds
+        for seed in range(arguments.first_seed, arguments.first_seed + splits):
+            for unit in (Unit(table, seed, method) for method in methods):
+                units.append((unit.follows_default, -unit.cost(shape), unit))
+    return [unit for _, _, unit in sorted(units, key=lambda found: found[:2])]
 
 
-def summarized(name: str, splits: list[dict[str, Any]]) -> dict[str, Any]:
-    """One row of the table: means over splits, and the gain over the noise with its standard error."""
-    means = {key: float(np.mean([split[key] for split in splits])) for key in ("log_p", "log_q", "mixture", "seconds")}
-    gains = np.concatenate([split["gains"] for split in splits])
-    upper = [split["log_p_upper"] for split in splits]
-    return {
-        "table": name,
-        "rows": splits[0]["rows"],
-        "columns": splits[0]["columns"],
-        **means,
-        "log_p_upper": None if None in upper else float(np.mean(upper)),
-        "gain": float(gains.mean()),
-        "gain_error": float(gains.std(ddof=1) / math.sqrt(len(gains))),
-        "splits": [{key: value for key, value in split.items() if key != "gains"} for split in splits],
-    }
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    """The figures as a Markdown table."""
-    lines = [
-        "| table (rows x columns) | default | by upper log Z | its noise | default - noise | mixture (BIC) | seconds |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        upper = "–" if row["log_p_upper"] is None else f"{row['log_p_upper']:.2f}"
-        lines.append(
-            f"| {row['table']} ({row['rows']:,} x {row['columns']}) | {row['log_p']:.2f} | {upper} "
-            f"| {row['log_q']:.2f} "
-            f"| {row['gain']:+.2f} ± {row['gain_error']:.2f} | {row['mixture']:.2f} | {row['seconds']:.0f} |"
-        )
-    return "\n".join(lines)
+def report(tables: Sequence[str], units: Sequence[Unit], plan: Plan, results: Path) -> None:
+    """Print and write the figures of whatever is kept."""
+    kept = [(unit, read_unit(unit, plan)) for unit in units]
+    records = [summarize(name, [found for unit, found in kept if found and unit.table == name]) for name in tables]
+    fresh = [record for record in records if not record["developed"]]
+    print(main_table(records), noise_table(records), sep="\n\n", end="\n\n")
+    print(in_words(counts(records), "All tables"))
+    print(in_words(counts(fresh), "Without those that settings were developed on (*)"))
+    failed = [found for _, found in kept if found and "error" in found]
+    unmade = sum(found is None for _, found in kept)
+    print(f"{len(units)} units: {len(failed)} could not be measured (reasons in tables.json), {unmade} not made.")
+    content: dict[str, Any] = {"counts": counts(records), "counts_not_developed_on": counts(fresh), "tables": records}
+    results.mkdir(parents=True, exist_ok=True)
+    write_json(results / "tables.json", {**provenance(), **content})
+    figure(records).savefig(results / "tables.png", dpi=130)
 
 
 if __name__ == "__main__":
