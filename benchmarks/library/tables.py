@@ -28,7 +28,6 @@ from typing import Any
 from benchmarks.lib.density_rivals import RIVALS, Effort
 from benchmarks.lib.grid import benchmark_parser, provenance, run_all
 from benchmarks.lib.real_tables import known, read_table, table_names
-from benchmarks.lib.table_plot import figure
 from benchmarks.lib.table_summary import counts, in_words, main_table, noise_table, summarize
 from benchmarks.lib.table_units import METHODS, NOISES, TILTS, Plan, Unit, measure, read_unit
 from contrastive.errors import ContrastiveError
@@ -118,6 +117,8 @@ def units_of(tables: Sequence[str], methods: Sequence[str], arguments: argparse.
 
 def report(tables: Sequence[str], units: Sequence[Unit], plan: Plan, results: Path) -> None:
     """Print and write the figures of whatever is kept."""
+    from benchmarks.lib.table_plot import figure  # here alone: units can be made where there is no matplotlib
+
     kept = [(unit, read_unit(unit, plan)) for unit in units]
     records = [summarize(name, [found for unit, found in kept if found and unit.table == name]) for name in tables]
     fresh = [record for record in records if not record["developed"]]

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 Options = dict[str, Any]
 F = TypeVar("F", bound=Callable[..., Any])
 
-_RUNGS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 60, 80, 120, 160, 240, 320)
+_RUNGS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 45, 70, 110, 170, 260)
 
 
 @runtime_checkable
@@ -51,7 +51,7 @@ def candidates_of(factory: Callable[..., Any], rows: int, event_shape: tuple[int
 
 
 def ladder(most: int) -> list[int]:
-    """Numbers from 1 to `most`, at most 320, in growing steps.
+    """Numbers from 1 to `most`, at most 260, in growing steps.
 
     Example:
         >>> ladder(9)

@@ -14,7 +14,7 @@ from contrastive.noises.candidates import ladder
 from contrastive.noises.expectation_maximization import MixtureParameters, expectation_maximization, k_means
 
 _DEPENDENT = 1e-6  # share of the variances that keeps the covariance of linearly dependent columns invertible
-_FEW_ROWS, _MOST_COMPONENTS = 500, 320
+_FEW_ROWS, _MOST_COMPONENTS = 500, 260
 #: Ridge -> the fewest rows on which to try it, and the number of rows from which on it is too large.
 _RIDGES = {1e-5: (_FEW_ROWS, math.inf), 1e-4: (0, 20_000), 0.01: (0, 5_000), 0.1: (0, _FEW_ROWS)}
 
@@ -72,7 +72,7 @@ class GaussianMixture(ParametricNoise):
 
     @staticmethod
     def candidates(rows: int, event_shape: tuple[int, ...]) -> list[dict[str, Any]]:
-        """From 1 to 320 components, fewer where rows are few, with ridges that fit the number of rows."""
+        """From 1 to 260 components, fewer where rows are few, with ridges that fit the number of rows."""
         most = max(3, min(_MOST_COMPONENTS, rows // (2 * torch.Size(event_shape).numel())))
         ridges = [ridge for ridge, (fewest, limit) in _RIDGES.items() if fewest <= rows < limit]
         starts = 3 if rows < _FEW_ROWS else 1
