@@ -76,6 +76,13 @@ class FittableNoise(Protocol):
 
 
 @runtime_checkable
+class ComposedNoise(Protocol):
+    """A noise made of others, each of which is fitted in its own way."""
+
+    parts: list[NoiseModel]
+
+
+@runtime_checkable
 class InitializableNoise(Protocol):
     """A noise that must see a data batch before its first use, such as a flow with ActNorm layers."""
 
@@ -234,7 +241,9 @@ def sample_and_log_prob(noise: NoiseModel, n: int) -> tuple[Float[Tensor, "n *ev
 
 
 def learns_by_gradient(noise: object) -> bool:
-    """Whether a noise is fitted by gradient steps on the likelihood, for want of a fit of its own."""
+    """Whether a noise, or a part of it, is fitted by gradient steps on the likelihood, for want of a fit of its own."""
+    if isinstance(noise, ComposedNoise):
+        return any(learns_by_gradient(part) for part in noise.parts)
     return not isinstance(noise, FittableNoise) and bool(trainable_parameters(noise))
 
 

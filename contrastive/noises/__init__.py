@@ -7,6 +7,7 @@ from contrastive.noises.gaussian import DiagonalGaussian, Gaussian
 from contrastive.noises.gaussian_mixture import GaussianMixture
 from contrastive.noises.kde import KernelDensity
 from contrastive.noises.spins import BernoulliSpins
+from contrastive.noises.stack import Stack
 from contrastive.noises.student_t import StudentT
 from contrastive.noises.uniform import Uniform
 
@@ -19,6 +20,7 @@ __all__ = [
     "GaussianMixture",
     "KernelDensity",
     "Noise",
+    "Stack",
     "StudentT",
     "Uniform",
 ]

@@ -10,16 +10,16 @@ from torch import Tensor
 from contrastive.core.estimator import Estimator
 from contrastive.numerics.random_state import seeded
 
-_POOL, _MOST_NUMBERS, _AT_ONCE = 50_000, 1 << 24, 10_000
+_BATCHES, _POOL, _MOST_NUMBERS, _AT_ONCE = 50, 50_000, 1 << 24, 10_000
 _FRESH = 0xD4A  # keeps these draws apart from others of the run's seed
 
 
 class Draws:
     """Draws of an estimator's frozen noise, with the part of the log-ratio that does not change.
 
-    Used once, they are fresh ones from torch's global generator. Used several times, they are taken from a pool of at
-    most 50,000, in a new random order each time, and the pool is drawn anew when every draw was used so often. Both are
-    functions of the seed and of how many were taken, so a run resumes to the same figures.
+    Used once, they are fresh ones from torch's global generator. Used several times, they are taken from a pool of 50
+    batches, at most 50,000, in a new random order each time; the pool is drawn anew when every draw was used so often.
+    Both are functions of the seed and of how many were taken, so a run resumes to the same figures.
 
     Args:
         estimator: whose `defended_noise` is drawn from.
@@ -29,7 +29,7 @@ class Draws:
 
     def __init__(self, estimator: Estimator, uses: int = 1, seed: int = 0) -> None:
         self.estimator, self.uses, self.seed = estimator, uses, seed
-        self.taken = 0
+        self.taken = self._size = 0
         self._pool: tuple[int, Tensor, Tensor] | None = None
         self._order: tuple[int, Tensor] | None = None
 
@@ -37,6 +37,7 @@ class Draws:
         """The next `n` draws in model coordinates, and their `fixed_log_ratio`."""
         if self.uses == 1:
             return self.estimator.scored_draws(n)
+        self._size = self._size or min(_BATCHES * n, _POOL, max(1, _MOST_NUMBERS // self._numbers))
         parts, missing = [], n
         while missing:
             epoch, start = divmod(self.taken, self._size)
@@ -56,8 +57,8 @@ class Draws:
         self.taken = state.get("taken", 0)
 
     @property
-    def _size(self) -> int:
-        return min(_POOL, max(1, _MOST_NUMBERS // math.prod(self.estimator.noise.event_shape)))
+    def _numbers(self) -> int:
+        return math.prod(self.estimator.noise.event_shape)
 
     def _order_of(self, epoch: int) -> Tensor:
         if self._order is None or self._order[0] != epoch:

@@ -13,7 +13,7 @@ from contrastive.data.sources import ArraySource
 from contrastive.energies.noise import NoiseEnergy
 from contrastive.numerics.chunks import rows_at_once
 from contrastive.numerics.random_state import seeded
-from contrastive.protocols import NoiseModel, learns_by_gradient, prepare_noise, trainable_parameters
+from contrastive.protocols import ComposedNoise, NoiseModel, learns_by_gradient, prepare_noise, trainable_parameters
 from contrastive.registry import make_noise
 from contrastive.training.plan import twins
 from contrastive.training.players import Player
@@ -50,18 +50,29 @@ def fit_noise(
         noise: Any = make_noise(name, event_shape=tuple(z.shape[1:]), **options)
         if isinstance(noise, nn.Module):
             noise.to(z.device, z.dtype)
+    _fit(noise, z, seed, deadline)
+    return noise
+
+
+def _fit(noise: Any, z: Float[Tensor, "n *event"], seed: int, deadline: float) -> None:
+    """Fit a noise in place, each part of a composed one in its own way."""
+    if isinstance(noise, ComposedNoise):
+        for part in noise.parts:
+            _fit(part, z, seed, deadline)
+        return
+    with seeded(seed, z.device):
         if not learns_by_gradient(noise):
             prepare_noise(noise, z)
-            return noise
+            return
         stopping = round(min(max(1, len(z) * _STOPPING), _MOST_STOPPING))
         held_out, fitting = z[torch.randperm(len(z)).to(z.device)].split([stopping, len(z) - stopping])
         prepare_noise(noise, fitting)
-    return _maximize_likelihood(noise, fitting, held_out, seed, deadline)
+    _maximize_likelihood(noise, fitting, held_out, seed, deadline)
 
 
 def _maximize_likelihood(
     noise: Any, fitting: Float[Tensor, "n *event"], held_out: Float[Tensor, "m *event"], seed: int, deadline: float
-) -> Any:
+) -> None:
     """Adam on the mean log q of `fitting`, stopped early by that of `held_out`."""
     estimator = Estimator(NoiseEnergy(tuple(fitting.shape[1:])), noise)
     averaged = copy.deepcopy(estimator).requires_grad_(False).eval()
@@ -84,7 +95,7 @@ def _maximize_likelihood(
         deadline=deadline,
     )
     trainer.run()
-    return noise.requires_grad_(False)
+    noise.requires_grad_(False)
 
 
 @torch.no_grad()

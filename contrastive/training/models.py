@@ -22,6 +22,7 @@ from contrastive.protocols import (
     NoiseAwareEnergy,
     NoiseModel,
     is_discrete,
+    learns_by_gradient,
     prepare_noise,
     trainable_parameters,
 )
@@ -167,7 +168,7 @@ def facts_of(estimator: Estimator) -> ModelFacts:
     """What settings depend on of the models."""
     return ModelFacts(
         trainable=bool(trainable_parameters(estimator.noise)),
-        fits_itself=isinstance(estimator.noise, FittableNoise),
+        fits_itself=isinstance(estimator.noise, FittableNoise) and not learns_by_gradient(estimator.noise),
         discrete=is_discrete(estimator.noise),
         adapts=estimator.adapt_noise,
         reparameterizable=isinstance(estimator.noise, AdaptiveNoise),

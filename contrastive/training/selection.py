@@ -12,14 +12,18 @@ from torch import Tensor
 
 from contrastive.errors import ContrastiveError
 from contrastive.noises.candidates import Options, candidates_of, ladders
+from contrastive.noises.stack import stacking_weights
+from contrastive.numerics.random_state import seeded
 from contrastive.numerics.statistics import mean_with_error
-from contrastive.registry import available_noises, noises
+from contrastive.protocols import learns_by_gradient
+from contrastive.registry import available_noises, make_noise, noises
 from contrastive.training.likelihood_fit import fit_noise, log_prob_in_parts
 
 _FOLDED, _FOLDS = 2_000, 5  # rows below which every row is scored in turn
 _HELD_OUT, _MOST_HELD_OUT = 0.2, 5_000
 _WORSE_RUNGS = 2  # in a row, after which a ladder is left
 _FEWEST = 10
+_STACK, _LEAST_WEIGHT = "stack", 0.03
 
 Part = tuple[Tensor, Tensor]
 
@@ -50,7 +54,10 @@ class Trial:
     @property
     def label(self) -> str:
         """Name and options, on one line."""
-        return " ".join([self.name, *(f"{option}={value}" for option, value in self.options.items())])
+        if self.name == _STACK:
+            shares = zip(self.options["weights"], self.options["parts"])
+            return "stack of " + ", ".join(f"{weight:.2f} {_label(**part)}" for weight, part in shares)
+        return _label(self.name, **self.options)
 
     def difference(self, other: "Trial") -> tuple[float, float]:
         """Mean of the paired differences of log q to `other`, in nats a row, and its standard error."""
@@ -93,6 +100,10 @@ class Selection:
         return "\n".join(lines)
 
 
+def _label(name: str, **options: Any) -> str:
+    return " ".join([name, *(f"{option}={value}" for option, value in options.items())])
+
+
 def _row(trial: Trial, best: Trial) -> dict[str, Any]:
     gap, error = (None, None) if trial.log_q is None else trial.difference(best)
     return {
@@ -114,12 +125,18 @@ def select_noise(
     seed: int = 0,
     budget: float | None = None,
     progress: Callable[[Trial], None] | None = None,
+    stacked: bool | None = None,
 ) -> Selection:
-    """Choose the noise with the largest mean held-out log q among what the registered noises propose.
+    """Choose the noise with the largest mean held-out log q among what the registered noises propose, or a stack.
 
     Below 2,000 rows every row is scored once, by 5-fold cross-validation; of more rows a random fifth is held out, at
     most 5,000. A noise that is trained by gradient steps stops early by other rows than those it is scored on. Growing
     candidates of one noise (`contrastive.noises.candidates`) are left when two in a row are worse than a smaller one.
+
+    The best of each ladder are then stacked (`contrastive.noises.Stack`), with the weights of largest held-out
+    likelihood. A stack has the log q of rows that its weights were not chosen by, and is taken where it is ahead of the
+    best candidate by more than a standard error. Where rows are cross-validated it holds no noise that takes gradient
+    steps: its energy is cross-validated too, and each fold would take them again.
 
     The answer depends on rows and seed alone, unless the budget ends it.
 
@@ -129,6 +146,7 @@ def select_noise(
         seed: of the split and of every fit.
         budget: seconds after which no candidate is begun, and gradient steps end; the first is always tried.
         progress: called with every trial, as it ends.
+        stacked: whether to try a stack; only if `names` is None, unless told.
 
     Raises:
         ContrastiveError: for fewer than 10 rows, an unknown name, or if every candidate failed.
@@ -138,7 +156,7 @@ def select_noise(
     deadline = math.inf if budget is None else time.monotonic() + budget
     parts = held_out_parts(len(z), seed)
     climbs, trials = _proposals(names, len(z), tuple(z.shape[1:]))
-    skipped = 0
+    skipped, tops = 0, list[Trial]()
     for name, rungs in climbs:
         climb: list[Trial] = []
         for options in rungs:
@@ -149,11 +167,60 @@ def select_noise(
                 trials.append(climb[-1])
                 if progress is not None:
                     progress(climb[-1])
+        tops += [max(climb, key=lambda trial: trial.mean)] if climb else []
     chosen = max(trials, key=lambda trial: trial.mean, default=None)
     if chosen is None or chosen.log_q is None:
         reasons = "; ".join(f"{trial.label}: {trial.error}" for trial in trials)
         raise ContrastiveError(f"no noise could be fitted: {reasons or 'none proposes candidates for these data'}")
+    if names is None if stacked is None else stacked:
+        may_be_parts = [top for top in tops if len(parts) == 1 or not _takes_gradient_steps(top, tuple(z.shape[1:]))]
+        stack = _stack(may_be_parts, seed)
+        if stack is not None:
+            trials.append(stack)
+            gain, error = stack.difference(chosen)
+            chosen = stack if gain > error else chosen
+            if progress is not None:
+                progress(stack)
+    assert chosen.log_q is not None
     return Selection(chosen, trials, len(chosen.log_q), len(parts), skipped)
+
+
+def _takes_gradient_steps(trial: Trial, event_shape: tuple[int, ...]) -> bool:
+    with seeded(0):
+        return learns_by_gradient(make_noise(trial.name, event_shape=event_shape, **trial.options))
+
+
+def _stack(tops: list[Trial], seed: int) -> Trial | None:
+    """A stack of candidates; None where fewer than two have a share.
+
+    Its weights are those of all scored rows, its log q is that of each half of them by the weights of the other.
+    """
+    started = time.monotonic()
+    tops = [top for top in tops if top.log_q is not None]
+    if len(tops) < 2:
+        return None
+    log_q = torch.stack([top.log_q for top in tops if top.log_q is not None], 1)
+    halves = torch.randperm(len(log_q), generator=torch.Generator().manual_seed(seed)).tensor_split(2)
+    scores = torch.empty(len(log_q), dtype=log_q.dtype)
+    for own, other in (halves, halves[::-1]):
+        scores[own] = _log_stack(log_q[own], _without_crumbs(stacking_weights(log_q[other])))
+    weights = _without_crumbs(stacking_weights(log_q))
+    kept = [(top, float(weight)) for top, weight in zip(tops, weights) if weight > 0]
+    if len(kept) < 2:
+        return None
+    parts = [{"name": top.name, **top.options} for top, _ in kept]
+    options = {"parts": parts, "weights": [round(weight, 4) for _, weight in kept]}
+    return Trial(_STACK, options, scores, time.monotonic() - started)
+
+
+def _log_stack(log_q: Float[Tensor, "n k"], weights: Float[Tensor, " k"]) -> Float[Tensor, " n"]:
+    return (log_q + weights.log()).logsumexp(1)
+
+
+def _without_crumbs(weights: Float[Tensor, " k"]) -> Float[Tensor, " k"]:
+    """Weights without the smallest: each part is fitted again, and costs a pass in every score."""
+    weights = torch.where(weights < _LEAST_WEIGHT, 0.0, weights)
+    return weights / weights.sum()
 
 
 def _proposals(

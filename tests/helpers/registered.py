@@ -4,7 +4,13 @@ SHAPES = [(2,), (1,), (3,), (2, 2), (1, 2, 3), (3, 2, 2)]
 #: Shapes of names that need larger events.
 LARGER = {name: [(1, 12, 12)] for name in ("conv-small", "conv-large")}
 #: Options that a name cannot be made without.
-REQUIRED = {"distribution": {"path": "torch.distributions.Laplace", "loc": 0.5, "scale": 2.0}}
+REQUIRED = {
+    "distribution": {"path": "torch.distributions.Laplace", "loc": 0.5, "scale": 2.0},
+    "stack": {
+        "parts": [{"name": "gaussian"}, {"name": "kde", "max_rows": 200}, {"name": "made", "width": 8}],
+        "weights": [1.0, 2.0, 1.0],
+    },
+}
 #: Options that make a name quick to check; a name without them is checked as it stands.
 SMALL = {
     "kde": {"max_rows": 200},
