@@ -49,6 +49,10 @@ class Data(Generic[Open]):
     )
     columns: str = setting("", "columns of a table, or the array of an .npz, comma-separated; empty: all numeric")
     standardize: bool | Open = setting(None, "fit in standardised coordinates [tables: yes, densities: no]")
+    dequantize: bool | Open = setting(
+        None,
+        "spread the values of columns with ties uniformly over the rounding step [table with noise auto: yes; else no]",
+    )
     validation: float | Open = setting(
         None,
         "share of the rows held out for early stopping [0.1, at most 10,000; a small table: 40, at most 0.2]",

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from contrastive.data.preparation import describe_copies, describe_spread
 from contrastive.metrics import bits_per_dim
 from contrastive.plots.runs import FinishedRun
 
@@ -89,6 +90,17 @@ def warnings(run: FinishedRun) -> list[str]:
             "tilted) or fewer --steps, or use the noise alone"
         )
     return [_sentence(text) for text in found]
+
+
+def rows(summary: dict[str, Any]) -> str:
+    """What was done to rounded columns before the fit, and how many held-out rows are copies; empty for neither."""
+    steps, count = summary.get("dequantized") or {}, len(summary.get("columns") or [])
+    copies, rounded = summary.get("duplicated_test_rows") or 0, bool(steps) and len(steps) == count
+    said = [
+        describe_spread(steps, summary.get("atoms") or {}, count),
+        describe_copies(copies, summary["test_rows"], rounded=rounded),
+    ]
+    return " ".join(_sentence(text) for text in said if text)
 
 
 def stopping(summary: dict[str, Any]) -> str:

@@ -149,6 +149,7 @@ def summarize(config: ResolvedConfig, trainer: Trainer, data: Prepared) -> dict[
         "columns_are_named": data.named,
         **({} if data.train_rows is None else {"train_rows": data.train_rows}),
         "test_rows": len(data.test),
+        **({} if data.duplicated_test_rows is None else {"duplicated_test_rows": data.duplicated_test_rows}),
         **_label_figures(data),
         **metrics,
         "noise_warning": _warning(config, trainer, metrics),

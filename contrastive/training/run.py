@@ -21,9 +21,9 @@ from contrastive.config import (
 )
 from contrastive.core.estimator import Estimator
 from contrastive.data.images import require_pillow
-from contrastive.data.preparation import Prepared, prepare
+from contrastive.data.preparation import Prepared, are_many, describe_copies, describe_spread, describe_ties, prepare
 from contrastive.errors import ContrastiveError, warn
-from contrastive.protocols import EnergyModel, NoiseModel
+from contrastive.protocols import EnergyModel, NoiseModel, is_discrete
 from contrastive.training.automatic import ChosenNoise, choose_noise
 from contrastive.training.build import make_trainer
 from contrastive.training.callbacks import Callback
@@ -97,9 +97,14 @@ def train(
             warn(f"{name} has no effect here: {why}")
         if directory is not None:
             directory.check_free(overwrite=overwrite, data=config.data.source)  # before the work of reading the data
-    prepared = prepare(data, config, y)
     progress = progress or Progress(quiet=True)
-    in_place, found = estimator is not None, dict[str, Any]()
+    in_place, found, asked = estimator is not None, dict[str, Any](), config
+    if in_place or energy is not None or noise is not None or y is not None:
+        config = _as_they_are(config)
+    prepared = prepare(data, config, y, rounding_steps=directory.rounding_steps() if directory and resume else None)
+    if not resume:
+        found |= _rounding(prepared)
+        _say_of_rows(prepared, progress)
     if estimator is None:
         models: dict[str, Any] = {"energy": energy, "noise": noise, "allow_import": allow_import}
         if resume:
@@ -113,6 +118,8 @@ def train(
                 found["noise_candidates"] = chosen.candidates
     _check_fits(estimator, prepared, config)
     settled = resolve(config, prepared.facts, facts_of(estimator))
+    if asked.data.dequantize is None and prepared.ties and not (prepared.dequantize or is_discrete(estimator.noise)):
+        warn(describe_ties(prepared.ties))
     if settled.data.refit:
         prepared = prepared.with_validation_rows()
         if settled.game.energy.keep == "ahead":
@@ -138,6 +145,31 @@ def train(
     by_name = not in_place and energy is None and noise is None
     estimator.config = settled if by_name else _with_own_models(settled, estimator)
     return Trained(estimator, summary, settled, directory)
+
+
+def _as_they_are(config: FitConfig) -> FitConfig:
+    """`config` of a fit whose noise is not chosen, as models or labels are given: unless asked, no value is changed."""
+    if config.data.dequantize is None and config.noise.name != AUTO:
+        return changed(config, {"data.dequantize": False})
+    return config
+
+
+def _rounding(data: Prepared) -> dict[str, Any]:
+    """How the columns were spread, as in found.json and summary.json."""
+    if not data.dequantize:
+        return {}
+    atoms = {name: list(tie.atom) for name, tie in data.ties.items() if tie.atom is not None}
+    return {"dequantized": data.rounding_steps, **({"atoms": atoms} if atoms else {})}
+
+
+def _say_of_rows(data: Prepared, progress: Progress) -> None:
+    """What was done to rounded columns, and how many held-out rows are copies; many of them bring a warning."""
+    rounding = _rounding(data)
+    if said := describe_spread(data.rounding_steps, rounding.get("atoms", {}), len(data.columns)):
+        progress.say(said)
+    copies, rounded = data.duplicated_test_rows or 0, len(data.rounding_steps) == len(data.columns)
+    if said := describe_copies(copies, len(data.test), rounded=rounded):
+        (progress.say if rounded or not are_many(copies, len(data.test)) else warn)(said)
 
 
 def _is_automatic(config: FitConfig, data: Prepared, *, energy: Any, noise: Any, allow_import: bool) -> bool:

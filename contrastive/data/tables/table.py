@@ -60,8 +60,12 @@ def from_array(array: Any, digits: "LostDigits | None" = None) -> Table:
         return Table(np.require(values, np.float64, "W"), names)
 
 
-def check(table: Table) -> None:
+def check(table: Table, *, few_values: bool = True) -> None:
     """Refuse what no density can be fitted to, and warn of what is likely no measurement; see `say_suspicions`.
+
+    Args:
+        table: to be fitted to.
+        few_values: whether columns of few values are warned of.
 
     Raises:
         ContrastiveError: naming the first bad column and row, for NaN, infinite or constant columns.
@@ -80,7 +84,7 @@ def check(table: Table) -> None:
     if len(constant):
         names = listed([table.columns[i] for i in constant], most=5)
         raise ContrastiveError(f"constant columns have no density: {names}; leave them out (--columns)")
-    say_suspicions(flat, low, high, table.columns)
+    say_suspicions(flat, low, high, table.columns, few_values=few_values)
 
 
 class LostDigits:

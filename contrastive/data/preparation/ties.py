@@ -1,0 +1,159 @@
+"""Columns with ties: how they were rounded, and their values spread over the rounding step (dequantisation)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+# Ties that matter: most rows, or one value for a narrow component. Of 100,000 float32 draws 1 % are tied by chance.
+_TIED_SHARE = 0.5
+_ATOM_SHARE, _FEWEST_EQUAL = 0.02, 5
+_NOISE = 1e-6  # of float32's arithmetic, relative
+_FEW_VALUES = 10
+_NAMED = 6
+
+
+@dataclass(frozen=True)
+class Tie:
+    """How a column with ties was rounded.
+
+    Attributes:
+        step: of the rounding, in units of the column: the smallest gap between values.
+        values: how many different ones there are.
+        atom: the commonest value and its share of the rows, where the step is far too small to be that of a rounding;
+            None for a rounded column.
+    """
+
+    step: float
+    values: int
+    atom: tuple[float, float] | None = None
+
+
+def find_ties(values: NDArray[np.float64]) -> dict[int, Tie]:
+    """The columns with ties, by their number.
+
+    A column has ties where more than half of its rows share their value with another row, or one value is on more than
+    2 % of the rows (5 at least). Fewer come of rounding far below the spread, which does no harm. Its step is the
+    smallest gap between values that is no float noise. Rounding makes ties where steps are wide enough to be shared: no
+    more of them between the quartiles of the values than there are rows. With finer steps a common value is an atom; if
+    there is none, the ties are copies of rows, and the column is left out.
+
+    Args:
+        values: finite rows, shape `(n, d)`.
+    """
+    found = {column: _tie(values[:, column]) for column in range(values.shape[1])}
+    return {column: tie for column, tie in found.items() if tie is not None}
+
+
+def spread(values: NDArray[np.float64], steps: Mapping[int, float], generator: torch.Generator) -> NDArray[np.float64]:
+    """Rows with uniform noise within the rounding step added: x + s (u - 1/2), u uniform on [0, 1).
+
+    The mean log-density of such rows is a lower bound on the mean log-mass of the rounded ones less sum log s (Theis,
+    van den Oord & Bethge 2016).
+
+    Args:
+        values: rounded rows, shape `(n, d)`; they are not changed.
+        steps: s of each column that was rounded, by its number.
+        generator: of u, on the CPU. The answer depends on its state and on the order of the rows alone.
+    """
+    spread_values = values.copy()
+    for column in sorted(steps):
+        u = torch.rand(len(values), dtype=torch.float64, generator=generator).numpy()
+        spread_values[:, column] += steps[column] * (u - 0.5)
+    return spread_values
+
+
+def spread_rows(x: Tensor, columns: Sequence[str], rounding_steps: Mapping[str, float], seed: int) -> Tensor:
+    """Rows in original units, spread over the steps of a fit; see `spread`.
+
+    Args:
+        x: shape `(n, d)`.
+        columns: their names.
+        rounding_steps: by column.
+        seed: of the uniform noise, apart from torch's global numbers.
+    """
+    steps = {columns.index(name): step for name, step in rounding_steps.items()}
+    return torch.from_numpy(spread(x.double().numpy(), steps, torch.Generator().manual_seed(seed)))
+
+
+def describe_spread(rounding_steps: Mapping[str, float], atoms: Mapping[str, Sequence[float]], columns: int) -> str:
+    """What was done to the columns before the fit, in sentences; empty where nothing was.
+
+    Args:
+        rounding_steps: of each column that was spread.
+        atoms: value and share of the rows, of each column with one.
+        columns: how many there are in all.
+    """
+    if not rounding_steps:
+        return ""
+    one = len(rounding_steps) == 1
+    what = (
+        f"{len(rounding_steps)} of {columns} columns {'is' if one else 'are'} rounded and {'was' if one else 'were'} "
+        f"spread over {'its' if one else 'their'} rounding step before the fit ({described_steps(rounding_steps)}); "
+        "log-densities are those of the spread values"
+    )
+    return "; ".join([what, *(_described_atom(name, *atom) for name, atom in list(atoms.items())[:_NAMED])])
+
+
+def described_steps(rounding_steps: Mapping[str, float]) -> str:
+    """Columns with their steps, six at most: "sex: 1, age: 1 and 3 more"."""
+    return _some([f"{name}: {step:g}" for name, step in rounding_steps.items()])
+
+
+def describe_ties(ties: Mapping[str, Tie]) -> str:
+    """What to do about columns with ties that were left as they are."""
+    names = list(ties)
+    some, has = (f"column {names[0]}", "has") if len(names) == 1 else (f"columns {_listed(names)}", "have")
+    few = [f"{name} ({tie.values} values)" for name, tie in ties.items() if tie.values <= _FEW_VALUES]
+    classes = f"; if one of these is the classes, name it with --label-column: {_some(few)}" if few else ""
+    return (
+        f"{some} {has} ties: a density on them grows without bound as it narrows; --data.dequantize true spreads each "
+        f"value over its rounding step{classes}"
+    )
+
+
+def _tie(column: NDArray[np.float64]) -> Tie | None:
+    """How one column was rounded; None where it has no ties that matter."""
+    values, counts = np.unique(column, return_counts=True)
+    n, most = len(column), int(counts.max())
+    common = most >= _FEWEST_EQUAL and most > _ATOM_SHARE * n
+    if len(values) < 2 or not (common or counts[counts > 1].sum() > _TIED_SHARE * n):
+        return None
+    step = _step(values)
+    if np.subtract(*np.percentile(values, (75, 25))) <= n * step:
+        return Tie(step, len(values))
+    return Tie(step, len(values), (float(values[counts.argmax()]), most / n)) if common else None
+
+
+def _step(values: NDArray[np.float64]) -> float:
+    """The smallest gap between sorted values that is no float noise, to six digits."""
+    gaps = np.diff(values)
+    # Noise of the spread, and of the numbers themselves: 1000.1 in float32 is 1000.09998. Whole numbers have none.
+    spread, size = np.subtract(*np.percentile(values, (75, 25))), np.maximum(abs(values[1:]), abs(values[:-1]))
+    whole = bool(np.all(values == np.round(values)))
+    real = gaps if whole else gaps[gaps > _NOISE * np.maximum(size, spread)]
+    smallest = float((real if len(real) else gaps).min())
+    width = float(values[-1] - values[0])
+    # The whole width in whole steps is more exact than one gap, a difference of two rounded numbers.
+    return float(f"{width / round(width / smallest):.6g}")
+
+
+def _described_atom(name: str, value: float, share: float) -> str:
+    return (
+        f"{name} is exactly {value:g} on {100 * share:.0f} % of the rows and takes many other values: no density "
+        "describes that, and the figures depend on the step"
+    )
+
+
+def _some(words: Sequence[str]) -> str:
+    more = f" and {len(words) - _NAMED} more" if len(words) > _NAMED else ""
+    return ", ".join(words[:_NAMED]) + more
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) > _NAMED:
+        return _some(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
