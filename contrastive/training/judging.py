@@ -26,7 +26,7 @@ from contrastive.metrics import (
 from contrastive.normalizer import log_partitions
 from contrastive.numerics.random_state import seeded
 from contrastive.objectives.protocol import SamplingObjective, learns_normalizer
-from contrastive.protocols import NoiseModel, is_discrete, learns_by_gradient
+from contrastive.protocols import FittableNoise, NoiseModel, is_discrete, learns_by_gradient
 from contrastive.training.trainer import Trainer
 
 _TRAINING_ROWS = 500
@@ -160,6 +160,9 @@ def _warning(config: ResolvedConfig, trainer: Trainer, metrics: dict[str, Any]) 
     """What is wrong with the run, in one sentence; empty if nothing is."""
     if not config.game.contrast_weight:
         return _NO_DENSITY
+    noise = trainer.estimator.noise
+    if isinstance(noise, FittableNoise) and not learns_by_gradient(noise):
+        metrics = {**metrics, "noise_spread": 1.0}  # a maximum of the likelihood drops no modes: heavy tails do that
     return noise_warning(metrics) or _no_gain(config, trainer)
 
 

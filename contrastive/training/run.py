@@ -17,11 +17,21 @@ from contrastive.config import (
     by_path,
     changed,
     resolve,
+    with_part,
     without_effect,
 )
 from contrastive.core.estimator import Estimator
 from contrastive.data.images import require_pillow
-from contrastive.data.preparation import Prepared, are_many, describe_copies, describe_spread, describe_ties, prepare
+from contrastive.data.preparation import (
+    Prepared,
+    are_many,
+    dependent_columns,
+    describe_copies,
+    describe_dependent,
+    describe_spread,
+    describe_ties,
+    prepare,
+)
 from contrastive.errors import ContrastiveError, warn
 from contrastive.protocols import EnergyModel, NoiseModel, is_discrete
 from contrastive.training.automatic import ChosenNoise, choose_noise
@@ -103,7 +113,7 @@ def train(
         config = _as_they_are(config)
     prepared = prepare(data, config, y, rounding_steps=directory.rounding_steps() if directory and resume else None)
     if not resume:
-        found |= _rounding(prepared)
+        found |= _rounding(prepared) | _dependent(prepared)
         _say_of_rows(prepared, progress)
     if estimator is None:
         models: dict[str, Any] = {"energy": energy, "noise": noise, "allow_import": allow_import}
@@ -111,7 +121,13 @@ def train(
             estimator = make_estimator(config, prepared, kind, **models)
         else:
             _check_extras(config, prepared)
-            chosen = _chosen(config, prepared, progress) if _is_automatic(config, prepared, **models) else None
+            chosen = None
+            if _is_automatic(config, prepared, **models):
+                if config.noise.name == AUTO or len(prepared.fitting) >= _FEWEST_AUTOMATIC:
+                    chosen = _chosen(config, prepared, progress)
+                else:
+                    config, found["rows_warning"] = _of_few_rows(config, prepared)
+                    warn(found["rows_warning"])
             estimator, config = new_estimator(chosen.config if chosen else config, prepared, kind, **models)
             if chosen is not None:
                 chosen.hand_over(estimator)
@@ -162,6 +178,16 @@ def _rounding(data: Prepared) -> dict[str, Any]:
     return {"dequantized": data.rounding_steps, **({"atoms": atoms} if atoms else {})}
 
 
+def _dependent(data: Prepared) -> dict[str, str]:
+    """A warning of columns that are linearly dependent, as in summary.json; nothing for none."""
+    if len(data.event_shape) != 1 or not data.repeats:
+        return {}
+    said = describe_dependent([data.columns[i] for i in dependent_columns(data.fitting)])
+    if said:
+        warn(said)
+    return {"columns_warning": said} if said else {}
+
+
 def _say_of_rows(data: Prepared, progress: Progress) -> None:
     """What was done to rounded columns, and how many held-out rows are copies; many of them bring a warning."""
     rounding = _rounding(data)
@@ -173,10 +199,25 @@ def _say_of_rows(data: Prepared, progress: Progress) -> None:
 
 
 def _is_automatic(config: FitConfig, data: Prepared, *, energy: Any, noise: Any, allow_import: bool) -> bool:
-    """Whether the noise is to be chosen: it is `auto`, or the data are a table and nothing else was asked for."""
-    table = data.repeats and len(data.event_shape) == 1 and len(data.fitting) >= _FEWEST_AUTOMATIC
+    """Whether the model is to be chosen: the noise is `auto`, or the data are a table and nothing else is given."""
+    table = data.repeats and len(data.event_shape) == 1
     objects = energy is not None or noise is not None or data.classes is not None
     return config.noise.name == AUTO or (table and not objects and asks_for_auto(config))
+
+
+def _of_few_rows(config: FitConfig, data: Prepared) -> tuple[FitConfig, str]:
+    """Settings of a fit without an energy, to all rows but the test rows, and a warning that says so."""
+    rows, d = len(data.fitting), data.event_shape[0]
+    name, kind = (
+        ("gaussian", "a Gaussian") if rows > 2 * d else ("diag-gaussian", "a Gaussian with independent columns")
+    )
+    warning = (
+        f"{rows} training rows are too few to choose a noise by and to train an energy on, and {len(data.test)} held "
+        f"out say little of the fit: the model is {kind}; give more rows, or name --noise and --energy"
+    )
+    config = with_part(with_part(config, "noise", name, {}), "energy", "tilted", {})
+    alone = {"game.energy.keep": "never", "game.steps": 1, "run.early_stopping": 0, "data.refit": True}
+    return changed(config, alone), warning
 
 
 def _chosen(config: FitConfig, data: Prepared, progress: Progress) -> ChosenNoise | None:

@@ -1,5 +1,6 @@
 """Preparation of data: from what `fit` takes to a stream of batches, held-out rows and labels."""
 
+from contrastive.data.preparation.collinear import dependent_columns, describe_dependent
 from contrastive.data.preparation.copies import are_many, describe_copies
 from contrastive.data.preparation.images import images_of
 from contrastive.data.preparation.new_rows import label_column_in, open_rows, read_rows
@@ -12,7 +13,9 @@ __all__ = [
     "TEST_SEED",
     "Prepared",
     "are_many",
+    "dependent_columns",
     "describe_copies",
+    "describe_dependent",
     "describe_spread",
     "describe_ties",
     "described_steps",

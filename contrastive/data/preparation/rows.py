@@ -185,7 +185,7 @@ def _copies(table: tables.Table, portions: Portions, config: FitConfig) -> int:
     """Test rows that occur among the others, as they were given."""
     rows = table.values.reshape(len(table.values), -1)
     test = portions.test[: config.data.test_rows or None]
-    return count_copies(rows[test], rows[torch.cat([portions.validation, portions.train])])
+    return count_copies(rows[test.numpy()], rows[torch.cat([portions.validation, portions.train]).numpy()])
 
 
 def _scaling(x: Tensor, standardize: bool) -> Scaling:
