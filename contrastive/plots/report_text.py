@@ -97,7 +97,7 @@ def warnings(run: FinishedRun) -> list[str]:
 def rows(summary: dict[str, Any]) -> str:
     """What was done to rounded columns before the fit, and how many held-out rows are copies; empty for neither."""
     steps, count = summary.get("dequantized") or {}, len(summary.get("columns") or [])
-    copies, rounded = summary.get("duplicated_test_rows") or 0, bool(steps) and len(steps) == count
+    copies, rounded = summary.get("duplicated_test_rows") or 0, summary.get("tied_columns", 0) == count
     said = [
         describe_spread(steps, summary.get("atoms") or {}, count),
         describe_copies(copies, summary["test_rows"], rounded=rounded),

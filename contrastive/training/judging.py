@@ -160,8 +160,7 @@ def _warning(config: ResolvedConfig, trainer: Trainer, metrics: dict[str, Any]) 
     """What is wrong with the run, in one sentence; empty if nothing is."""
     if not config.game.contrast_weight:
         return _NO_DENSITY
-    noise = trainer.estimator.noise
-    if isinstance(noise, FittableNoise) and not learns_by_gradient(noise):
+    if isinstance(trainer.estimator.noise, FittableNoise) and not trainer.estimator.adapt_noise:
         metrics = {**metrics, "noise_spread": 1.0}  # a maximum of the likelihood drops no modes: heavy tails do that
     return noise_warning(metrics) or _no_gain(config, trainer)
 

@@ -171,11 +171,12 @@ def _as_they_are(config: FitConfig) -> FitConfig:
 
 
 def _rounding(data: Prepared) -> dict[str, Any]:
-    """How the columns were spread, as in found.json and summary.json."""
+    """How many columns have ties, and how they were spread, as in found.json and summary.json."""
+    tied: dict[str, Any] = {"tied_columns": len(data.ties)} if data.ties else {}
     if not data.dequantize:
-        return {}
+        return tied
     atoms = {name: list(tie.atom) for name, tie in data.ties.items() if tie.atom is not None}
-    return {"dequantized": data.rounding_steps, **({"atoms": atoms} if atoms else {})}
+    return {**tied, "dequantized": data.rounding_steps, **({"atoms": atoms} if atoms else {})}
 
 
 def _dependent(data: Prepared) -> dict[str, str]:
@@ -193,7 +194,7 @@ def _say_of_rows(data: Prepared, progress: Progress) -> None:
     rounding = _rounding(data)
     if said := describe_spread(data.rounding_steps, rounding.get("atoms", {}), len(data.columns)):
         progress.say(said)
-    copies, rounded = data.duplicated_test_rows or 0, len(data.rounding_steps) == len(data.columns)
+    copies, rounded = data.duplicated_test_rows or 0, len(data.ties) == len(data.columns)
     if said := describe_copies(copies, len(data.test), rounded=rounded):
         (progress.say if rounded or not are_many(copies, len(data.test)) else warn)(said)
 

@@ -91,7 +91,7 @@ def describe_spread(rounding_steps: Mapping[str, float], atoms: Mapping[str, Seq
         return ""
     one = len(rounding_steps) == 1
     what = (
-        f"{len(rounding_steps)} of {columns} columns {'is' if one else 'are'} rounded and {'was' if one else 'were'} "
+        f"{len(rounding_steps)} of {columns} columns {'has' if one else 'have'} ties and {'was' if one else 'were'} "
         f"spread over {'its' if one else 'their'} rounding step before the fit ({described_steps(rounding_steps)}); "
         "log-densities are those of the spread values"
     )
