@@ -159,7 +159,7 @@ class EnergyPlayer(Generic[Open]):
         None,
         "ahead: only if its mean log-density on held-out rows, by the upper end of log Z's interval, is above the "
         "noise's by more than a standard error, else the noise is the result; never: the noise alone [noise auto in "
-        "nce: ahead; else always]",
+        "nce: ahead, of fewer than 30 training rows never; else always]",
     )
     restart_every: int = setting(0, "reset a tilted energy to the noise every N updates; 0: never", AT_LEAST_0)
 
