@@ -11,7 +11,9 @@ from torch import Tensor
 # Ties that matter: most rows, or one value for a narrow component. Of 100,000 float32 draws 1 % are tied by chance.
 _TIED_SHARE = 0.5
 _ATOM_SHARE, _FEWEST_EQUAL = 0.02, 5
+_PROMINENT = 5  # times as many rows as the next value
 _NOISE = 1e-6  # of float32's arithmetic, relative
+_OFF_GRID = 0.02  # of a step
 _FEW_VALUES = 10
 _NAMED = 6
 
@@ -37,9 +39,9 @@ def find_ties(values: NDArray[np.float64]) -> dict[int, Tie]:
 
     A column has ties where more than half of its rows share their value with another row, or one value is on more than
     2 % of the rows (5 at least). Fewer come of rounding far below the spread, which does no harm. Its step is the
-    smallest gap between values that is no float noise. Rounding makes ties where steps are wide enough to be shared: no
-    more of them between the quartiles of the values than there are rows. With finer steps a common value is an atom; if
-    there is none, the ties are copies of rows, and the column is left out.
+    smallest gap between values that is no float noise. Where that is fine, with more steps between the quartiles of the
+    values than there are rows, a value on five times as many rows as any other is an atom. Without one the column was
+    rounded if its values lie on a grid; else the ties are copies of continuous rows, and it is left out.
 
     Args:
         values: finite rows, shape `(n, d)`.
@@ -95,7 +97,13 @@ def describe_spread(rounding_steps: Mapping[str, float], atoms: Mapping[str, Seq
         f"spread over {'its' if one else 'their'} rounding step before the fit ({described_steps(rounding_steps)}); "
         "log-densities are those of the spread values"
     )
-    return "; ".join([what, *(_described_atom(name, *atom) for name, atom in list(atoms.items())[:_NAMED])])
+    often = _some(
+        [f"{name} (exactly {value:g} on {100 * share:.0f} % of the rows)" for name, (value, share) in atoms.items()]
+    )
+    said = (
+        f"{often}: no density describes a column with one common value among many, and its figures depend on the step"
+    )
+    return f"{what}; {said}" if atoms else what
 
 
 def described_steps(rounding_steps: Mapping[str, float]) -> str:
@@ -118,34 +126,38 @@ def describe_ties(ties: Mapping[str, Tie]) -> str:
 def _tie(column: NDArray[np.float64]) -> Tie | None:
     """How one column was rounded; None where it has no ties that matter."""
     values, counts = np.unique(column, return_counts=True)
-    n, most = len(column), int(counts.max())
+    n, tied = len(column), counts[counts > 1].sum()
+    second, most = np.sort(np.r_[0, counts])[-2:]
     common = most >= _FEWEST_EQUAL and most > _ATOM_SHARE * n
-    if len(values) < 2 or not (common or counts[counts > 1].sum() > _TIED_SHARE * n):
+    if len(values) < 2 or not (common or tied > _TIED_SHARE * n):
         return None
-    step = _step(values)
-    if np.subtract(*np.percentile(values, (75, 25))) <= n * step:
+    step, on_grid = _step(values)
+    if _quartile_range(values) <= n * step:
         return Tie(step, len(values))
-    return Tie(step, len(values), (float(values[counts.argmax()]), most / n)) if common else None
+    if common and most > _PROMINENT * second:
+        return Tie(step, len(values), (float(values[counts.argmax()]), float(most / n)))
+    return Tie(step, len(values)) if on_grid and tied > _TIED_SHARE * n else None
 
 
-def _step(values: NDArray[np.float64]) -> float:
-    """The smallest gap between sorted values that is no float noise, to six digits."""
+def _step(values: NDArray[np.float64]) -> tuple[float, bool]:
+    """The smallest gap between sorted values that is no float noise, and whether all are whole steps apart."""
     gaps = np.diff(values)
     # Noise of the spread, and of the numbers themselves: 1000.1 in float32 is 1000.09998. Whole numbers have none.
-    spread, size = np.subtract(*np.percentile(values, (75, 25))), np.maximum(abs(values[1:]), abs(values[:-1]))
+    size = np.maximum(np.maximum(abs(values[1:]), abs(values[:-1])), _quartile_range(values))
     whole = bool(np.all(values == np.round(values)))
-    real = gaps if whole else gaps[gaps > _NOISE * np.maximum(size, spread)]
+    real = gaps if whole else gaps[gaps > _NOISE * size]
     smallest = float((real if len(real) else gaps).min())
+    # On a grid the whole width in whole steps is more exact than one gap, a difference of two rounded numbers.
     width = float(values[-1] - values[0])
-    # The whole width in whole steps is more exact than one gap, a difference of two rounded numbers.
-    return float(f"{width / round(width / smallest):.6g}")
+    exact = width / round(width / smallest)
+    steps = (values - values[0]) / exact
+    if np.abs(steps - np.round(steps)).max() < _OFF_GRID:
+        return float(f"{exact:.6g}"), True
+    return float(f"{smallest:.4g}"), False
 
 
-def _described_atom(name: str, value: float, share: float) -> str:
-    return (
-        f"{name} is exactly {value:g} on {100 * share:.0f} % of the rows and takes many other values: no density "
-        "describes that, and the figures depend on the step"
-    )
+def _quartile_range(values: NDArray[np.float64]) -> float:
+    return float(np.subtract(*np.percentile(values, (75, 25))))
 
 
 def _some(words: Sequence[str]) -> str:

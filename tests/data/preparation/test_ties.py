@@ -36,6 +36,8 @@ def steps(*columns):
         (RNG.integers(0, 30, 500) / 60, round(1 / 60, 7)),
         (1e-9 * RNG.integers(0, 30, 500), 1e-9),
         (1.6e9 + 60 * RNG.integers(0, 30, 500), 60.0),
+        (np.round(RNG.integers(60, 300, 250) / 60, 3), 0.016),  # no grid: seconds, written as minutes
+        (np.round(25.4 * 0.01 * RNG.integers(0, 12, 400), 1), 0.2),  # no grid: 0, 0.3, 0.5, 0.8
         (RNG.choice([0.3, 0.1 * 3, 0.7, 1.1], 500), 0.4),  # 0.1 * 3 is 0.30000000000000004
     ],
 )
@@ -51,6 +53,7 @@ def test_a_rounded_column_has_ties_and_its_step(column, step):
         RNG.random(100_000, dtype=np.float32),
         RNG.standard_cauchy(100_000).astype(np.float32),
         np.round(RNG.normal(size=100), 4),
+        np.round(RNG.lognormal(1, 0.5, 180), 2),
         np.arange(300),
         np.repeat(RNG.normal(size=100), 2),  # every row twice
         RNG.choice(RNG.normal(size=100), 100),  # a bootstrap sample
@@ -65,8 +68,7 @@ def test_a_common_value_among_continuous_ones_is_an_atom():
     value, share = tie.atom
     assert (value, share) == (0.0, np.mean(RAIN == 0))
     said = describe_spread({"rain": tie.step}, {"rain": tie.atom}, 3)
-    assert f"rain is exactly 0 on {100 * share:.0f} % of the rows" in said
-    assert "no density describes that" in said
+    assert f"rain (exactly 0 on {100 * share:.0f} % of the rows): no density describes" in said
     (capped,) = find_ties(np.minimum(RNG.normal(size=500), 1.5)[:, None]).values()
     assert capped.atom[0] == 1.5
 
