@@ -80,7 +80,8 @@ def measure(name: str, seed: int, data_root: Path | None, out: Path, settings: d
             contrastive.fit(frame, seed=seed, quiet=True, out=str(path), overwrite=True, **settings)
     seconds = time.monotonic() - started
     estimator, summary = contrastive.load(path), RunDirectory(path).read_summary()
-    data = prepare(frame, configure(seed=seed))
+    spread = bool(RunDirectory(path).read_config().data.dequantize)
+    data = prepare(frame, configure(seed=seed, dequantize=spread))
     rest = torch.cat([data.scaling.inverse(data.row_source.z), data.validation])  # type: ignore[attr-defined]
     log_p, log_q = estimator.log_prob(data.test).double(), estimator.noise_log_prob(data.test).double()
     return {
