@@ -67,7 +67,8 @@ class ContrastiveEstimator(Estimator):
         For many rows: they are scored in parts, and the answer is an array on the CPU.
 
         Args:
-            x: rows in original units, as `fit` takes them.
+            x: rows in original units, as `fit` takes them; of rounded columns that were spread over their step for the
+                fit, at the rounded values.
 
         Returns:
             Shape `(n,)`, float64; NaN for rows with an entry that is NaN or infinite.

@@ -4,7 +4,7 @@ Read are the tables that scikit-learn ships and, below a data root, `tables/smal
 (no header) and `tables/NAME.parquet`. Of each the numeric columns that vary, rows without gaps.
 
 A column with ties has no density, and one that follows from others has an infinite one: both would be won by whatever
-model is the narrowest. So dependent columns are left out, and ties are spread over their smallest gap, of test rows
+model is the narrowest. So dependent columns are left out, and ties are spread over their rounding step, of test rows
 too, before anything sees them: the same rows for all methods. The library's own setting for ties finds none then.
 """
 
@@ -23,6 +23,7 @@ from torch import Tensor
 
 from contrastive.config import configure
 from contrastive.data.preparation import prepare
+from contrastive.data.preparation.ties import find_ties, spread
 from contrastive.errors import ContrastiveError
 
 SHIPPED = {
@@ -90,12 +91,11 @@ def read_table(name: str, data_root: Path | None, most: int) -> RealTable:
     dropped = dependent_columns(numbers.to_numpy())
     independent = numbers.drop(columns=numbers.columns[dropped])
     x = independent.to_numpy()
-    generator = np.random.default_rng(_SEED)
-    spread = dequantized(x, generator)
-    kept = generator.permutation(len(x))[:most]
-    changed = independent.columns[(spread != x).any(0)]
+    without_ties = dequantized(x, torch.Generator().manual_seed(_SEED))
+    kept = np.random.default_rng(_SEED).permutation(len(x))[:most]
+    changed = independent.columns[(without_ties != x).any(0)]
     return RealTable(
-        pd.DataFrame(spread[kept], columns=independent.columns),
+        pd.DataFrame(without_ties[kept], columns=independent.columns),
         dequantized=tuple(changed),
         dropped=tuple(numbers.columns[dropped]),
     )
@@ -116,18 +116,9 @@ def _read(name: str, data_root: Path | None) -> pd.DataFrame:
     raise ContrastiveError(f"no table {name!r} below {root}: there are {', '.join(table_names(data_root))}")
 
 
-def dequantized(x: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
-    """`x`, with columns of ties spread uniformly over the smallest distance between two of their values.
-
-    A column has ties where less than half of its values are distinct.
-    """
-    x = x.copy()
-    for column in x.T:
-        values = np.unique(column)
-        if len(values) < len(column) / 2:
-            gaps = np.diff(values)
-            column += gaps[gaps > 1e-6 * column.std()].min() * (generator.random(len(column)) - 0.5)
-    return x
+def dequantized(x: NDArray[np.float64], generator: torch.Generator) -> NDArray[np.float64]:
+    """`x`, with the values of columns with ties spread uniformly over their rounding step, by the library's rule."""
+    return spread(x, {column: tie.step for column, tie in find_ties(x).items()}, generator)
 
 
 def dependent_columns(x: NDArray[np.float64]) -> list[int]:

@@ -1,6 +1,7 @@
 """`contrastive evaluate`."""
 
 import json as _json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,14 @@ from contrastive.cli.goodness import goodness_of_run
 from contrastive.config import changed
 from contrastive.data.densities import available_densities, make_density
 from contrastive.data.images import ImageSource, PixelScaling, quantize
-from contrastive.data.preparation import Prepared, label_column_in, read_rows
+from contrastive.data.preparation import (
+    TEST_SEED,
+    Prepared,
+    described_steps,
+    label_column_in,
+    read_rows,
+    spread_rows,
+)
 from contrastive.data.sources import ArraySource
 from contrastive.errors import ContrastiveError
 from contrastive.io.checkpoints import finite_or_none
@@ -60,6 +68,7 @@ def run(
         x, y = read_rows(
             name, config, tuple(estimator.noise.event_shape), columns=estimator.columns, classes=summary.get("classes")
         )
+        x = _spread(x, summary)
     truth = make_density(name) if name in available_densities() else None
     metrics = evaluate(estimator, x, truth)
     if y is not None:
@@ -93,6 +102,15 @@ def run(
         print(f"\n{errors}\n({errors.n:,} rows; efficiency: the variance of maximum likelihood over this one)")
     if tested is not None:
         print(f"\n{tested}")
+
+
+def _spread(x: Tensor, summary: dict[str, Any]) -> Tensor:
+    """New rows, spread over the rounding steps of the fit by the same uniform noise at every call, which is said."""
+    steps: dict[str, float] = summary.get("dequantized") or {}
+    if not steps:
+        return x
+    print(f"spread over the rounding steps of the fit: {described_steps(steps)}", file=sys.stderr)
+    return spread_rows(x, summary["columns"], steps, TEST_SEED)
 
 
 def _image_distances(

@@ -12,6 +12,7 @@ class Keywords(TypedDict, total=False):
 
     columns: str | Sequence[str] | None
     standardize: bool | None
+    dequantize: bool | None
     validation: float | None
     test: float
     label_column: str | None

@@ -94,7 +94,9 @@ EARLIER = {
     "log_partition_draws": "run.log_partition_draws",
     "tensorboard": "run.tensorboard",
 }
-ALIASES = {**EVERYDAY, **EARLIER}
+#: `data` being the first argument of `contrastive.fit`, settings of its section are flat there, as those of `EARLIER`.
+OF_DATA = {"dequantize": "data.dequantize"}
+ALIASES = {**EVERYDAY, **OF_DATA, **EARLIER}
 _EVERYDAY_OF = {path: name for name, path in EVERYDAY.items()}
 
 

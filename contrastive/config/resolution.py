@@ -31,6 +31,7 @@ class DataFacts:
         standardize: whether they are standardised.
         validation: share of the rows that is held out for early stopping.
         batch_size: rows per batch.
+        dequantize: whether columns with ties are spread over their rounding step.
     """
 
     images: bool
@@ -40,6 +41,7 @@ class DataFacts:
     standardize: bool
     validation: float
     batch_size: int
+    dequantize: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,7 @@ def _noise_of(run: str, given: Noise[None]) -> Noise[None]:
 def _by_data(config: FitConfig, data: DataFacts) -> dict[str, Any]:
     return {
         "data.standardize": data.standardize,
+        "data.dequantize": data.dequantize,
         "data.validation": data.validation,
         "game.batch_size": data.batch_size,
         "objective.noise_per_data": config.objective.noise_ratio,
@@ -186,6 +189,10 @@ def _kept(config: FitConfig, data: DataFacts, models: ModelFacts) -> dict[str, A
 
 
 def _refuse_impossible(config: FitConfig, models: ModelFacts) -> None:
+    if config.data.dequantize and models.discrete:
+        raise ContrastiveError(
+            f"the noise {config.noise.name!r} is discrete, and dequantised values are not: leave out --data.dequantize"
+        )
     player = config.game.noise
     for name, value, needs, instead in (
         ("gradient", player.gradient, "path", "full"),

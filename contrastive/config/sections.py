@@ -50,6 +50,10 @@ class Data(Generic[Open]):
     )
     columns: str = setting("", "columns of a table, or the array of an .npz, comma-separated; empty: all numeric")
     standardize: bool | Open = setting(None, "fit in standardised coordinates [tables: yes, densities: no]")
+    dequantize: bool | Open = setting(
+        None,
+        "spread the values of columns with ties uniformly over the rounding step [table with noise auto: yes; else no]",
+    )
     validation: float | Open = setting(
         None,
         "share of the rows held out for early stopping [0.1, at most 10,000; a small table: 40, at most 0.2]",
@@ -161,7 +165,7 @@ class EnergyPlayer(Generic[Open]):
         None,
         "ahead: only if its mean log-density on held-out rows, by the upper end of log Z's interval, is above the "
         "noise's by more than a standard error, else the noise is the result; never: the noise alone [noise auto in "
-        "nce: ahead; else always]",
+        "nce: ahead, of fewer than 30 training rows never; else always]",
     )
     restart_every: int = setting(0, "reset a tilted energy to the noise every N updates; 0: never", AT_LEAST_0)
 

@@ -21,7 +21,7 @@ from contrastive.plots.densities import density_figure
 from contrastive.plots.goodness import corner_figure, pit_figure
 from contrastive.plots.images import memory_figure
 from contrastive.plots.report_tables import candidates_table, details_table, first_table, goodness_table
-from contrastive.plots.report_text import opening, stopping, warnings
+from contrastive.plots.report_text import opening, rows, stopping, warnings
 from contrastive.plots.runs import FinishedRun
 from contrastive.plots.themes import Themed, themed
 from contrastive.version import __version__
@@ -76,6 +76,7 @@ def _shown(run: FinishedRun) -> dict[str, Any]:
     return {
         "title": run.title,
         "sentences": opening(run),
+        "rows": rows(run.summary),
         "stopping": stopping(run.summary),
         "densities": themed(density_figure(run)),
         "picture": "Samples" if run.are_images else "Densities",

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from contrastive.data.preparation import describe_copies, describe_spread
 from contrastive.metrics import bits_per_dim
 from contrastive.plots.runs import FinishedRun
 
@@ -75,9 +76,11 @@ def warnings(run: FinishedRun) -> list[str]:
         found.append(
             f"{skipped:,} of {moves:,} updates were skipped for gradients that were not finite: lower the learning rate"
         )
-    if _is_noise(summary):
-        mean, error = summary.get("energy_gain"), summary.get("energy_gain_standard_error")
-        figure = "" if mean is None or error is None else f" (gain {mean:+.3f} ± {error:.3f} nats a row)"
+    mean, error = summary.get("energy_gain"), summary.get("energy_gain_standard_error")
+    if _is_noise(summary) and mean is None and not found:
+        found.append("no energy was trained: the model is the noise")
+    elif _is_noise(summary) and mean is not None:
+        figure = "" if error is None else f" (gain {mean:+.3f} ± {error:.3f} nats a row)"
         found.append(
             f"the energy was not ahead of its noise on held-out rows{figure} and was not kept: the model is the noise; "
             "give more rows, or another energy, to gain on it"
@@ -89,6 +92,17 @@ def warnings(run: FinishedRun) -> list[str]:
             "tilted) or fewer --steps, or use the noise alone"
         )
     return [_sentence(text) for text in found]
+
+
+def rows(summary: dict[str, Any]) -> str:
+    """What was done to rounded columns before the fit, and how many held-out rows are copies; empty for neither."""
+    steps, count = summary.get("dequantized") or {}, len(summary.get("columns") or [])
+    copies, rounded = summary.get("duplicated_test_rows") or 0, summary.get("tied_columns", 0) == count
+    said = [
+        describe_spread(steps, summary.get("atoms") or {}, count),
+        describe_copies(copies, summary["test_rows"], rounded=rounded),
+    ]
+    return " ".join(_sentence(text) for text in said if text)
 
 
 def stopping(summary: dict[str, Any]) -> str:
@@ -115,6 +129,8 @@ def _what(run: FinishedRun) -> str:
     updates = f"in {summary['steps']:,} updates"
     if summary["method"] == "mle":
         return f"{_capital(noise)} was fitted to {what} {updates} ({run.method})."
+    if _is_noise(summary) and summary.get("energy_gain") is None:
+        return f"{_capital(noise)} was fitted to {what} and is the model ({run.method})."
     if _is_noise(summary):
         return f"{_capital(noise)} was fitted to {what} and is the model; {energy} was to improve on it ({run.method})."
     trained = ", which was trained against it" if summary["method"] == "fce" else ""

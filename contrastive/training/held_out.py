@@ -43,5 +43,5 @@ def read_held_out(directory: RunDirectory, columns: tuple[str, ...] | None) -> H
         tensors, _ = read_checkpoint(directory.held_out_path)
         return HeldOut(tensors["x"], tensors.get("labels"), None)
     config = directory.read_config()
-    prepared = prepare(config.data.source, config, columns=columns)
+    prepared = prepare(config.data.source, config, columns=columns, rounding_steps=directory.rounding_steps())
     return HeldOut(prepared.test, None if prepared.classes is None else prepared.test_labels, prepared)

@@ -26,7 +26,7 @@ from contrastive.metrics import (
 from contrastive.normalizer import log_partitions
 from contrastive.numerics.random_state import seeded
 from contrastive.objectives.protocol import SamplingObjective, learns_normalizer
-from contrastive.protocols import NoiseModel, is_discrete, learns_by_gradient
+from contrastive.protocols import FittableNoise, NoiseModel, is_discrete, learns_by_gradient
 from contrastive.training.trainer import Trainer
 
 _TRAINING_ROWS = 500
@@ -149,6 +149,7 @@ def summarize(config: ResolvedConfig, trainer: Trainer, data: Prepared) -> dict[
         "columns_are_named": data.named,
         **({} if data.train_rows is None else {"train_rows": data.train_rows}),
         "test_rows": len(data.test),
+        **({} if data.duplicated_test_rows is None else {"duplicated_test_rows": data.duplicated_test_rows}),
         **_label_figures(data),
         **metrics,
         "noise_warning": _warning(config, trainer, metrics),
@@ -159,6 +160,8 @@ def _warning(config: ResolvedConfig, trainer: Trainer, metrics: dict[str, Any]) 
     """What is wrong with the run, in one sentence; empty if nothing is."""
     if not config.game.contrast_weight:
         return _NO_DENSITY
+    if isinstance(trainer.estimator.noise, FittableNoise) and not trainer.estimator.adapt_noise:
+        metrics = {**metrics, "noise_spread": 1.0}  # a maximum of the likelihood drops no modes: heavy tails do that
     return noise_warning(metrics) or _no_gain(config, trainer)
 
 

@@ -19,13 +19,23 @@ from contrastive.config import (
     by_path,
     changed,
     resolve,
+    with_part,
     without_effect,
 )
 from contrastive.core.estimator import Estimator
 from contrastive.data.images import require_pillow
-from contrastive.data.preparation import Prepared, prepare
+from contrastive.data.preparation import (
+    Prepared,
+    are_many,
+    dependent_columns,
+    describe_copies,
+    describe_dependent,
+    describe_spread,
+    describe_ties,
+    prepare,
+)
 from contrastive.errors import ContrastiveError, warn
-from contrastive.protocols import EnergyModel, NoiseModel
+from contrastive.protocols import EnergyModel, NoiseModel, is_discrete
 from contrastive.training.automatic import ChosenNoise, choose_noise
 from contrastive.training.build import make_trainer
 from contrastive.training.callbacks import Callback
@@ -100,22 +110,35 @@ def train(
         if directory is not None:
             directory.check_free(overwrite=overwrite, data=config.data.source)  # before the work of reading the data
     deadline = time.monotonic() + config.run.budget if config.run.budget else math.inf
-    prepared = prepare(data, config, y)
     progress = progress or Progress(quiet=True)
-    in_place, found = estimator is not None, dict[str, Any]()
+    in_place, found, asked = estimator is not None, dict[str, Any](), config
+    if in_place or energy is not None or noise is not None or y is not None:
+        config = _as_they_are(config)
+    prepared = prepare(data, config, y, rounding_steps=directory.rounding_steps() if directory and resume else None)
+    if not resume:
+        found |= _rounding(prepared) | _dependent(prepared)
+        _say_of_rows(prepared, progress)
     if estimator is None:
         models: dict[str, Any] = {"energy": energy, "noise": noise, "allow_import": allow_import}
         if resume:
             estimator = make_estimator(config, prepared, kind, **models)
         else:
             _check_extras(config, prepared)
-            chosen = _chosen(config, prepared, progress) if _is_automatic(config, prepared, **models) else None
+            chosen = None
+            if _is_automatic(config, prepared, **models):
+                if config.noise.name == AUTO or len(prepared.fitting) >= _FEWEST_AUTOMATIC:
+                    chosen = _chosen(config, prepared, progress)
+                else:
+                    config, found["rows_warning"] = _of_few_rows(config, prepared)
+                    warn(found["rows_warning"])
             estimator, config = new_estimator(chosen.config if chosen else config, prepared, kind, **models)
             if chosen is not None:
                 chosen.hand_over(estimator)
                 found["noise_candidates"] = chosen.candidates
     _check_fits(estimator, prepared, config)
     settled = resolve(config, prepared.facts, facts_of(estimator))
+    if asked.data.dequantize is None and prepared.ties and not (prepared.dequantize or is_discrete(estimator.noise)):
+        warn(describe_ties(prepared.ties))
     if settled.data.refit:
         prepared = prepared.with_validation_rows()
         if settled.game.energy.keep == "ahead":
@@ -143,11 +166,62 @@ def train(
     return Trained(estimator, summary, settled, directory)
 
 
+def _as_they_are(config: FitConfig) -> FitConfig:
+    """`config` of a fit whose noise is not chosen, as models or labels are given: unless asked, no value is changed."""
+    if config.data.dequantize is None and config.noise.name != AUTO:
+        return changed(config, {"data.dequantize": False})
+    return config
+
+
+def _rounding(data: Prepared) -> dict[str, Any]:
+    """How many columns have ties, and how they were spread, as in found.json and summary.json."""
+    tied: dict[str, Any] = {"tied_columns": len(data.ties)} if data.ties else {}
+    if not data.dequantize:
+        return tied
+    atoms = {name: list(tie.atom) for name, tie in data.ties.items() if tie.atom is not None}
+    return {**tied, "dequantized": data.rounding_steps, **({"atoms": atoms} if atoms else {})}
+
+
+def _dependent(data: Prepared) -> dict[str, str]:
+    """A warning of columns that are linearly dependent, as in summary.json; nothing for none."""
+    if len(data.event_shape) != 1 or not data.repeats:
+        return {}
+    said = describe_dependent([data.columns[i] for i in dependent_columns(data.fitting)])
+    if said:
+        warn(said)
+    return {"columns_warning": said} if said else {}
+
+
+def _say_of_rows(data: Prepared, progress: Progress) -> None:
+    """What was done to rounded columns, and how many held-out rows are copies; many of them bring a warning."""
+    rounding = _rounding(data)
+    if said := describe_spread(data.rounding_steps, rounding.get("atoms", {}), len(data.columns)):
+        progress.say(said)
+    copies, rounded = data.duplicated_test_rows or 0, len(data.ties) == len(data.columns)
+    if said := describe_copies(copies, len(data.test), rounded=rounded):
+        (progress.say if rounded or not are_many(copies, len(data.test)) else warn)(said)
+
+
 def _is_automatic(config: FitConfig, data: Prepared, *, energy: Any, noise: Any, allow_import: bool) -> bool:
-    """Whether the noise is to be chosen: it is `auto`, or the data are a table and nothing else was asked for."""
-    table = data.repeats and len(data.event_shape) == 1 and len(data.fitting) >= _FEWEST_AUTOMATIC
+    """Whether the model is to be chosen: the noise is `auto`, or the data are a table and nothing else is given."""
+    table = data.repeats and len(data.event_shape) == 1
     objects = energy is not None or noise is not None or data.classes is not None
     return config.noise.name == AUTO or (table and not objects and asks_for_auto(config))
+
+
+def _of_few_rows(config: FitConfig, data: Prepared) -> tuple[FitConfig, str]:
+    """Settings of a fit without an energy, to all rows but the test rows, and a warning that says so."""
+    rows, d = len(data.fitting), data.event_shape[0]
+    name, kind = (
+        ("gaussian", "a Gaussian") if rows > 2 * d else ("diag-gaussian", "a Gaussian with independent columns")
+    )
+    warning = (
+        f"{rows} training rows are too few to choose a noise by and to train an energy on, and {len(data.test)} held "
+        f"out say little of the fit: the model is {kind}; give more rows, or name --noise and --energy"
+    )
+    config = with_part(with_part(config, "noise", name, {}), "energy", "tilted", {})
+    alone = {"game.energy.keep": "never", "game.steps": 1, "run.early_stopping": 0, "data.refit": True}
+    return changed(config, alone), warning
 
 
 def _chosen(config: FitConfig, data: Prepared, progress: Progress) -> ChosenNoise | None:

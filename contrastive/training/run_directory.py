@@ -2,7 +2,7 @@
 
 run.json                 that this is a run, and of which version of the format and of the package
 config.yaml              the resolved settings; `contrastive fit --config` runs them again
-found.json               what was decided before training: candidates of the noise, the cross-validated gain
+found.json               what was decided before training: candidates of the noise, the gain, rounding steps
 metrics.jsonl            one line an evaluation
 checkpoint.safetensors   everything that training needs to go on, newest
 best.safetensors         the estimator with the best held-out score (early stopping only)
@@ -136,6 +136,14 @@ class RunDirectory:
             return {}
         found: dict[str, Any] = json.loads(self.found_path.read_text(encoding="utf-8"))
         return found
+
+    def rounding_steps(self) -> dict[str, float] | None:
+        """Of the columns that were spread over them before the fit; None where the run does not say."""
+        found = self.read_found()
+        if "dequantized" not in found and self.is_finished:  # one that `estimator.save` wrote has no found.json
+            found = self.read_summary()
+        steps: dict[str, float] | None = found.get("dequantized")
+        return steps
 
     def read_config(self) -> FitConfig:
         """The settings of this run.

@@ -12,7 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from contrastive.config import ALIASES, flattened, read_yaml
+from contrastive.config import flattened, read_yaml
+from contrastive.config.names import EARLIER, EVERYDAY
 from contrastive.errors import ContrastiveError
 from contrastive.io.checkpoints import is_checkpoint, write_json
 from contrastive.version import __version__
@@ -165,7 +166,7 @@ def _has_full_config(run: Path) -> bool:
     """Whether config.yaml has every setting of earlier versions: one that a user writes has a few."""
     try:
         flat = flattened(read_yaml(run / "config.yaml"))
-        return set(flat) >= set(ALIASES.values())
+        return set(flat) >= {*EVERYDAY.values(), *EARLIER.values()}
     except ContrastiveError:
         return False
 

@@ -67,7 +67,7 @@ def test_the_opening_says_what_how_good_and_whether_log_z_holds():
         ({"log_partition_verdict": None}, "log Z was not estimated"),
         ({"method": "mle"}, "The model is normalised"),
         (
-            {"energy_kept": False},
+            {"energy_kept": False, "energy_gain": -0.1},
             "A Gaussian was fitted to 1,200 rows with 3 columns of table3.csv and is the model; a",
         ),
     ],
@@ -90,7 +90,8 @@ def test_the_gain_counts_with_the_upper_end_of_log_z():
             {"test_log_prob_energy_normalized": -3.5},
             "worse than its noise on held-out rows: take an energy",
         ),
-        ({"energy_kept": False}, "was not kept: the model is the noise; give more rows"),
+        ({"energy_kept": False, "energy_gain": -0.1}, "was not kept: the model is the noise; give more rows"),
+        ({"energy_kept": False}, "No energy was trained: the model is the noise."),
     ],
 )
 def test_what_is_wrong_stands_first_with_what_to_do(figures, said):

@@ -187,10 +187,10 @@ def test_where_no_candidate_can_be_fitted_the_plain_default_is_taken_and_said():
     x[:, 1] = abs(x - of_training).sum(1) < 1e-4
     assert x[:, 1].sum() == 1
     with pytest.warns(ContrastiveWarning, match="no noise could be fitted.*a Gaussian"):
-        estimator = fit(x, quiet=True, **{"run.log_partition_draws": 0})
+        estimator = fit(x, quiet=True, dequantize=False, **{"run.log_partition_draws": 0})
     assert type(estimator.energy).__name__ == "MLP"
     with pytest.raises(ContrastiveError, match="no noise could be fitted"):
-        fit(x, noise="auto", quiet=True)
+        fit(x, noise="auto", quiet=True, dequantize=False)
 
 
 def test_a_learned_noise_is_handed_over_and_the_callers_random_numbers_stay(monkeypatch):

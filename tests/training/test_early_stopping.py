@@ -241,7 +241,7 @@ def test_a_fit_without_early_stopping_warns_python_users_of_overfitting():
         contrastive.fit(FEW, early_stopping=0, steps=600, quiet=True, log_partition_draws=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error", ContrastiveWarning)
-        contrastive.fit(IRIS, steps=300, quiet=True, log_partition_draws=0)
+        contrastive.fit(IRIS, steps=300, dequantize=False, quiet=True, log_partition_draws=0)
 
 
 class StopAt(Callback):

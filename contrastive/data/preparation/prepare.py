@@ -1,6 +1,6 @@
 """Preparation of whatever `fit` takes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from contrastive.data.preparation.images import images_of, prepare_images
 from contrastive.data.preparation.labels import with_image_labels, with_labels
 from contrastive.data.preparation.new_rows import label_column_in
 from contrastive.data.preparation.prepared import Prepared
-from contrastive.data.preparation.rows import from_dataset, from_density, from_table
+from contrastive.data.preparation.rows import from_dataset, from_density, from_table, refuse_dequantize
 from contrastive.data.tables.frames import from_frame, is_frame
 from contrastive.errors import ContrastiveError, did_you_mean
 from contrastive.protocols import NoiseModel
@@ -26,7 +26,14 @@ from contrastive.protocols import NoiseModel
 _FOR_IMAGES = tuple(f"data.images.{name}" for name in ("size", "color", "logit", "flip", "bits"))
 
 
-def prepare(data: Any, config: FitConfig, y: Any = None, *, columns: Sequence[str] | None = None) -> Prepared:
+def prepare(
+    data: Any,
+    config: FitConfig,
+    y: Any = None,
+    *,
+    columns: Sequence[str] | None = None,
+    rounding_steps: Mapping[str, float] | None = None,
+) -> Prepared:
     """Prepare a density, a density's or an image set's name, a file, a folder, an array or tensor, or a `Dataset`.
 
     Args:
@@ -34,13 +41,14 @@ def prepare(data: Any, config: FitConfig, y: Any = None, *, columns: Sequence[st
         config: of the run.
         y: one label a row of an array, table, set of images or `Dataset`; -1 is unlabelled.
         columns: of a table whose columns are known already (default: those that `config` names).
+        rounding_steps: of a run that is there already, by column; they are found where it has none.
 
     Raises:
         ContrastiveError: if `data` is none of these, cannot be fitted to (see `tables.check`), or `y` is not of it.
     """
     if columns is None:
         columns = tables.split_names(config.data.columns)
-    return with_labels(_prepared(data, config, y, columns), config)
+    return with_labels(_prepared(data, config, y, columns, rounding_steps), config)
 
 
 def holds_images(data: Any, name: str = "") -> bool:
@@ -54,13 +62,20 @@ def holds_images(data: Any, name: str = "") -> bool:
     return isinstance(data, Tensor | np.ndarray) and are_images(data)
 
 
-def _prepared(data: Any, config: FitConfig, y: Any, columns: Sequence[str] | None) -> Prepared:
+def _prepared(
+    data: Any,
+    config: FitConfig,
+    y: Any,
+    columns: Sequence[str] | None,
+    rounding_steps: Mapping[str, float] | None,
+) -> Prepared:
     device = _device(config.run.device)
     if holds_images(data, config.data.columns):
         data = images_of(str(data) if isinstance(data, Path) else data, config)
     elif isinstance(data, str | Path):
         data = _named(str(data), config, columns)
     if isinstance(data, ImageSet):
+        refuse_dequantize(config, "pixels are always spread over theirs")
         images, classes = with_image_labels(data, y)
         return replace(prepare_images(images, config, device), classes=classes)
     _refuse_image_options(config)
@@ -71,12 +86,14 @@ def _prepared(data: Any, config: FitConfig, y: Any, columns: Sequence[str] | Non
     if isinstance(data, np.ndarray | list | tuple):
         data = tables.from_array(data)
     if isinstance(data, tables.Table):
-        return from_table(data if y is None else replace(data, labels=y), config, device)
+        return from_table(data if y is None else replace(data, labels=y), config, device, rounding_steps)
     if isinstance(data, Dataset):
+        refuse_dequantize(config, "a Dataset gives its items itself")
         return from_dataset(data, config, device, y)
     if y is not None:
         raise ContrastiveError("y is for rows: a density's labels are its own, say how many with labels_per_class")
     if isinstance(data, NoiseModel):
+        refuse_dequantize(config, "a density has none")
         return from_density(data, config, device)
     raise ContrastiveError(
         f"data of type {type(data).__name__}: expected a density's name, a file, an array, a tensor, a data frame or a "

@@ -1,7 +1,7 @@
 """Prepared data: the training stream and held-out rows."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from contrastive.config import DataFacts
 from contrastive.data.images import ImageSource, PixelScaling
 from contrastive.data.labels import LabelledSource, Name
+from contrastive.data.preparation.ties import Tie
 from contrastive.data.scaling import Coordinates
 from contrastive.data.sources import ArraySource, DatasetSource, Source
 from contrastive.noises import Gaussian
@@ -40,6 +41,11 @@ class Prepared:
             None where no row has one.
         test_labels: of the test rows, likewise.
         classes: the classes' names, where the run learns them.
+        dequantize: whether columns with ties are spread over their rounding step.
+        rounding_steps: of the columns that were spread, in their units.
+        ties: the columns with ties, spread or not; none where the steps were known before.
+        duplicated_test_rows: test rows that occur among the training or validation rows, before values are spread; None
+            where rows are not compared.
     """
 
     source: Source
@@ -56,6 +62,10 @@ class Prepared:
     test_labels: Int[Tensor, " t"] | None = None
     classes: list[Name] | None = None
     named: bool = False
+    dequantize: bool = False
+    rounding_steps: dict[str, float] = field(default_factory=dict)
+    ties: dict[str, Tie] = field(default_factory=dict)
+    duplicated_test_rows: int | None = None
 
     @property
     def repeats(self) -> bool:
@@ -117,6 +127,7 @@ class Prepared:
             standardize=self.standardize,
             validation=self.validation_share,
             batch_size=self.batch_size,
+            dequantize=self.dequantize,
         )
 
     @cached_property

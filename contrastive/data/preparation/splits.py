@@ -13,6 +13,8 @@ FRESH_TEST, FRESH_VALIDATION = 50_000, 10_000
 VALIDATION, _FEWEST_VALIDATION, _MOST_VALIDATION = 0.1, 40, 0.2
 #: Seeds of held-out draws and of their dequantisation: the same for every run, so that all are judged on one test set.
 TEST_SEED, VALIDATION_SEED, FITTING_SEED = 1_000_001, 1_000_002, 1_000_003
+#: Seed of the uniform noise on rounded columns, to which that of the run is added.
+ROUNDING_SEED = 1_000_006
 
 
 class Portions(NamedTuple):

@@ -18,7 +18,12 @@ _NORMAL = ((25, 75, 1.349), (5, 95, 3.290), (1, 99, 4.653))  # percentiles, and 
 
 
 def say_suspicions(
-    flat: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64], columns: Sequence[str]
+    flat: NDArray[np.float64],
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+    columns: Sequence[str],
+    *,
+    few_values: bool = True,
 ) -> None:
     """One warning for each kind of column that a density had better not be fitted to.
 
@@ -29,6 +34,7 @@ def say_suspicions(
         low: the smallest value of each column.
         high: the largest.
         columns: their names.
+        few_values: whether columns of few values are among them.
     """
     if len(flat) < _FEWEST_ROWS:
         return
@@ -43,7 +49,7 @@ def say_suspicions(
             codes.append(f"{name!r} ({', '.join(f'{code:g} in {count} rows' for code, count in found)})")
         elif (value_row := _outlier(flat[:, j], low[j], high[j], *spread_of[:, j])) is not None:
             outliers.append(f"{name!r} ({flat[value_row, j]:g} in row {value_row + 1})")
-        elif count := _few_values(flat[:, j], sample[:, j], low[j], high[j]):
+        elif few_values and (count := _few_values(flat[:, j], sample[:, j], low[j], high[j])):
             few.append(f"{name!r} ({count} values)")
     _say("columns that count the rows are fitted like any other, leave row numbers out with --columns: {}", numbers)
     _say("values that look like codes for missing ones are fitted as numbers, remove or fill them: {}", codes)

@@ -60,8 +60,12 @@ def from_array(array: Any, digits: "LostDigits | None" = None) -> Table:
         return Table(np.require(values, np.float64, "W"), names)
 
 
-def check(table: Table) -> None:
+def check(table: Table, *, few_values: bool = True) -> None:
     """Refuse what no density can be fitted to, and warn of what is likely no measurement; see `say_suspicions`.
+
+    Args:
+        table: to be fitted to.
+        few_values: whether columns of few values are warned of.
 
     Raises:
         ContrastiveError: naming the first bad column and row, for NaN, infinite or constant columns.
@@ -77,10 +81,12 @@ def check(table: Table) -> None:
         )
     low, high = flat.min(axis=0), flat.max(axis=0)
     constant = np.flatnonzero(low == high)
-    if len(constant):
+    if len(constant) == flat.shape[1] and len(flat) > 1:
+        raise ContrastiveError(f"all {len(flat)} rows are the same, there is no density to fit: give rows that differ")
+    if len(constant) and len(flat) > 1:  # of one row the split has to say that it is too few
         names = listed([table.columns[i] for i in constant], most=5)
         raise ContrastiveError(f"constant columns have no density: {names}; leave them out (--columns)")
-    say_suspicions(flat, low, high, table.columns)
+    say_suspicions(flat, low, high, table.columns, few_values=few_values)
 
 
 class LostDigits:
