@@ -11,6 +11,7 @@ from contrastive.config.resolution import (
     ModelFacts,
     asks_for_auto,
     choose_models,
+    default_threads,
     resolve,
     with_recipe,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "choices",
     "choose_models",
     "configure",
+    "default_threads",
     "flattened",
     "read_config",
     "read_yaml",

@@ -259,6 +259,11 @@ class Run(Generic[Open]):
     )
     seed: int = setting(0, "seed of everything random", AT_LEAST_0)
     device: str = setting("cpu", "torch device")
+    threads: int | Open = setting(
+        None,
+        "CPU threads of the fit; 0: as torch has it [vectors: 1, whose matrices are too small to share; images: 0]",
+        AT_LEAST_0,
+    )
     precision: Literal["float32", "bf16"] = setting("float32", "bf16: the networks run in it, log-densities never do")
     compile: bool = setting(False, "torch.compile the models: worth its minutes of compiling on a GPU")
     early_stopping: int | Open = setting(

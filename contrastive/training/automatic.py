@@ -84,14 +84,17 @@ def choose_noise(config: FitConfig, data: Prepared, progress: Progress) -> Chose
     state: dict[str, Tensor] = {}
     with seeded(0):
         noise = make_noise(chosen.name, event_shape=data.event_shape, **chosen.options)
+    may_be_left, few = _may_be_left(config), selection.folds > 1
     if learns_by_gradient(noise) and config.likelihood.steps is None:
         progress.say(f"fitting {chosen.name} to all training rows")
+        rows = data.with_validation_rows().fitting if may_be_left and few else data.fitting
         ends = time.monotonic() + (config.run.budget * _SHARE_OF_BUDGET or math.inf)
-        fitted = fit_noise(chosen.name, chosen.options, data.fitting, seed=config.run.seed, deadline=ends)
+        fitted = fit_noise(chosen.name, chosen.options, rows, seed=config.run.seed, deadline=ends)
         assert isinstance(fitted, nn.Module)
         state, config = fitted.state_dict(), changed(config, {"likelihood.steps": 0})
-    if _may_be_left(config):
-        config = changed(config, {"game.energy.keep": "ahead"})
+    if may_be_left:
+        refit = few if config.data.refit is None else config.data.refit
+        config = changed(config, {"game.energy.keep": "ahead", "data.refit": refit})
     return ChosenNoise(config, _rows(selection, log_det), state)
 
 

@@ -1,7 +1,8 @@
 """How the models run: in which precision, compiled or not. What they compute stays the same."""
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -15,6 +16,18 @@ from contrastive.protocols import rounds_networks_only
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:
     """Autocast to bfloat16 for `precision` "bf16", nothing for "float32"."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Context with `count` CPU threads for torch's operations; 0: as many as before."""
+    before = torch.get_num_threads()
+    if count:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def check_precision(estimator: Estimator, precision: str) -> None:

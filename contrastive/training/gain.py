@@ -19,7 +19,9 @@ from contrastive.metrics import row_log_probs
 from contrastive.normalizer import log_partitions
 from contrastive.numerics.random_state import seeded
 from contrastive.numerics.statistics import mean_with_error
+from contrastive.protocols import learns_by_gradient
 from contrastive.training.build import make_trainer
+from contrastive.training.likelihood_fit import fit_in_place
 from contrastive.training.models import new_estimator
 from contrastive.training.progress import Progress
 
@@ -91,7 +93,7 @@ def cross_validated(
     In each fold the noise is fitted and the energy trained on the other rows, a fifth of which stop it.
 
     Args:
-        config: resolved; its noise must have a fit of its own.
+        config: resolved. A noise that takes gradient steps, but none in the run, takes them as `fit_in_place` does.
         data: what the run trains on; all rows are scored once.
         progress: told of every fold.
         deadline: of the fit, by `time.monotonic()`; each fold, and the fit to all rows, has an equal part of the time.
@@ -112,6 +114,8 @@ def cross_validated(
         fold = _fold(data, z[fitting], z[stopping], z[scored])
         settings = changed(config, {**alone, "game.batch_size": fold.batch_size})
         estimator, _ = new_estimator(settings, fold)
+        if learns_by_gradient(estimator.noise) and not settings.likelihood.steps:
+            fit_in_place(estimator.noise, fold.fitting, seed=config.run.seed)
         ends = time.monotonic() + (deadline - time.monotonic()) / (len(folds) - number + 1)
         trainer = make_trainer(settings, estimator, fold, deadline=ends)
         trainer.run()

@@ -50,15 +50,15 @@ def fit_noise(
         noise: Any = make_noise(name, event_shape=tuple(z.shape[1:]), **options)
         if isinstance(noise, nn.Module):
             noise.to(z.device, z.dtype)
-    _fit(noise, z, seed, deadline)
+    fit_in_place(noise, z, seed=seed, deadline=deadline)
     return noise
 
 
-def _fit(noise: Any, z: Float[Tensor, "n *event"], seed: int, deadline: float) -> None:
-    """Fit a noise in place, each part of a composed one in its own way."""
+def fit_in_place(noise: Any, z: Float[Tensor, "n *event"], *, seed: int = 0, deadline: float = math.inf) -> None:
+    """Fit a noise as `fit_noise` does, each part of a composed one in its own way; it learns no more then."""
     if isinstance(noise, ComposedNoise):
         for part in noise.parts:
-            _fit(part, z, seed, deadline)
+            fit_in_place(part, z, seed=seed, deadline=deadline)
         return
     with seeded(seed, z.device):
         if not learns_by_gradient(noise):

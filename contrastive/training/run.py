@@ -18,6 +18,7 @@ from contrastive.config import (
     asks_for_auto,
     by_path,
     changed,
+    default_threads,
     resolve,
     with_part,
     without_effect,
@@ -26,12 +27,6 @@ from contrastive.core.estimator import Estimator
 from contrastive.data.images import require_pillow
 from contrastive.data.preparation import (
     Prepared,
-    are_many,
-    dependent_columns,
-    describe_copies,
-    describe_dependent,
-    describe_spread,
-    describe_ties,
     prepare,
 )
 from contrastive.errors import ContrastiveError, warn
@@ -39,12 +34,13 @@ from contrastive.protocols import EnergyModel, NoiseModel, is_discrete
 from contrastive.training.automatic import ChosenNoise, choose_noise
 from contrastive.training.build import make_trainer
 from contrastive.training.callbacks import Callback
-from contrastive.training.execution import check_precision, eagerly
+from contrastive.training.execution import check_precision, eagerly, threads
 from contrastive.training.gain import Gain, cross_validated, gains_at, split_validation
 from contrastive.training.held_out import keep_held_out
 from contrastive.training.judging import fill_log_normalizer, summarize
 from contrastive.training.models import facts_of, make_estimator, new_estimator
 from contrastive.training.progress import Progress
+from contrastive.training.remarks import remarks_on_rows, warn_of_ties
 from contrastive.training.run_directory import RunDirectory
 from contrastive.training.tensorboard import require_tensorboard
 from contrastive.training.trainer import Trainer
@@ -111,59 +107,83 @@ def train(
             directory.check_free(overwrite=overwrite, data=config.data.source)  # before the work of reading the data
     deadline = time.monotonic() + config.run.budget if config.run.budget else math.inf
     progress = progress or Progress(quiet=True)
-    in_place, found, asked = estimator is not None, dict[str, Any](), config
-    if in_place or energy is not None or noise is not None or y is not None:
+    asked, objects = config, energy is not None or noise is not None
+    if estimator is not None or objects or y is not None:
         config = _as_they_are(config)
     prepared = prepare(data, config, y, rounding_steps=directory.rounding_steps() if directory and resume else None)
-    if not resume:
-        found |= _rounding(prepared) | _dependent(prepared)
-        _say_of_rows(prepared, progress)
-    if estimator is None:
-        models: dict[str, Any] = {"energy": energy, "noise": noise, "allow_import": allow_import}
-        if resume:
-            estimator = make_estimator(config, prepared, kind, **models)
-        else:
-            _check_extras(config, prepared)
-            chosen = None
-            if _is_automatic(config, prepared, **models):
-                if config.noise.name == AUTO or len(prepared.fitting) >= _FEWEST_AUTOMATIC:
-                    chosen = _chosen(config, prepared, progress)
-                else:
-                    config, found["rows_warning"] = _of_few_rows(config, prepared)
-                    warn(found["rows_warning"])
-            estimator, config = new_estimator(chosen.config if chosen else config, prepared, kind, **models)
-            if chosen is not None:
-                chosen.hand_over(estimator)
-                found["noise_candidates"] = chosen.candidates
-    _check_fits(estimator, prepared, config)
-    settled = resolve(config, prepared.facts, facts_of(estimator))
-    if asked.data.dequantize is None and prepared.ties and not (prepared.dequantize or is_discrete(estimator.noise)):
-        warn(describe_ties(prepared.ties))
-    if settled.data.refit:
-        prepared = prepared.with_validation_rows()
+    with threads(default_threads(prepared.facts) if config.run.threads is None else config.run.threads):
+        found = {} if resume else remarks_on_rows(prepared, progress)
+        built = estimator is None
+        if estimator is None:
+            models: dict[str, Any] = {"energy": energy, "noise": noise, "allow_import": allow_import}
+            make = _built_again if resume else _built_anew
+            estimator, config, more = make(config, prepared, kind, models, progress)
+            found |= more
+        _check_fits(estimator, prepared, config)
+        settled = resolve(config, prepared.facts, facts_of(estimator))
+        if asked.data.dequantize is None and not is_discrete(estimator.noise):
+            warn_of_ties(prepared)
+        settled, prepared, more = _decided(settled, prepared, progress, deadline)
+        found |= more
+        if directory is not None and resume:
+            found = directory.read_found()
+        elif directory is not None:
+            directory.create(settled, overwrite=overwrite)
+            directory.write_found(found)
+            if not isinstance(data, str | Path):
+                keep_held_out(directory, prepared)
+        judging = None
         if settled.game.energy.keep == "ahead":
-            settled, gain = _by_cross_validation(settled, prepared, progress, deadline)
-            found |= gain.figures()
-    if directory is not None and resume:
-        found = directory.read_found()
-    elif directory is not None:
-        directory.create(settled, overwrite=overwrite)
-        directory.write_found(found)
-        if not isinstance(data, str | Path):
-            keep_held_out(directory, prepared)
-    judging = None
-    if settled.game.energy.keep == "ahead":
-        prepared, judging = split_validation(prepared)
-    trainer = make_trainer(settled, estimator, prepared, directory, progress, callbacks, deadline=deadline)
-    if resume:
-        trainer.load()
-    trainer.run()
-    if judging is not None:
-        found |= _judge_energy(trainer.estimator, judging, settled.run.seed)
-    summary = conclude(settled, trainer, prepared, directory, found)
-    by_name = not in_place and energy is None and noise is None
-    estimator.config = settled if by_name else _with_own_models(settled, estimator)
+            prepared, judging = split_validation(prepared)
+        trainer = make_trainer(settled, estimator, prepared, directory, progress, callbacks, deadline=deadline)
+        if resume:
+            trainer.load()
+        trainer.run()
+        if judging is not None:
+            found |= _judge_energy(trainer.estimator, judging, settled.run.seed)
+        summary = conclude(settled, trainer, prepared, directory, found)
+    estimator.config = settled if built and not objects else _with_own_models(settled, estimator)
     return Trained(estimator, summary, settled, directory)
+
+
+def _built_again(
+    config: FitConfig, data: Prepared, kind: type[Estimator], models: dict[str, Any], progress: Progress
+) -> tuple[Estimator, FitConfig, dict[str, Any]]:
+    """The estimator of a run that goes on; its settings name the models."""
+    return make_estimator(config, data, kind, **models), config, {}
+
+
+def _built_anew(
+    config: FitConfig, data: Prepared, kind: type[Estimator], models: dict[str, Any], progress: Progress
+) -> tuple[Estimator, FitConfig, dict[str, Any]]:
+    """The estimator of a new run, its settings with the models chosen, and what was found in choosing."""
+    _check_extras(config, data)
+    found: dict[str, Any] = {}
+    chosen = None
+    if _is_automatic(config, data, **models):
+        if config.noise.name == AUTO or len(data.fitting) >= _FEWEST_AUTOMATIC:
+            chosen = _chosen(config, data, progress)
+        else:
+            config, found["rows_warning"] = _of_few_rows(config, data)
+            warn(found["rows_warning"])
+    estimator, config = new_estimator(chosen.config if chosen else config, data, kind, **models)
+    if chosen is not None:
+        chosen.hand_over(estimator)
+        found["noise_candidates"] = chosen.candidates
+    return estimator, config, found
+
+
+def _decided(
+    config: ResolvedConfig, data: Prepared, progress: Progress, deadline: float
+) -> tuple[ResolvedConfig, Prepared, dict[str, Any]]:
+    """Settings and rows of the fit to all rows, where cross-validation comes before it, and what that found."""
+    if not config.data.refit:
+        return config, data, {}
+    data = data.with_validation_rows()
+    if config.game.energy.keep != "ahead":
+        return config, data, {}
+    config, gain = _by_cross_validation(config, data, progress, deadline)
+    return config, data, gain.figures()
 
 
 def _as_they_are(config: FitConfig) -> FitConfig:
@@ -171,35 +191,6 @@ def _as_they_are(config: FitConfig) -> FitConfig:
     if config.data.dequantize is None and config.noise.name != AUTO:
         return changed(config, {"data.dequantize": False})
     return config
-
-
-def _rounding(data: Prepared) -> dict[str, Any]:
-    """How many columns have ties, and how they were spread, as in found.json and summary.json."""
-    tied: dict[str, Any] = {"tied_columns": len(data.ties)} if data.ties else {}
-    if not data.dequantize:
-        return tied
-    atoms = {name: list(tie.atom) for name, tie in data.ties.items() if tie.atom is not None}
-    return {**tied, "dequantized": data.rounding_steps, **({"atoms": atoms} if atoms else {})}
-
-
-def _dependent(data: Prepared) -> dict[str, str]:
-    """A warning of columns that are linearly dependent, as in summary.json; nothing for none."""
-    if len(data.event_shape) != 1 or not data.repeats:
-        return {}
-    said = describe_dependent([data.columns[i] for i in dependent_columns(data.fitting)])
-    if said:
-        warn(said)
-    return {"columns_warning": said} if said else {}
-
-
-def _say_of_rows(data: Prepared, progress: Progress) -> None:
-    """What was done to rounded columns, and how many held-out rows are copies; many of them bring a warning."""
-    rounding = _rounding(data)
-    if said := describe_spread(data.rounding_steps, rounding.get("atoms", {}), len(data.columns)):
-        progress.say(said)
-    copies, rounded = data.duplicated_test_rows or 0, len(data.ties) == len(data.columns)
-    if said := describe_copies(copies, len(data.test), rounded=rounded):
-        (progress.say if rounded or not are_many(copies, len(data.test)) else warn)(said)
 
 
 def _is_automatic(config: FitConfig, data: Prepared, *, energy: Any, noise: Any, allow_import: bool) -> bool:

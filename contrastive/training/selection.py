@@ -13,10 +13,8 @@ from torch import Tensor
 from contrastive.errors import ContrastiveError
 from contrastive.noises.candidates import Options, candidates_of, ladders
 from contrastive.noises.stack import stacking_weights
-from contrastive.numerics.random_state import seeded
 from contrastive.numerics.statistics import mean_with_error
-from contrastive.protocols import learns_by_gradient
-from contrastive.registry import available_noises, make_noise, noises
+from contrastive.registry import available_noises, noises
 from contrastive.training.likelihood_fit import fit_noise, log_prob_in_parts
 
 _FOLDED, _FOLDS = 2_000, 5  # rows below which every row is scored in turn
@@ -135,8 +133,7 @@ def select_noise(
 
     The best of each ladder are then stacked (`contrastive.noises.Stack`), with the weights of largest held-out
     likelihood. A stack has the log q of rows that its weights were not chosen by, and is taken where it is ahead of the
-    best candidate by more than a standard error. Where rows are cross-validated it holds no noise that takes gradient
-    steps: its energy is cross-validated too, and each fold would take them again.
+    best candidate by more than a standard error.
 
     The answer depends on rows and seed alone, unless the budget ends it.
 
@@ -173,8 +170,7 @@ def select_noise(
         reasons = "; ".join(f"{trial.label}: {trial.error}" for trial in trials)
         raise ContrastiveError(f"no noise could be fitted: {reasons or 'none proposes candidates for these data'}")
     if names is None if stacked is None else stacked:
-        may_be_parts = [top for top in tops if len(parts) == 1 or not _takes_gradient_steps(top, tuple(z.shape[1:]))]
-        stack = _stack(may_be_parts, seed)
+        stack = _stack(tops, seed)
         if stack is not None:
             trials.append(stack)
             gain, error = stack.difference(chosen)
@@ -183,11 +179,6 @@ def select_noise(
                 progress(stack)
     assert chosen.log_q is not None
     return Selection(chosen, trials, len(chosen.log_q), len(parts), skipped)
-
-
-def _takes_gradient_steps(trial: Trial, event_shape: tuple[int, ...]) -> bool:
-    with seeded(0):
-        return learns_by_gradient(make_noise(trial.name, event_shape=event_shape, **trial.options))
 
 
 def _stack(tops: list[Trial], seed: int) -> Trial | None:
