@@ -106,7 +106,7 @@ class MADE(Noise):
         self._require_data()
         x = self.first.new_zeros(math.prod(sample_shape), *self.event_shape)
         for i in range(x.shape[1]):
-            raw = self.first.expand(len(x), -1) if i == 0 else self._later(x)[:, i - 1]
+            raw = self.first.expand(len(x), -1) if i == 0 else self._only(x, i)
             x[:, i] = Mixture.from_raw(raw).sample(self.family)
         x = x if self.whitening is None else self.whitening.inverse(x)
         return x.reshape(*sample_shape, *self.event_shape)
@@ -131,6 +131,15 @@ class MADE(Noise):
     def _require_data(self) -> None:
         if not self.is_initialized:
             raise ContrastiveError("this made has seen no data: call initialize(x) with a batch first")
+
+    def _only(self, x: Float[Tensor, "n d"], i: int) -> Float[Tensor, "n numbers"]:
+        """The numbers of entry i > 0 alone: of the last layer, by far the widest, its share."""
+        *hidden, last = self.later
+        h = x[:, :-1].clamp(-_FARTHEST_CONTEXT, _FARTHEST_CONTEXT)
+        for layer in hidden:
+            h = layer(h)
+        own = slice((i - 1) * len(self.first), i * len(self.first))
+        return torch.nn.functional.linear(h, last.mask[own] * last.weight[own], last.bias[own])
 
     def _later(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n later numbers"]:
         context = x[:, :-1].clamp(-_FARTHEST_CONTEXT, _FARTHEST_CONTEXT)
