@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from contrastive.config.parsing import refuse_taken
 from contrastive.errors import ContrastiveError
 from contrastive.noises.base import Noise
 from contrastive.protocols import NoiseModel, is_discrete, is_ready, prepare_noise, rounds_networks_only
@@ -98,6 +99,8 @@ class Stack(Noise):
 
 def _made(part: Mapping[str, Any], event_shape: tuple[int, ...]) -> NoiseModel:
     options = {name: value for name, value in part.items() if name != "name"}
+    for name in options:
+        refuse_taken(f"noise.{name}")  # who writes the parts, maybe of somebody else's run, cannot allow an import
     noise: NoiseModel = make_noise(str(part["name"]), event_shape=event_shape, **options)
     if is_discrete(noise):
         raise ContrastiveError(f"the noise {part['name']!r} is discrete: it has no density to stack")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from helpers.registered import REQUIRED
 from helpers.runs import QUICK
 from torch.distributions import Independent, Normal
 
@@ -74,11 +75,11 @@ def test_what_is_loaded_answers_as_what_was_saved(settings, tmp_path):
 def test_what_settings_name_is_rebuilt_with_every_noise(name, tmp_path):
     shape = (2,)
     try:
-        make_noise(name, event_shape=shape)
+        make_noise(name, event_shape=shape, **REQUIRED.get(name, {}))
     except ContrastiveError:
         shape = (1, 2, 3)
     x = table(40, int(np.prod(shape))).reshape(-1, *shape)
-    estimator = fit(x, noise=name, pretrain_steps=0, **SMALL, **QUICK)
+    estimator = fit(x, noise=name, noise_options=REQUIRED.get(name, {}), pretrain_steps=0, **SMALL, **QUICK)
     estimator.save(tmp_path / "saved")
     assert same_answers(estimator, load(tmp_path / "saved"), x)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.registered import REQUIRED
 from torch import nn
 from torch.nn.functional import softplus
 
@@ -112,8 +113,7 @@ def test_a_base_asks_for_what_it_cannot_derive(base):
 def test_models_that_can_be_named_derive_from_the_bases():
     for name in available_noises():
         shape = (1, 8, 8) if name == "pixelcnn" else (2,)
-        options = {"path": "torch.distributions.Laplace", "loc": 0.0, "scale": 1.0} if name == "distribution" else {}
-        assert isinstance(contrastive.make_noise(name, event_shape=shape, **options), Noise), name
+        assert isinstance(contrastive.make_noise(name, event_shape=shape, **REQUIRED.get(name, {})), Noise), name
     for name in available_energies():
         shape = (3, 32, 32) if name.startswith("conv") else (2,)
         assert isinstance(contrastive.make_energy(name, event_shape=shape), Energy), name

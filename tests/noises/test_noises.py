@@ -25,7 +25,10 @@ from contrastive.registry import noises
 BUILTIN = [name for name in available_noises() if noises.source(name) == noises.source("gaussian")]
 BUILTIN = [name for name in BUILTIN if name not in ("bernoulli-spins", "distribution")]
 #: Options that make a name quick to integrate.
-SMALL = {"kde": {"max_rows": 50}}
+SMALL = {
+    "kde": {"max_rows": 50},
+    "stack": {"parts": [{"name": "student-t"}, {"name": "kde", "max_rows": 50}], "weights": [1.0, 2.0]},
+}
 
 
 def skewed(n, d, seed=0):
@@ -70,7 +73,7 @@ def test_draws_follow_the_density(name):
 @pytest.mark.parametrize("name", BUILTIN)
 @given(event_shape=st.sampled_from([(1,), (3,), (2, 2)]), batch=st.sampled_from([(), (1,), (5,), (2, 3)]))
 def test_shapes_and_protocol(name, event_shape, batch):
-    noise = make_noise(name, event_shape=event_shape)
+    noise = make_noise(name, event_shape=event_shape, **SMALL.get(name, {}))
     assert isinstance(noise, NoiseModel)
     assert isinstance(noise, FittableNoise)
     x = noise.sample(torch.Size(batch))
@@ -85,7 +88,7 @@ def test_shapes_and_protocol(name, event_shape, batch):
 
 @pytest.mark.parametrize("name", BUILTIN)
 def test_a_fitted_noise_is_remembered_by_its_state(name):
-    noise, twin = make_noise(name, event_shape=(2,)), make_noise(name, event_shape=(2,))
+    noise, twin = (make_noise(name, event_shape=(2,), **SMALL.get(name, {})) for _ in range(2))
     assert not noise.is_fitted
     x = skewed(500, 2)
     noise.fit(x)

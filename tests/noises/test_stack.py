@@ -93,6 +93,8 @@ def test_parts_that_learn_by_gradient_are_known():
         ({"parts": [{"name": "kde", "width": 3}]}, "no option 'width'"),
         ({"parts": [{"name": "bernoulli-spins"}]}, "discrete"),
         ({"parts": [{"name": "distribution", "path": "helper.Noise"}]}, "import"),
+        ({"parts": [{"name": "distribution", "path": "helper.Noise", "allow_import": True}]}, "no config can allow"),
+        ({"parts": [{"name": "gaussian", "event_shape": [3]}]}, "is no setting"),
     ],
 )
 def test_what_cannot_be_stacked_is_refused_in_one_line(options, message):
