@@ -97,6 +97,8 @@ EARLIER = {
 #: `data` being the first argument of `contrastive.fit`, settings of its section are flat there, as those of `EARLIER`.
 OF_DATA = {"dequantize": "data.dequantize"}
 ALIASES = {**EVERYDAY, **OF_DATA, **EARLIER}
+#: Settings that every config.yaml of version 0.1 has.
+OF_0_1 = frozenset({*EVERYDAY.values(), *EARLIER.values()} - {"run.budget"})
 _EVERYDAY_OF = {path: name for name, path in EVERYDAY.items()}
 
 

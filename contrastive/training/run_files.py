@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from contrastive.config import flattened, read_yaml
-from contrastive.config.names import EARLIER, EVERYDAY
+from contrastive.config.names import OF_0_1
 from contrastive.errors import ContrastiveError
 from contrastive.io.checkpoints import is_checkpoint, write_json
 from contrastive.version import __version__
@@ -166,7 +166,7 @@ def _has_full_config(run: Path) -> bool:
     """Whether config.yaml has every setting of earlier versions: one that a user writes has a few."""
     try:
         flat = flattened(read_yaml(run / "config.yaml"))
-        return set(flat) >= {*EVERYDAY.values(), *EARLIER.values()}
+        return set(flat) >= OF_0_1
     except ContrastiveError:
         return False
 

@@ -138,9 +138,10 @@ class Trainer:
 
     def _share_of_time(self, index: int) -> float:
         """Seconds that the stage may take of those that are left."""
-        ahead = sum(stage.steps for stage in self.stages[index + 1 :])
         left = self.stages[index].steps - self.position.step
-        return (self.deadline - time.monotonic()) * left / (left + ahead)
+        if left == 0:
+            return 0.0
+        return (self.deadline - time.monotonic()) * left / (left + sum(s.steps for s in self.stages[index + 1 :]))
 
     def _next(self, stream: Iterator[Batch]) -> Batch:
         self.position.batches += 1

@@ -24,7 +24,7 @@ from contrastive.config import (
     resolve,
     to_sections,
 )
-from contrastive.config.names import EARLIER, nested
+from contrastive.config.names import OF_0_1, nested
 from contrastive.errors import ContrastiveError
 
 RUNS_OF_0_1 = ROOT / "tests" / "training" / "runs_of_0_1_flat"
@@ -57,7 +57,7 @@ def test_every_alias_names_a_setting_and_no_setting_has_two_everyday_names():
 def test_every_name_of_the_flat_settings_of_0_1_is_still_read():
     flat = yaml.safe_load((RUNS_OF_0_1 / "finished" / "config.yaml").read_text())
     assert len(flat) > 70
-    assert set(flattened(flat)) == {*EVERYDAY.values(), *EARLIER.values(), "energy.num_classes", "energy.widths"}
+    assert set(flattened(flat)) == OF_0_1 | {"energy.num_classes", "energy.widths"}
 
 
 def test_sections_dotted_paths_and_aliases_are_the_same_settings(tmp_path):
