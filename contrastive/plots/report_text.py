@@ -25,6 +25,8 @@ _NOISES = {
     "gaussian-mixture": "a mixture of Gaussians",
     "student-t": "a Student's t distribution",
     "uniform": "a uniform distribution",
+    "kde": "a kernel density estimate",
+    "stack": "a weighted mixture of several models",
     "bernoulli-spins": "independent spins",
     **dict.fromkeys(("glow", "nsf", "maf", "iaf"), "a normalising flow"),
     **dict.fromkeys(("made", "pixelcnn"), "an autoregressive model"),
@@ -63,8 +65,11 @@ def gain(summary: dict[str, Any]) -> Gain | None:
 
 
 def opening(run: FinishedRun) -> list[str]:
-    """Three sentences: what was fitted, how much better than the noise it is, and whether log Z can be trusted."""
-    return [_what(run), _how_good(run), _log_z(run)]
+    """Three sentences: what was fitted, how much better than the noise it is, and whether log Z can be trusted.
+
+    Where the noise is a stack, the second says too how far it is ahead of the best of its candidates alone.
+    """
+    return [_what(run), _how_good(run).removesuffix(".") + _to_the_best_alone(run.summary) + ".", _log_z(run)]
 
 
 def warnings(run: FinishedRun) -> list[str]:
@@ -172,6 +177,16 @@ def _how_good(run: FinishedRun) -> str:
         f"{where} the model's log-density is {_nats(abs(better.mean))}{spread} nats {an_event} {side} its noise's"
         f"{bits} ({error}{by}): {_how_sure(better)}."
     )
+
+
+def _to_the_best_alone(summary: dict[str, Any]) -> str:
+    """How far a stack is ahead of the best candidate alone; empty where the noise is none."""
+    tried = summary.get("noise_candidates") or []
+    alone = next((entry for entry in tried if entry.get("name") != "stack" and entry.get("difference")), None)
+    if summary.get("noise") != "stack" or alone is None:
+        return ""
+    ahead = f"{_nats(-alone['difference'])} ± {_nats(alone['difference_error'])} nats a row ahead"
+    return f"; the noise itself is {ahead} of the best simple model, {alone['label']}, on rows held out for the choice"
 
 
 def _nats(value: float) -> str:

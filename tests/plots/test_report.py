@@ -76,6 +76,15 @@ def test_the_opening_is_plain_about_doubt(figures, said):
     assert said in " ".join(opening(with_figures(**figures)))
 
 
+def test_the_opening_says_how_far_a_stack_is_ahead_of_the_best_simple_model():
+    stack = {"name": "stack", "label": "stack of ...", "log_q": -3.0, "difference": 0.0, "difference_error": 0.0}
+    mixture = {"name": "gaussian-mixture", "label": "gaussian-mixture components=2", "log_q": -3.1}
+    mixture |= {"difference": -0.1, "difference_error": 0.02}
+    better = opening(with_figures(noise="stack", noise_candidates=[stack, mixture]))[1]
+    assert "0.100 ± 0.02 nats a row ahead of the best simple model, gaussian-mixture components=2, on rows" in better
+    assert "ahead" not in opening(with_figures(noise_candidates=[mixture]))[1]
+
+
 def test_the_gain_counts_with_the_upper_end_of_log_z():
     assert gain(with_figures().summary).mean == pytest.approx(-2.1 + 3.0)
     assert gain(with_figures(test_log_prob_energy_normalized=None).summary).mean == pytest.approx(-1.9 + 3.0)
