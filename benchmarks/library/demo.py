@@ -33,8 +33,7 @@ def main() -> None:
     frame, table = load_breast_cancer(as_frame=True).data, arguments.out / "breast-cancer.csv"
     frame.to_csv(table, index=False)
     plane = {"data": "8gaussians", "steps": 60 if quick else 5000}
-    # A number of updates would say that nothing is to be chosen.
-    default = {"noise": "auto", "steps": 60} if quick else {}
+    default = {"noise": "gaussian", "energy": "tilted", "steps": 60} if quick else {}
     started = time.monotonic()
     print("fitting 8 Gaussians (FCE with Glow, Gaussian NCE) and the breast-cancer table; this takes about 3 minutes")
     results = run_grid(
