@@ -33,7 +33,7 @@ SHIPPED = {
     "breast-cancer": datasets.load_breast_cancer,
 }
 #: Tables on which settings of the library were developed: figures there are no proof.
-DEVELOPED = ("wine-cultivars", "wine", "quakes", "diamonds5k", "protein", "seattle_weather", "galaxies")
+DEVELOPED = ("wine-cultivars", "wine", "quakes", "diamonds5k", "protein", "seattle_weather", "galaxies", "energy")
 _DEPENDENT = 1e-9
 _SEED = 1_000_006  # of the dequantisation and of the rows that are kept: the same for every split
 

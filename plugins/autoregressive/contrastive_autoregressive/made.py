@@ -15,7 +15,7 @@ from contrastive_autoregressive.families import find_family
 from contrastive_autoregressive.mixture import Mixture, starting_numbers
 from contrastive_autoregressive.options import find_activation, require_positive
 
-_FEW_ROWS, _MANY_ROWS = 700, 10_000
+_FEW_ROWS, _MANY_ROWS = 500, 10_000
 _FARTHEST_CONTEXT = 1e6  # beyond, the network would overflow; any function of x_<i leaves q normalised
 
 

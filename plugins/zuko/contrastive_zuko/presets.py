@@ -14,12 +14,12 @@ from contrastive_zuko.options import checked, one_of
 
 _KNOWN = {"transforms": int, "width": int, "hidden_layers": int, "activation": Callable[..., nn.Module]}
 _PASSES = {"autoregressive": None, "coupling": 2}
-_MANY_ROWS, _MOST_COLUMNS = 2_000, 50
+_FEW_ROWS, _MOST_COLUMNS = 500, 50
 
 
 def _splines(rows: int, event_shape: tuple[int, ...]) -> list[dict[str, Any]]:
     """A spline flow, where gradient steps have rows enough and a step does not take long."""
-    return [{"bins": 16, "whiten": True}] if rows >= _MANY_ROWS and math.prod(event_shape) <= _MOST_COLUMNS else []
+    return [{"bins": 16, "whiten": True}] if rows >= _FEW_ROWS and math.prod(event_shape) <= _MOST_COLUMNS else []
 
 
 def maf(
