@@ -21,7 +21,8 @@ _STYLES = {
     "default": ("#0072B2", "o"),
 }
 _LINEAR = 0.1  # nats around 0 that are drawn to scale
-_TICKS = (-10_000, -1_000, -100, -10, -1, -0.1, 0, 0.1, 1, 10)
+_TICKS = (-100, -10, -1, -0.1, 0, 0.1, 1, 10, 100)
+_FARTHEST = 300.0  # nats: beyond, a dot lies at the edge
 
 
 def figure(records: Sequence[dict[str, Any]]) -> Figure:
@@ -36,14 +37,15 @@ def figure(records: Sequence[dict[str, Any]]) -> Figure:
         _dots(panel, rows, method, color, marker)
     panel.set_yticks(range(len(rows)), [_title(record) for record in rows])
     panel.set_ylim(-0.6, max(len(rows), 1) - 0.4)
-    low, high = panel.get_xlim()
+    low, high = (min(max(end, -1.5 * _FARTHEST), 1.5 * _FARTHEST) for end in panel.get_xlim())
+    panel.set_xlim(low, high)
     panel.set_xticks([tick for tick in _TICKS if low <= tick <= high])
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     panel.minorticks_off()
     panel.grid(alpha=0.25)
     panel.set_xlabel(
         "mean held-out log-density less that of the best rival, nats a row, ± 2 standard errors\n"
-        "* settings were developed on this table"
+        f"* settings were developed on this table; what is farther than {_FARTHEST:g} lies at the edge"
     )
     if rows:
         plot.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=8)
@@ -55,9 +57,10 @@ def _dots(panel: Axes, rows: Sequence[dict[str, Any]], method: str, color: str, 
     if not found:
         return
     places, means, errors = zip(*found)
+    shown = [min(max(mean, -_FARTHEST), _FARTHEST) for mean in means]
     ours = method in ("default", "its noise")
     panel.errorbar(
-        means,
+        shown,
         places,
         xerr=[2 * error for error in errors] if method == "default" else None,
         fmt=marker,

@@ -14,7 +14,7 @@ from benchmarks.lib.table_units import GAMES, METHODS, NOISES, TILTS
 from contrastive.numerics.statistics import mean_with_error
 
 Record = dict[str, Any]
-_PER_ROW = ("log_prob", "log_q")
+_LEFT_OUT = ("log_prob", "log_q", "noise_candidates")  # long: they stay in the files of the units
 _MANY_ROWS = 2_000
 _ERRORS = 2  # standard errors by which a difference is called one
 
@@ -53,7 +53,7 @@ def summarize(name: str, units: Sequence[Record]) -> Record:
         "energies_kept": sum(unit["energy_kept"] for unit in defaults),
         "reliable": sum(unit["energy_kept"] and _is_reliable(unit) for unit in defaults),
         "seconds": {method: _mean_seconds(done, method, seeds) for method in log_prob},
-        "units": [{key: value for key, value in unit.items() if key not in _PER_ROW} for unit in units],
+        "units": [{key: value for key, value in unit.items() if key not in _LEFT_OUT} for unit in units],
     }
 
 
