@@ -228,8 +228,7 @@ class Estimator(RenamedMembers, EnergyBasedModel):
         noise = self.defended_noise
         if self._energy_follows(noise):
             return torch.zeros(len(z), dtype=z.dtype, device=z.device)
-        fixed = -noise.log_prob(z)
-        return self.energy.log_base(z) + fixed if isinstance(self.energy, FollowingEnergy) else fixed
+        return self._fixed(z, noise.log_prob(z))
 
     @torch.no_grad()
     def scored_draws(self, n: int) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
@@ -239,7 +238,7 @@ class Estimator(RenamedMembers, EnergyBasedModel):
             z = noise.sample(torch.Size([n]))
             return z, torch.zeros(n, dtype=z.dtype, device=z.device)
         z, log_q = sample_and_log_prob(noise, n)
-        return z, self.energy.log_base(z) - log_q if isinstance(self.energy, FollowingEnergy) else -log_q
+        return z, self._fixed(z, log_q)
 
     def draws_for(self, n: int) -> int:
         """Noise samples beside `n` data points."""
@@ -344,6 +343,10 @@ class Estimator(RenamedMembers, EnergyBasedModel):
         both = None if log_q is None or log_q_noise is None else torch.cat([log_q, log_q_noise])
         r = self._r(torch.cat([z, z_noise.to(z.dtype)]), both)
         return self._contrast_of(r[: len(z)], r[len(z) :])
+
+    def _fixed(self, z: Tensor, log_q: Tensor) -> Tensor:
+        """What is not learned of the log-ratio, where the energy does not follow the noise."""
+        return self.energy.log_base(z) - log_q if isinstance(self.energy, FollowingEnergy) else -log_q
 
     def _contrast_of(self, r_data: Tensor, r_noise: Tensor) -> Contrast:
         losses = self.objective(r_data, r_noise, self.noise_ratio)

@@ -48,6 +48,10 @@ class Draws:
         z, fixed = (torch.cat(column) for column in zip(*parts))
         return z, fixed
 
+    def forget_scores(self) -> None:
+        """Make the pool again when next it is taken from: the same draws, with their present scores."""
+        self._pool = None
+
     def state_dict(self) -> dict[str, Any]:
         """How many were taken."""
         return {"taken": self.taken}

@@ -187,8 +187,7 @@ class Game:
     def resume(self, source: Source) -> None:
         """Where the noise is frozen and rows repeat, cache what does not change of their log-ratio."""
         self._source = source
-        if self.noise_is_frozen:
-            source.cache(self.estimator.fixed_log_ratio)
+        self._keep_fixed_parts()
 
     def update(self, batch: Batch, progress: float) -> str:
         """One update of the energy or of the noise, as the schedule has it."""
@@ -242,7 +241,12 @@ class Game:
     def _freeze_noise(self) -> None:
         self.players["noise"].adopt_average()
         self.noise_is_frozen = True
-        if self._source is not None:
+        self._keep_fixed_parts()
+
+    def _keep_fixed_parts(self) -> None:
+        """Score anew, where the noise is frozen, what is kept of rows and draws: noise or q0 may have changed."""
+        self.draws.forget_scores()
+        if self.noise_is_frozen and self._source is not None:
             self._source.cache(self.estimator.fixed_log_ratio)
 
     def _restart_energy(self, step: int) -> None:
@@ -250,8 +254,7 @@ class Game:
         # In the second half the decayed learning rate would leave too little to train the reset energy.
         if every and step and step % every == 0 and 2 * step <= self.steps:
             self.estimator.restart_energy()
-            if self.noise_is_frozen and self._source is not None:
-                self._source.cache(self.estimator.fixed_log_ratio)
+            self._keep_fixed_parts()
             if self.averaged is not None:
                 self.averaged.restart_energy(self.estimator.noise)
 

@@ -72,3 +72,17 @@ def test_the_contrast_of_scored_points_is_that_of_the_energy_loss():
             torch.testing.assert_close(found.r_data, expected.r_data, atol=1e-5, rtol=1e-5)
             torch.testing.assert_close(found.r_noise, expected.r_noise, atol=1e-5, rtol=1e-5)
             torch.testing.assert_close(found.loss, expected.loss)
+
+
+def test_a_pool_whose_scores_are_forgotten_has_the_same_draws_with_the_present_ones(monkeypatch):
+    draws = pooled(monkeypatch, uses=3)
+    estimator = draws.estimator = make_estimator("tilted")
+    z, fixed = draws.take(20)
+    torch.testing.assert_close(fixed, torch.zeros(20))  # q0 is a copy of the noise
+    estimator.restart_energy(Gaussian((2,), loc=1.0))
+    draws.taken = 0
+    draws.forget_scores()
+    again, fixed = draws.take(20)
+    assert torch.equal(again, z)
+    torch.testing.assert_close(fixed, estimator.fixed_log_ratio(z))
+    assert fixed.abs().max() > 0.1

@@ -135,15 +135,19 @@ class MADE(Noise):
     def _only(self, x: Float[Tensor, "n d"], i: int) -> Float[Tensor, "n numbers"]:
         """The numbers of entry i > 0 alone: of the last layer, by far the widest, its share."""
         *hidden, last = self.later
-        h = x[:, :-1].clamp(-_FARTHEST_CONTEXT, _FARTHEST_CONTEXT)
+        h = _context(x)
         for layer in hidden:
             h = layer(h)
         own = slice((i - 1) * len(self.first), i * len(self.first))
         return torch.nn.functional.linear(h, last.mask[own] * last.weight[own], last.bias[own])
 
     def _later(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n later numbers"]:
-        context = x[:, :-1].clamp(-_FARTHEST_CONTEXT, _FARTHEST_CONTEXT)
-        return self.later(context).unflatten(-1, (x.shape[1] - 1, len(self.first)))
+        return self.later(_context(x)).unflatten(-1, (x.shape[1] - 1, len(self.first)))
+
+
+def _context(x: Float[Tensor, "n d"]) -> Float[Tensor, "n later"]:
+    """What the network sees: all entries but the last."""
+    return x[:, :-1].clamp(-_FARTHEST_CONTEXT, _FARTHEST_CONTEXT)
 
 
 def _network(entries: int, start: Tensor, widths: list[int], activation: type[nn.Module]) -> Any:
