@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from contrastive.energies.base import Energy
     from contrastive.errors import ContrastiveError
     from contrastive.noises.base import Noise
+    from contrastive.noises.conditional import joint_noise
     from contrastive.objectives.base import Objective
-    from contrastive.protocols import AdaptiveNoise, EnergyModel, NoiseModel
+    from contrastive.protocols import AdaptiveNoise, ConditionalNoise, EnergyModel, NoiseModel
     from contrastive.registry import (
         available_energies,
         available_noises,
@@ -33,6 +34,7 @@ _HOME = {
     "ContrastiveEstimator": "contrastive.api",
     "ContrastiveError": "contrastive.errors",
     "AdaptiveNoise": "contrastive.protocols",
+    "ConditionalNoise": "contrastive.protocols",
     "Energy": "contrastive.energies.base",
     "EnergyModel": "contrastive.protocols",
     "Noise": "contrastive.noises.base",
@@ -42,6 +44,7 @@ _HOME = {
     "available_energies": "contrastive.registry",
     "available_noises": "contrastive.registry",
     "from_energy": "contrastive.energies.adapters",
+    "joint_noise": "contrastive.noises.conditional",
     "make_density": "contrastive.data.densities",
     "make_energy": "contrastive.registry",
     "make_noise": "contrastive.registry",
@@ -51,6 +54,7 @@ _HOME = {
 
 __all__ = [
     "AdaptiveNoise",
+    "ConditionalNoise",
     "ContrastiveError",
     "ContrastiveEstimator",
     "Energy",
@@ -63,6 +67,7 @@ __all__ = [
     "available_noises",
     "fit",
     "from_energy",
+    "joint_noise",
     "load",
     "make_density",
     "make_energy",

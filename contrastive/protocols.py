@@ -76,6 +76,44 @@ class FittableNoise(Protocol):
 
 
 @runtime_checkable
+class ConditionalNoise(ShapedModel, Protocol):
+    """A normalised density q(x | y) for every context y; `contrastive.JointNoise` makes a noise over rows (x, y) of it.
+
+    `event_shape` is that of x, and contexts are vectors of `context_shape`. The log-density of a row depends on the
+    context of that row alone. As of a `NoiseModel`, more is optional: `fit(x, given=y)` with `is_fitted`,
+    `initialize(x, given=y)` with `is_initialized`, and `rsample_and_log_prob(given=y)`.
+    """
+
+    @property
+    def context_shape(self) -> torch.Size:
+        """Shape of one context: `(k,)`."""
+        ...
+
+    def sample(self, *, given: Tensor) -> Tensor:
+        """One sample for each context, shape `(batch, *event)` for `given` of shape `(batch, k)`, without a graph."""
+        ...
+
+    def log_prob(self, value: Tensor, *, given: Tensor) -> Tensor:
+        """log q(value | given) in nats, shape `(batch,)`; `value` has a row for each context."""
+        ...
+
+
+@runtime_checkable
+class NoiseOverRows(NoiseModel, Protocol):
+    """A noise over joint rows (x, y), y in the last `num_given` columns, with log q(x | y) for its log-density.
+
+    The measure is Lebesgue's for x times the law of the contexts: with respect to it that is the density of rows whose
+    y are drawn from that law.
+    """
+
+    num_given: int
+
+    def sample_given(self, y: Tensor) -> Tensor:
+        """One row (x, y) for each context, x drawn from q(. | y); shape `(batch, d + k)`."""
+        ...
+
+
+@runtime_checkable
 class ComposedNoise(Protocol):
     """A noise made of others, each of which is fitted in its own way."""
 
@@ -238,6 +276,11 @@ def sample_and_log_prob(noise: NoiseModel, n: int) -> tuple[Float[Tensor, "n *ev
         return noise.draw(n)
     x = noise.sample(torch.Size([n]))
     return x, noise.log_prob(x)
+
+
+def num_given(noise: object) -> int:
+    """How many of a row's last columns a noise conditions on (default: none)."""
+    return noise.num_given if isinstance(noise, NoiseOverRows) else 0
 
 
 def learns_by_gradient(noise: object) -> bool:

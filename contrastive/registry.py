@@ -7,6 +7,8 @@ is asked for.
 
 import inspect
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
@@ -14,6 +16,8 @@ from contrastive.errors import ContrastiveError, did_you_mean
 from contrastive.io.imports import foreign_code
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_NOT_OPTIONS = ("self", "event_shape", "context_shape", "num_given", "allow_import")
 
 #: Plugins of this project that may not be installed: name -> package that brings it.
 KNOWN_PLUGINS = {
@@ -89,12 +93,22 @@ class Registry:
         with foreign_code(f"the {self.kind} {name!r} of {claims[0]} failed to import"):
             return points[0].load()
 
-    def make(self, name: str, *, event_shape: tuple[int, ...], allow_import: bool = False, **options: Any) -> Any:
+    def make(
+        self,
+        name: str,
+        *,
+        event_shape: tuple[int, ...],
+        context_shape: tuple[int, ...] | None = None,
+        allow_import: bool = False,
+        **options: Any,
+    ) -> Any:
         """Make a model for events of `event_shape`.
 
         Args:
             name: of its factory.
             event_shape: shape of one data point.
+            context_shape: shape of one context, for the conditional counterpart that the factory's attribute
+                `conditional` makes; None for the model itself.
             allow_import: whether the options may name code to import. No option: who writes the options, which may
                 come with somebody else's run, cannot give it.
             **options: of the factory.
@@ -105,18 +119,40 @@ class Registry:
         factory = self.load(name)
         parameters = inspect.signature(factory).parameters
         takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-        known = [p for p in parameters if p not in ("self", "event_shape", "allow_import")]
+        known = [p for p in parameters if p not in _NOT_OPTIONS]
         for option in options:
             if option not in known and not takes_any:
                 raise ContrastiveError(
                     f"the {self.kind} {name!r} has no option {option!r}; {did_you_mean(option, known)}"
                 )
-        if "allow_import" in parameters:
+        if context_shape is not None:  # it takes the same options
+            factory = partial(self.load_conditional(name), context_shape=tuple(context_shape))
+        elif "allow_import" in parameters:
             options["allow_import"] = allow_import
         try:
             return factory(event_shape=tuple(event_shape), **options)
         except TypeError as error:
             raise ContrastiveError(f"the {self.kind} {name!r} cannot be made: {error}") from error
+
+    def load_conditional(self, name: str) -> Callable[..., Any]:
+        """What makes the conditional counterpart q(x | y) of `name`, from `event_shape`, `context_shape`, its options.
+
+        Raises:
+            ContrastiveError: as `load`, or if there is none; the message names those that have one.
+        """
+        counterpart: Callable[..., Any] | None = getattr(self.load(name), "conditional", None)
+        if counterpart is None:
+            able = ", ".join(self.conditional_names())
+            raise ContrastiveError(f"the {self.kind} {name!r} cannot condition on given columns; take one of {able}")
+        return counterpart
+
+    def conditional_names(self) -> list[str]:
+        """Names with a conditional counterpart; plugins that do not import are left out."""
+        able = []
+        for name in self.names():
+            with suppress(ContrastiveError):
+                able += [name] if hasattr(self.load(name), "conditional") else []
+        return able
 
     def _unknown(self, name: str) -> str:
         package = KNOWN_PLUGINS[self.kind].get(name)

@@ -1,6 +1,7 @@
 """Gaussian noises. They can also learn, so FCE runs on them and gradients can be checked in closed form."""
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
 from contrastive.noises.base import ParametricNoise, as_parameter, cholesky, sample_covariance
+from contrastive.noises.linear_gaussian import LinearGaussian
 from contrastive.numerics.precision import full_precision
 
 
@@ -36,6 +38,8 @@ class Gaussian(_ReparametrizedNoise):
     Raises:
         ContrastiveError: if shapes do not fit or the covariance is not positive definite.
     """
+
+    conditional = LinearGaussian
 
     def __init__(self, event_shape: tuple[int, ...], *, loc: Any = None, covariance: Any = None) -> None:
         super().__init__(event_shape, is_fitted=loc is not None or covariance is not None)
@@ -90,6 +94,8 @@ class DiagonalGaussian(_ReparametrizedNoise):
         loc: mean, broadcast to `(d,)`; given with or without `scale`, the noise counts as fitted.
         scale: standard deviation, broadcast to `(d,)`.
     """
+
+    conditional = partial(LinearGaussian, diagonal=True)
 
     def __init__(self, event_shape: tuple[int, ...], *, loc: Any = None, scale: Any = None) -> None:
         super().__init__(event_shape, is_fitted=loc is not None or scale is not None)

@@ -11,6 +11,7 @@ from torch.distributions import Categorical, Distribution, MixtureSameFamily, Mu
 from contrastive.errors import ContrastiveError
 from contrastive.noises.base import ParametricNoise, cholesky, sample_covariance, spaced_rows
 from contrastive.noises.candidates import ladder
+from contrastive.noises.conditioned_mixture import ConditionedMixture
 from contrastive.noises.expectation_maximization import MixtureParameters, expectation_maximization, k_means
 
 _DEPENDENT = 1e-6  # share of the variances that keeps the covariance of linearly dependent columns invertible
@@ -69,6 +70,12 @@ class GaussianMixture(ParametricNoise):
         self.register_buffer("logits", torch.zeros(components))
         self.register_buffer("locs", torch.zeros(components, self.dim))
         self.register_buffer("scale_trils", torch.eye(self.dim).repeat(components, 1, 1))
+
+    @staticmethod
+    def conditional(event_shape: tuple[int, ...], context_shape: tuple[int, ...], **options: Any) -> ConditionedMixture:
+        """q(x | y) of a mixture of rows (y, x)."""
+        (d,), (k,) = event_shape, context_shape
+        return ConditionedMixture(GaussianMixture((k + d,), **options), k)
 
     @staticmethod
     def candidates(rows: int, event_shape: tuple[int, ...]) -> list[dict[str, Any]]:

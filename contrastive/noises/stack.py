@@ -1,7 +1,7 @@
 """A stack of noises: a mixture whose components are other noises."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from contrastive.config.parsing import refuse_taken
 from contrastive.errors import ContrastiveError
 from contrastive.noises.base import Noise
+from contrastive.noises.conditional import make_noise_over
 from contrastive.protocols import NoiseModel, is_discrete, is_ready, prepare_noise, rounds_networks_only
-from contrastive.registry import make_noise
 
 
 class Stack(Noise):
@@ -25,6 +25,7 @@ class Stack(Noise):
         event_shape: shape of one data point.
         parts: each noise as a dictionary of its name and options, `{"name": "kde", "covariance": "diagonal"}`.
         weights: w_k, positive, scaled to sum to 1 (default: equal).
+        num_given: how many of a row's last columns are given, for a stack of conditional noises over joint rows.
 
     Raises:
         ContrastiveError: without parts, for a part that cannot be made or is discrete, or weights that do not fit.
@@ -46,14 +47,16 @@ class Stack(Noise):
         *,
         parts: Sequence[Mapping[str, Any]],
         weights: Sequence[float] | None = None,
+        num_given: int = 0,
     ) -> None:
         super().__init__(event_shape)
+        self.num_given = num_given
         if not parts or not all(isinstance(part, Mapping) and "name" in part for part in parts):
             raise ContrastiveError("parts of a stack are noises by name, such as [{name: gaussian}, {name: kde}]")
         weights = [1.0] * len(parts) if weights is None else list(weights)
         if len(weights) != len(parts) or not all(0 < weight < math.inf for weight in weights):
             raise ContrastiveError(f"a stack of {len(parts)} parts takes as many positive weights, got {weights}")
-        self.parts = [_made(part, tuple(event_shape)) for part in parts]
+        self.parts = [_made(part, tuple(event_shape), num_given) for part in parts]
         for index, part in enumerate(self.parts):
             if isinstance(part, nn.Module):
                 self.add_module(f"part{index}", part)
@@ -73,14 +76,23 @@ class Stack(Noise):
     @torch.no_grad()
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Float[Tensor, "*shape"]:
         """Draws of shape `sample_shape + event_shape`."""
-        n = math.prod(sample_shape)
+        x = self._drawn(math.prod(sample_shape), lambda part, rows: part.sample(torch.Size([len(rows)])))
+        return x.reshape(*sample_shape, *self.event_shape)
+
+    @torch.no_grad()
+    def sample_given(self, y: Float[Tensor, "n k"]) -> Float[Tensor, "n row"]:
+        """A row (x, y) for each context, of a stack over joint rows."""
+        return self._drawn(len(y), lambda part, rows: part.sample_given(y[rows]))
+
+    def _drawn(self, n: int, draw: Callable[[Any, Tensor], Tensor]) -> Float[Tensor, "n *event"]:
+        """`n` rows, each by a part that is picked with its weight: `draw(part, rows)` gives those of one."""
         picked = torch.multinomial(self.log_weights.exp(), n, replacement=True) if n else self.log_weights.new_empty(0)
         x = self.log_weights.new_empty(n, *self.event_shape)
         for index, part in enumerate(self.parts):
             rows = (picked == index).nonzero().squeeze(-1)
             if len(rows):
-                x[rows] = part.sample(torch.Size([len(rows)])).to(x)
-        return x.reshape(*sample_shape, *self.event_shape)
+                x[rows] = draw(part, rows).to(x)
+        return x
 
     def log_prob(self, value: Float[Tensor, "*shape"]) -> Float[Tensor, "*batch"]:
         """log q(value) in nats."""
@@ -97,11 +109,11 @@ class Stack(Noise):
         return f"event_shape={tuple(self.event_shape)}, weights={self.log_weights.exp().tolist()}"
 
 
-def _made(part: Mapping[str, Any], event_shape: tuple[int, ...]) -> NoiseModel:
+def _made(part: Mapping[str, Any], event_shape: tuple[int, ...], given: int) -> NoiseModel:
     options = {name: value for name, value in part.items() if name != "name"}
     for name in options:
         refuse_taken(f"noise.{name}")  # who writes the parts, maybe of somebody else's run, cannot allow an import
-    noise: NoiseModel = make_noise(str(part["name"]), event_shape=event_shape, **options)
+    noise = make_noise_over(str(part["name"]), event_shape=event_shape, num_given=given, **options)
     if is_discrete(noise):
         raise ContrastiveError(f"the noise {part['name']!r} is discrete: it has no density to stack")
     return noise

@@ -22,6 +22,7 @@ class Whitening(Float64Buffers):
 
     Args:
         dim: d, numbers in an event.
+        given: how many of the first are conditioned on: `log_det` is that of the others given those.
 
     Example:
         >>> whitening = Whitening(2)
@@ -35,8 +36,9 @@ class Whitening(Float64Buffers):
     factor: Tensor
     fitted: Tensor
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, given: int = 0) -> None:
         super().__init__()
+        self.given = given
         self.register_buffer("fitted", torch.tensor(False))
         self.is_fitted = False  # the buffer's value, without a device synchronisation per call
         self.register_buffer("loc", torch.zeros(dim, dtype=torch.float64))
@@ -68,7 +70,7 @@ class Whitening(Float64Buffers):
     @property
     def log_det(self) -> Float[Tensor, ""]:
         """log |det dw/dx|, the same at every x."""
-        return -self.factor.diagonal().log().sum()
+        return -self.factor.diagonal()[self.given :].log().sum()
 
     def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         """w at `x`, in its dtype."""

@@ -1,6 +1,5 @@
 """MADE with mixture conditionals: a density of vectors, entry by entry."""
 
-import math
 from typing import Any
 
 import torch
@@ -36,6 +35,8 @@ class MADE(Noise):
         activation: silu, relu, gelu or tanh.
         whiten: model x whitened by the covariance of the data, in the order of the entries, which log q counts: for
             nearly collinear columns. Such a model must see data once, by `initialize(x)`.
+        context_shape: `(k,)` for a density q(x | y): contexts y are entries before the first, never drawn. The methods
+            then take them as `given`, a row for each row of x; whitened, x is what y does not explain linearly.
 
     Raises:
         ContrastiveError: if the event is not a vector, or an option is out of range.
@@ -61,6 +62,7 @@ class MADE(Noise):
         conditionals: str = "gaussian",
         activation: str = "silu",
         whiten: bool = False,
+        context_shape: tuple[int, ...] = (),
     ) -> None:
         super().__init__(event_shape)
         if len(event_shape) != 1 or event_shape[0] < 1:
@@ -68,10 +70,18 @@ class MADE(Noise):
         require_positive("made", width=width, hidden_layers=hidden_layers, components=components)
         self.family, nonlinearity = find_family(conditionals), find_activation(activation)
         start = starting_numbers(components, self.family)
-        # The first entry has nothing before it, and zuko 1.6.0 refuses a network without inputs.
-        self.first = nn.Parameter(start.clone())
-        self.later = _network(event_shape[0] - 1, start, [width] * hidden_layers, nonlinearity)
-        self.whitening = Whitening(event_shape[0]) if whiten else None
+        self.context_shape, self.k = torch.Size(context_shape), sum(context_shape)
+        # An entry that has nothing before it has no network: zuko 1.6.0 refuses one without inputs.
+        self.first = None if self.k else nn.Parameter(start.clone())
+        self.numbers = len(start)
+        entries = self.k + event_shape[0]
+        self.later = _network(entries, max(self.k, 1), start, [width] * hidden_layers, nonlinearity)
+        self.whitening = Whitening(entries, self.k) if whiten else None
+
+    @classmethod
+    def conditional(cls, event_shape: tuple[int, ...], context_shape: tuple[int, ...], **options: Any) -> "MADE":
+        """q(x | y), with the options of q(x)."""
+        return cls(event_shape, context_shape=context_shape, **options)
 
     @staticmethod
     def candidates(rows: int, event_shape: tuple[int, ...]) -> list[dict[str, Any]]:
@@ -87,29 +97,36 @@ class MADE(Noise):
         """Whether `initialize` has run, where it must."""
         return self.whitening is None or self.whitening.is_fitted
 
-    def initialize(self, x: Float[Tensor, "n d"]) -> None:
+    def initialize(self, x: Float[Tensor, "n d"], *, given: Float[Tensor, "n k"] | None = None) -> None:
         """Take the covariance by which x is whitened; nothing where it is not."""
         if self.whitening is not None:
-            self.whitening.fit(x)
+            self.whitening.fit(self._joined(x, given))
 
-    def log_prob(self, value: Float[Tensor, "*shape"]) -> Float[Tensor, "*batch"]:
+    def log_prob(
+        self, value: Float[Tensor, "*shape"], *, given: Float[Tensor, "n k"] | None = None
+    ) -> Float[Tensor, "*batch"]:
         """log q(value) in nats, for `value` of shape `(*batch, d)`."""
-        w = self._whitened(value.reshape(-1, *self.event_shape))
-        log_q = self._conditionals(w).log_prob(w, self.family).sum(-1)
+        w = self._whitened(self._joined(value.reshape(-1, *self.event_shape), given))
+        log_q = self._conditionals(w).log_prob(w[:, self.k :], self.family).sum(-1)
         if self.whitening is not None:
             log_q = log_q + self.whitening.log_det.to(log_q)
         return log_q.reshape(value.shape[:-1])
 
     @torch.no_grad()
-    def sample(self, sample_shape: torch.Size = torch.Size()) -> Float[Tensor, "*shape"]:
-        """Draws of shape `(*sample_shape, d)`, in d - 1 passes."""
+    def sample(
+        self, sample_shape: torch.Size = torch.Size(), *, given: Float[Tensor, "n k"] | None = None
+    ) -> Float[Tensor, "*shape"]:
+        """Draws of shape `(*sample_shape, d)`, in d - 1 passes; of q(x | y) in d, one for each row of `given`."""
         self._require_data()
-        x = self.first.new_zeros(math.prod(sample_shape), *self.event_shape)
-        for i in range(x.shape[1]):
-            raw = self.first.expand(len(x), -1) if i == 0 else self._only(x, i)
-            x[:, i] = Mixture.from_raw(raw).sample(self.family)
-        x = x if self.whitening is None else self.whitening.inverse(x)
-        return x.reshape(*sample_shape, *self.event_shape)
+        shape = torch.Size(sample_shape) if given is None else torch.Size([len(given)])
+        like = next(self.parameters())
+        # Of what is not drawn yet any number will do: no entry sees those after it.
+        w = self._whitened(self._joined(like.new_zeros(shape.numel(), *self.event_shape), given))
+        for i in range(self.k, w.shape[1]):
+            raw = self.first.expand(len(w), -1) if self.first is not None and i == 0 else self._only(w, i)
+            w[:, i] = Mixture.from_raw(raw).sample(self.family)
+        x = w if self.whitening is None else self.whitening.inverse(w)
+        return x[:, self.k :].reshape(*shape, *self.event_shape)
 
     def conditional_cdf(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         """u_i = F(x_i | x_<i), the distribution function of each conditional: independent uniforms if x ~ q."""
@@ -120,42 +137,48 @@ class MADE(Noise):
         """The mixture of every entry given those before it, fields of shape `(n, d, K)`; of whitened entries, if so."""
         return self._conditionals(self._whitened(x))
 
-    def _conditionals(self, w: Float[Tensor, "n d"]) -> Mixture:
-        first = self.first.expand(len(w), 1, -1)
-        return Mixture.from_raw(torch.cat([first, self._later(w)], 1) if self.later else first)
+    def _joined(self, x: Float[Tensor, "n d"], y: Float[Tensor, "n k"] | None) -> Float[Tensor, "n entries"]:
+        """The entries in their order, what is given first."""
+        if (y is None) == bool(self.k) or (y is not None and y.shape != (len(x), self.k)):
+            shape = None if y is None else tuple(y.shape)
+            raise ContrastiveError(f"this made takes contexts of shape {(len(x), self.k)} as given, got {shape}")
+        return x if y is None else torch.cat([y.to(x), x], 1)
 
-    def _whitened(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    def _conditionals(self, w: Float[Tensor, "n entries"]) -> Mixture:
+        raw = [] if self.first is None else [self.first.expand(len(w), 1, -1)]
+        raw += [self.later(_context(w)).unflatten(-1, (-1, self.numbers))] if self.later else []
+        return Mixture.from_raw(torch.cat(raw, 1))
+
+    def _whitened(self, w: Float[Tensor, "n entries"]) -> Float[Tensor, "n entries"]:
         self._require_data()
-        return x if self.whitening is None else self.whitening(x)
+        return w if self.whitening is None else self.whitening(w)
 
     def _require_data(self) -> None:
         if not self.is_initialized:
             raise ContrastiveError("this made has seen no data: call initialize(x) with a batch first")
 
-    def _only(self, x: Float[Tensor, "n d"], i: int) -> Float[Tensor, "n numbers"]:
-        """The numbers of entry i > 0 alone: of the last layer, by far the widest, its share."""
+    def _only(self, w: Float[Tensor, "n entries"], i: int) -> Float[Tensor, "n numbers"]:
+        """The numbers of entry i alone, which has others before it: of the last layer, by far the widest, its share."""
         *hidden, last = self.later
-        h = _context(x)
+        h = _context(w)
         for layer in hidden:
             h = layer(h)
-        own = slice((i - 1) * len(self.first), i * len(self.first))
+        at = i - max(self.k, 1)
+        own = slice(at * self.numbers, (at + 1) * self.numbers)
         return torch.nn.functional.linear(h, last.mask[own] * last.weight[own], last.bias[own])
 
-    def _later(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n later numbers"]:
-        return self.later(_context(x)).unflatten(-1, (x.shape[1] - 1, len(self.first)))
 
-
-def _context(x: Float[Tensor, "n d"]) -> Float[Tensor, "n later"]:
+def _context(w: Float[Tensor, "n entries"]) -> Float[Tensor, "n later"]:
     """What the network sees: all entries but the last."""
-    return x[:, :-1].clamp(-_FARTHEST_CONTEXT, _FARTHEST_CONTEXT)
+    return w[:, :-1].clamp(-_FARTHEST_CONTEXT, _FARTHEST_CONTEXT)
 
 
-def _network(entries: int, start: Tensor, widths: list[int], activation: type[nn.Module]) -> Any:
-    """The masked network whose output i sees inputs 0 to i, beginning near `start`; empty without entries."""
-    if not entries:
+def _network(entries: int, begin: int, start: Tensor, widths: list[int], activation: type[nn.Module]) -> Any:
+    """The masked network of entries `begin` and on, each seeing all before it, beginning near `start`; empty of none."""
+    if begin == entries:
         return nn.Sequential()
-    sees = torch.ones(entries, entries, dtype=torch.bool).tril()
+    sees = torch.ones(entries - 1, entries - 1, dtype=torch.bool).tril()[begin - 1 :]
     network = MaskedMLP(sees.repeat_interleave(len(start), 0), widths, activation)
     with torch.no_grad():
-        network[-1].bias.add_(start.repeat(entries))
+        network[-1].bias.add_(start.repeat(len(sees)))
     return network

@@ -16,14 +16,14 @@ from contrastive_glow.layers import Linear, Mapped
 class LUConvolution(Linear):
     """x W with W = P L U: the log-determinant is a sum, W^-1 takes two triangular solves against P."""
 
-    def forward(self, z: Float[Tensor, "n c h w"], context: None = None) -> Mapped:
+    def forward(self, z: Float[Tensor, "n c h w"], context: Tensor | None = None) -> Mapped:
         """Latent to data."""
         with full_precision(z):
             lower, upper = self.factors()
             half = torch.linalg.solve_triangular(lower, self.P.mT, upper=False, unitriangular=True)
             return _apply(z, torch.linalg.solve_triangular(upper, half, upper=True), -self.log_S.sum())
 
-    def inverse(self, x: Float[Tensor, "n c h w"], context: None = None) -> Mapped:
+    def inverse(self, x: Float[Tensor, "n c h w"], context: Tensor | None = None) -> Mapped:
         """Data to latent."""
         with full_precision(x):
             lower, upper = self.factors()

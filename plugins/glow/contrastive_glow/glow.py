@@ -18,7 +18,7 @@ class Glow(Flow):
     data once, by `initialize(x)`, before it samples or scores.
 
     Args:
-        event_shape: `(d,)` with d >= 2.
+        event_shape: `(d,)` with d >= 2, or d >= 1 given a context.
         depth: number of steps K.
         width: hidden units of each coupling network.
         hidden_layers: hidden layers of each coupling network.
@@ -27,6 +27,7 @@ class Glow(Flow):
         bins: bins of a spline coupling.
         tail_bound: half the width of the box on which a spline coupling bends; outside it is the identity.
         activation: silu, relu, gelu or tanh.
+        context_shape: `(k,)` for a density q(x | y), whose couplings see y; `()` for q(x).
 
     Raises:
         ContrastiveError: if the event is not a vector of two or more entries, or an option is out of range.
@@ -54,16 +55,17 @@ class Glow(Flow):
         bins: int = 8,
         tail_bound: float = 5.0,
         activation: str = "silu",
+        context_shape: tuple[int, ...] = (),
     ) -> None:
-        dim = require_vector(self.name, event_shape, least=2)
+        dim = require_vector(self.name, event_shape, least=1 if context_shape else 2)
         require_positive(self.name, depth=depth, width=width, hidden_layers=hidden_layers)
         elementwise = make_elementwise(coupling, bound=bound, bins=bins, tail_bound=tail_bound)
         nonlinearity = find_activation(activation)
-        kept = dim // 2
+        kept, context = dim // 2, sum(context_shape)
         numbers = elementwise.size * (dim - kept)
         layers: list[nn.Module] = []
         for _ in range(depth):
             # The network first: the order in which the random numbers of a seed are used up.
-            network = dense(kept, numbers, width=width, hidden_layers=hidden_layers, activation=nonlinearity)
+            network = dense(kept + context, numbers, width=width, hidden_layers=hidden_layers, activation=nonlinearity)
             layers += [ActNorm(dim), Linear(dim), Coupling(kept, elementwise, network)]
-        super().__init__(event_shape, layers)
+        super().__init__(event_shape, layers, context_shape)

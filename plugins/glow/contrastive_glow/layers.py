@@ -56,6 +56,35 @@ class Chain(nn.ModuleList):
         return list(self)
 
 
+class ConditionedChain(Chain):
+    """A chain of layers that take a context beside their input, which is the same for all."""
+
+    @torch.no_grad()
+    def initialize(
+        self, x: Float[Tensor, "n *event"], context: Float[Tensor, "n k"] | None = None
+    ) -> Float[Tensor, "n *event"]:
+        """As `Chain.initialize`."""
+        for layer in self._layers():
+            x = layer.initialize(x) if isinstance(layer, DataDependent) else layer.inverse(x, context)[0]
+        return x
+
+    def forward(self, z: Float[Tensor, "n *event"], context: Float[Tensor, "n k"] | None = None) -> Mapped:
+        """Latent to data."""
+        log_det = z.new_zeros(len(z))
+        for layer in reversed(self._layers()):
+            z, change = layer(z, context)
+            log_det = log_det + change
+        return z, log_det
+
+    def inverse(self, x: Float[Tensor, "n *event"], context: Float[Tensor, "n k"] | None = None) -> Mapped:
+        """Data to latent."""
+        log_det = x.new_zeros(len(x))
+        for layer in self._layers():
+            x, change = layer.inverse(x, context)
+            log_det = log_det + change
+        return x, log_det
+
+
 class ActNorm(nn.Module):
     """Scale and shift each channel (each coordinate of a vector), set once by `initialize`.
 
@@ -85,11 +114,11 @@ class ActNorm(nn.Module):
         self.s.copy_(torch.where(deviation > 1e-6, deviation, 1).log())
         return self.inverse(x)[0]
 
-    def forward(self, z: Float[Tensor, "n c *space"]) -> Mapped:
+    def forward(self, z: Float[Tensor, "n c *space"], context: Tensor | None = None) -> Mapped:
         """Latent to data."""
         return z * self.s.exp() + self.t, self._log_det(z)
 
-    def inverse(self, x: Float[Tensor, "n c *space"]) -> Mapped:
+    def inverse(self, x: Float[Tensor, "n c *space"], context: Tensor | None = None) -> Mapped:
         """Data to latent."""
         return (x - self.t) * (-self.s).exp(), -self._log_det(x)
 
@@ -113,7 +142,7 @@ class Linear(InvertibleAffine):
         diagonal = self.sign_S * self.log_S.exp()
         return self.L.tril(-1) + self.eye, self.U.triu(1) + diagonal.diag()
 
-    def forward(self, z: Float[Tensor, "n d"], context: None = None) -> Mapped:
+    def forward(self, z: Float[Tensor, "n d"], context: Tensor | None = None) -> Mapped:
         """Latent to data: z W^-1."""
         lower, upper = self.factors()
         with full_precision(z):
@@ -122,7 +151,7 @@ class Linear(InvertibleAffine):
             x = torch.linalg.solve_triangular(lower, x, upper=False, left=False, unitriangular=True)
             return x @ self.P.mT, -self.log_S.sum().expand(len(z))
 
-    def inverse(self, x: Float[Tensor, "n d"], context: None = None) -> Mapped:
+    def inverse(self, x: Float[Tensor, "n d"], context: Tensor | None = None) -> Mapped:
         """Data to latent: x W."""
         lower, upper = self.factors()
         with full_precision(x):

@@ -4,6 +4,7 @@ import inspect
 from typing import Any
 
 from contrastive.errors import ContrastiveError, did_you_mean
+from contrastive.noises.conditional import conditions
 from contrastive_glow.flow import Flow
 from contrastive_glow.glow import Glow
 from contrastive_glow.image_glow import ImageGlow
@@ -12,6 +13,7 @@ from contrastive_glow.image_glow import ImageGlow
 _FLOWS: dict[int, tuple[str, type[Flow]]] = {1: ("vectors", Glow), 3: ("images", ImageGlow)}
 
 
+@conditions
 def make_glow(event_shape: tuple[int, ...], **options: Any) -> Flow:
     """`Glow` for vectors `(d,)`, `ImageGlow` for images `(C, H, W)`, each with its own options.
 
@@ -36,4 +38,4 @@ def make_glow(event_shape: tuple[int, ...], **options: Any) -> Flow:
 
 
 def _options(flow: type[Flow]) -> list[str]:
-    return [name for name in inspect.signature(flow).parameters if name != "event_shape"]
+    return [name for name in inspect.signature(flow).parameters if name not in ("event_shape", "self")]

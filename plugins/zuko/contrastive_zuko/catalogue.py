@@ -8,6 +8,7 @@ from zuko import flows
 from zuko.nn import MLP, MaskedMLP
 
 from contrastive.errors import ContrastiveError
+from contrastive.noises.conditional import conditions
 from contrastive.numerics.torch_defaults import validation
 from contrastive_zuko.noise import ZukoFlow, ZukoNoise
 from contrastive_zuko.options import checked, options_of
@@ -45,12 +46,15 @@ FLOWS = {
 }
 
 
-def make_flow(flow: str, event_shape: tuple[int, ...], **options: Any) -> ZukoNoise:
+def make_flow(
+    flow: str, event_shape: tuple[int, ...], *, context_shape: tuple[int, ...] = (), **options: Any
+) -> ZukoNoise:
     """zuko's flow of that name over events of any shape.
 
     Args:
         flow: one of `FLOWS`.
         event_shape: shape of one data point.
+        context_shape: `(k,)` for a density q(x | y), `()` for q(x).
         **options: of the zuko class, and of those to which it hands its keyword arguments.
 
     Raises:
@@ -66,11 +70,14 @@ def make_flow(flow: str, event_shape: tuple[int, ...], **options: Any) -> ZukoNo
     options = checked(name, options, options_of(entry.chain))
     if "network" in options:
         options["network"] = checked(f"{name}'s network", options["network"], options_of([MLP]))
-    made = build(name, flow, event_shape, {**entry.defaults, **options})
-    return (ZukoFlow if isinstance(made, flows.Flow) else ZukoNoise)(event_shape, made, name)
+    made = build(name, flow, event_shape, context_shape, {**entry.defaults, **options})
+    kind = ZukoFlow if isinstance(made, flows.Flow) else ZukoNoise
+    return kind(event_shape, made, name, context_shape=context_shape)
 
 
-def build(name: str, flow: str, event_shape: tuple[int, ...], options: dict[str, Any]) -> Any:
+def build(
+    name: str, flow: str, event_shape: tuple[int, ...], context_shape: tuple[int, ...], options: dict[str, Any]
+) -> Any:
     """zuko's own module, tried once: some options are found wrong only when used.
 
     Raises:
@@ -80,16 +87,16 @@ def build(name: str, flow: str, event_shape: tuple[int, ...], options: dict[str,
     if dim < 1:
         raise ContrastiveError(f"{name} needs events of one number or more, got event shape {tuple(event_shape)}")
     try:
-        made = FLOWS[flow].chain[0](dim, **options)
+        made = FLOWS[flow].chain[0](dim, sum(context_shape), **options)
         with torch.no_grad(), validation(False):
-            made().log_prob(torch.zeros(1, dim))
+            made(torch.zeros(1, *context_shape) if context_shape else None).log_prob(torch.zeros(1, dim))
     except Exception as error:  # zuko raises whatever its parts raise
         raise ContrastiveError(f"zuko cannot make {name} with {options}: {type(error).__name__}: {error}") from error
     return made
 
 
-zuko_maf, zuko_nsf = partial(make_flow, "maf"), partial(make_flow, "nsf")
-zuko_nice, zuko_realnvp = partial(make_flow, "nice"), partial(make_flow, "realnvp")
-zuko_naf = partial(make_flow, "naf")
-zuko_sospf, zuko_bpf = partial(make_flow, "sospf"), partial(make_flow, "bpf")
-zuko_gmm = partial(make_flow, "gmm")
+zuko_maf, zuko_nsf = conditions(partial(make_flow, "maf")), conditions(partial(make_flow, "nsf"))
+zuko_nice, zuko_realnvp = conditions(partial(make_flow, "nice")), conditions(partial(make_flow, "realnvp"))
+zuko_naf = conditions(partial(make_flow, "naf"))
+zuko_sospf, zuko_bpf = conditions(partial(make_flow, "sospf")), conditions(partial(make_flow, "bpf"))
+zuko_gmm = conditions(partial(make_flow, "gmm"))

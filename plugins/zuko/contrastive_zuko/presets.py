@@ -8,6 +8,7 @@ from torch import nn
 from zuko.flows import Flow
 
 from contrastive.noises.candidates import proposes
+from contrastive.noises.conditional import conditions
 from contrastive_zuko.catalogue import build
 from contrastive_zuko.noise import ZukoFlow
 from contrastive_zuko.options import checked, one_of
@@ -22,6 +23,7 @@ def _splines(rows: int, event_shape: tuple[int, ...]) -> list[dict[str, Any]]:
     return [{"bins": 16, "whiten": True}] if rows >= _FEW_ROWS and math.prod(event_shape) <= _MOST_COLUMNS else []
 
 
+@conditions
 def maf(
     event_shape: tuple[int, ...],
     *,
@@ -30,6 +32,7 @@ def maf(
     hidden_layers: int = 2,
     activation: str = "silu",
     whiten: bool = False,
+    context_shape: tuple[int, ...] = (),
 ) -> ZukoFlow:
     """A masked autoregressive flow: scored in one pass a transform, drawn in d.
 
@@ -42,6 +45,7 @@ def maf(
         hidden_layers: how many hidden layers.
         activation: silu, relu, gelu, tanh or elu.
         whiten: whiten by the covariance of the data, in the order of the numbers: for nearly collinear ones.
+        context_shape: `(k,)` for a density q(x | y), `()` for q(x).
 
     Raises:
         ContrastiveError: for an option of the wrong type or out of range.
@@ -55,10 +59,11 @@ def maf(
         >>> noise.log_prob(torch.zeros(3, 2)).shape
         torch.Size([3])
     """
-    made = _made("maf", "maf", event_shape, transforms, width, hidden_layers, activation)
-    return ZukoFlow(event_shape, made, "maf", whiten=whiten)
+    made = _made("maf", "maf", event_shape, context_shape, transforms, width, hidden_layers, activation)
+    return ZukoFlow(event_shape, made, "maf", whiten=whiten, context_shape=context_shape)
 
 
+@conditions
 def iaf(
     event_shape: tuple[int, ...],
     *,
@@ -67,6 +72,7 @@ def iaf(
     hidden_layers: int = 2,
     activation: str = "silu",
     whiten: bool = False,
+    context_shape: tuple[int, ...] = (),
 ) -> ZukoFlow:
     """An inverse autoregressive flow: `maf` the other way round, drawn in one pass a transform, scored in d.
 
@@ -78,11 +84,12 @@ def iaf(
 
     Reference: Kingma et al. (2016), "Improved variational inference with inverse autoregressive flow".
     """
-    made = _made("iaf", "maf", event_shape, transforms, width, hidden_layers, activation)
-    return ZukoFlow(event_shape, Flow(made.transform.inv, made.base), "iaf", whiten=whiten)
+    made = _made("iaf", "maf", event_shape, context_shape, transforms, width, hidden_layers, activation)
+    return ZukoFlow(event_shape, Flow(made.transform.inv, made.base), "iaf", whiten=whiten, context_shape=context_shape)
 
 
 @proposes(_splines)
+@conditions
 def nsf(
     event_shape: tuple[int, ...],
     *,
@@ -93,6 +100,7 @@ def nsf(
     hidden_layers: int = 2,
     activation: str = "silu",
     whiten: bool = False,
+    context_shape: tuple[int, ...] = (),
 ) -> ZukoFlow:
     """A neural spline flow: monotone rational-quadratic splines on [-5, 5], in units of the data's spread.
 
@@ -105,6 +113,7 @@ def nsf(
         hidden_layers: how many hidden layers.
         activation: silu, relu, gelu, tanh or elu.
         whiten: whiten by the covariance of the data, in the order of the numbers: for nearly collinear ones.
+        context_shape: `(k,)` for a density q(x | y), `()` for q(x).
 
     Raises:
         ContrastiveError: for an option of the wrong type or out of range.
@@ -120,14 +129,16 @@ def nsf(
     """
     passes = _PASSES[one_of("structure", structure, _PASSES)]
     spline = checked("nsf", {"bins": bins}, {"bins": int})
-    made = _made("nsf", "nsf", event_shape, transforms, width, hidden_layers, activation, passes=passes, **spline)
-    return ZukoFlow(event_shape, made, "nsf", whiten=whiten)
+    spline["passes"] = passes
+    made = _made("nsf", "nsf", event_shape, context_shape, transforms, width, hidden_layers, activation, **spline)
+    return ZukoFlow(event_shape, made, "nsf", whiten=whiten, context_shape=context_shape)
 
 
 def _made(
     name: str,
     flow: str,
     event_shape: tuple[int, ...],
+    context_shape: tuple[int, ...],
     transforms: int,
     width: int,
     hidden_layers: int,
@@ -137,4 +148,4 @@ def _made(
     given = {"transforms": transforms, "width": width, "hidden_layers": hidden_layers, "activation": activation}
     options |= checked(name, given, _KNOWN)
     options["hidden_features"] = (options.pop("width"),) * options.pop("hidden_layers")
-    return build(name, flow, event_shape, options)
+    return build(name, flow, event_shape, context_shape, options)
