@@ -174,7 +174,7 @@ def _context(w: Float[Tensor, "n entries"]) -> Float[Tensor, "n later"]:
 
 
 def _network(entries: int, begin: int, start: Tensor, widths: list[int], activation: type[nn.Module]) -> Any:
-    """The masked network of entries `begin` and on, each seeing all before it, beginning near `start`; empty of none."""
+    """The masked network of entries `begin` and on, each seeing all before it, near `start` at first."""
     if begin == entries:
         return nn.Sequential()
     sees = torch.ones(entries - 1, entries - 1, dtype=torch.bool).tril()[begin - 1 :]
