@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
@@ -15,7 +14,7 @@ from contrastive.config import FitConfig, changed, configure, flattened, shown
 from contrastive.config.keywords import Keywords
 from contrastive.core.estimator import Estimator
 from contrastive.data.images import PixelScaling
-from contrastive.data.points import Rows, as_contexts
+from contrastive.data.points import Rows
 from contrastive.data.preparation.given import given_columns, joined, names_columns
 from contrastive.data.preparation.prepared import frozen_gaussian
 from contrastive.data.scaling import Coordinates, Scaling
@@ -31,8 +30,7 @@ from contrastive.numerics.random_state import seeded
 from contrastive.objectives import make_objective
 from contrastive.protocols import NoiseModel
 from contrastive.registry import make_energy
-from contrastive.sampling import sample_energy
-from contrastive.sampling.given import sample_given
+from contrastive.sampling import sample_energy, sample_given
 from contrastive.training.callbacks import Callback
 from contrastive.training.models import class_prior_of
 from contrastive.training.progress import Progress
@@ -76,7 +74,7 @@ class ContrastiveEstimator(Estimator):
         """
         if given is None:
             return self._sampled(n, settings)
-        y, single = self._contexts(given)
+        y, single = self.model_contexts(given), _is_one_context(given, self.scaling.num_given)
         if settings:
             if not single:
                 raise ContrastiveError("settings of the chains go with one context: leave them out, or give one")
@@ -92,15 +90,6 @@ class ContrastiveEstimator(Estimator):
         if samples.warnings:
             warn(samples.advice)
         return samples.x
-
-    def _contexts(self, given: Rows) -> tuple[Float[Tensor, "m k"], bool]:
-        """Contexts in model coordinates, and whether it is a single one that was not given as a table of one."""
-        y = as_contexts(given, self.scaling, self.columns).to(self.log_normalizer.device)
-        free = self.scaling.event_shape[0] - self.scaling.num_given
-        rows = torch.cat([y.new_zeros(len(y), free), y], 1)
-        shape = getattr(given, "shape", None)
-        single = len(y) == 1 and not (isinstance(given, str | Path) or is_frame(given) or len(shape or ()) > 1)
-        return self.model_coordinates(rows)[:, free:], single
 
     def score_samples(self, x: Rows, given: Rows | None = None) -> NDArray[np.float64]:
         """log p(x) of each row in nats, by the learned c, as `log_prob`; the name and the meaning are scikit-learn's.
@@ -213,7 +202,7 @@ class ContrastiveEstimator(Estimator):
             ContrastiveError: for an energy with classes, which has one log Z each: `class_log_partitions`.
         """
         if given is not None:
-            y, _ = self._contexts(given)
+            y = self.model_contexts(given)
             if len(y) != 1:
                 raise ContrastiveError(f"log_partition takes one context, got {len(y)}: log_partitions_given(given)")
             with contexts_fixed(self, y):
@@ -234,7 +223,7 @@ class ContrastiveEstimator(Estimator):
         Raises:
             ContrastiveError: if the model is not conditional, or has classes.
         """
-        return log_partitions_given(self, self._contexts(given)[0], **settings)
+        return log_partitions_given(self, self.model_contexts(given), **settings)
 
     def class_log_partitions(self, method: str = "auto", **settings: Any) -> list[LogPartition]:
         """log Z of each class of a K-class energy; see `log_partition`."""
@@ -333,6 +322,14 @@ def _objects(settings: dict[str, Any]) -> dict[str, Any]:
 def _config(data: Any, settings: dict[str, Any]) -> FitConfig:
     name = str(data) if isinstance(data, str | Path) else type(data).__name__
     return configure({"data": name, **settings})
+
+
+def _is_one_context(given: Rows, num_given: int) -> bool:
+    """Whether `given` is a single context, and no table of contexts, even of one."""
+    if isinstance(given, Mapping):
+        return True
+    dimensions = 2 if isinstance(given, str | Path) or is_frame(given) else np.ndim(given)
+    return dimensions == 0 or (dimensions == 1 and (num_given > 1 or len(given) == 1))
 
 
 def _with_contexts(data: Any, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from contrastive.core.class_prior import log_class_prior
-from contrastive.data.points import Rows, as_rows
+from contrastive.data.points import Rows, as_contexts, as_rows
 from contrastive.data.scaling import Coordinates
 from contrastive.errors import ContrastiveError
 from contrastive.protocols import EnergyModel, FollowingEnergy, num_classes
@@ -134,6 +134,18 @@ class EnergyBasedModel(nn.Module):
             ContrastiveError: if `x` is no batch of events, or lacks a column; see `contrastive.data.points`.
         """
         return as_rows(x, given, self.scaling, self.columns).to(self.log_normalizer.device)
+
+    def model_contexts(self, given: Rows) -> Float[Tensor, "m k"]:
+        """Contexts of a conditional density in model coordinates: numbers by column, an array, a frame, a file.
+
+        Raises:
+            ContrastiveError: if the model conditions on nothing, or these are not its contexts; see
+                `contrastive.data.points.as_contexts`.
+        """
+        y = as_contexts(given, self.scaling, self.columns).to(self.log_normalizer.device)
+        free = self.scaling.event_shape[0] - self.scaling.num_given
+        rows = torch.cat([y.new_zeros(len(y), free), y], 1)
+        return self.scaling(rows, self.log_normalizer.dtype)[:, free:]
 
     def log_det(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, "*n"]:
         """log |dz/dx| of `scaling` at `x`, in the dtype of c: what turns a log-density over z into one over x."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from contrastive.errors import ContrastiveError
 from contrastive.noises.base import Noise, spaced_rows
 from contrastive.protocols import (
+    AdaptiveNoise,
     ConditionalNoise,
     FittableNoise,
     InitializableNoise,
@@ -186,7 +187,7 @@ def joint_noise(conditional: ConditionalNoise, contexts: Float[Tensor, "n k"] | 
             f"{type(conditional).__name__} is no conditional noise: it needs event_shape, context_shape, "
             "sample(given=y) and log_prob(x, given=y)"
         )
-    fits, reparametrized = isinstance(conditional, FittableNoise), hasattr(conditional, "rsample_and_log_prob")
+    fits, reparametrized = isinstance(conditional, FittableNoise), isinstance(conditional, AdaptiveNoise)
     kinds = {(False, False): JointNoise, (True, False): _Fitted, (False, True): _Reparametrized}
     return kinds.get((fits, reparametrized), _FittedReparametrized)(conditional, contexts)
 

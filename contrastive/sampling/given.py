@@ -24,16 +24,30 @@ class ConditionalSamples:
     """Draws from p(x | y), and how far to trust them.
 
     Attributes:
-        x: in original units, without what is given; shape `(n, m, d)` for m contexts.
+        rows: (x, y) in original units, shape `(n, m, d + k)` for m contexts.
+        num_given: k.
         steps: transitions of independence Metropolis that each draw is the end of; 0 where the energy is the noise.
         acceptance: mean acceptance probability.
         distance: estimated total variation between the law of a draw and p(. | y), the largest over contexts.
     """
 
-    x: Float[Tensor, "n m d"]
+    rows: Float[Tensor, "n m row"]
+    num_given: int
     steps: int
     acceptance: float
     distance: float
+
+    @property
+    def x(self) -> Float[Tensor, "n m d"]:
+        """The draws without their contexts."""
+        return self.rows[..., : -self.num_given]
+
+    def __str__(self) -> str:
+        n, m = self.rows.shape[:2]
+        what = f"{n} independent draws for {'the context' if m == 1 else f'each of {m} contexts'}"
+        if not self.steps:
+            return f"{what}: the energy is the noise, whose draws are exact"
+        return f"{what}, each the end of {self.steps} steps of independence Metropolis, accepted: {self.acceptance:.2f}"
 
     @property
     def warning(self) -> str:
@@ -76,10 +90,9 @@ def sample_given(estimator: Estimator, n: int, y: Float[Tensor, "m k"]) -> Condi
         z, acceptance = _walked(target, noise, part, steps)
         parts.append(z)
         accepted += acceptance * len(part)
-    rows = estimator.scaling.inverse(torch.cat(parts))
-    x = rows[:, : rows.shape[1] - y.shape[1]].reshape(n, len(y), -1)
+    rows = estimator.scaling.inverse(torch.cat(parts)).reshape(n, len(y), -1)
     distance = (1 - 1 / worst) ** steps if steps else 0.0
-    return ConditionalSamples(x, steps, accepted / len(contexts), distance)
+    return ConditionalSamples(rows, y.shape[1], steps, accepted / len(contexts), distance)
 
 
 def _worst_weight(target: LogDensity, noise: NoiseOverRows, y: Float[Tensor, "m k"]) -> float:

@@ -97,7 +97,7 @@ def _prepared(
         raise ContrastiveError("y is for rows: a density's labels are its own, say how many with labels_per_class")
     if isinstance(data, NoiseModel):
         refuse_dequantize(config, "a density has none")
-        refuse_given(config, "a density has none with names; draw rows of it")
+        refuse_given(config, "a density has none that are named")
         return from_density(data, config, device)
     raise ContrastiveError(
         f"data of type {type(data).__name__}: expected a density's name, a file, an array, a tensor, a data frame or a "
