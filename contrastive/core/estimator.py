@@ -45,6 +45,7 @@ from contrastive.protocols import (
     NoiseModel,
     is_ready,
     log_prob_of_point,
+    num_given,
     sample_and_log_prob,
     trainable_parameters,
 )
@@ -109,7 +110,8 @@ class Estimator(RenamedMembers, EnergyBasedModel):
         for name, number in {"noise_ratio": noise_ratio, "noise_per_data": noise_per_data}.items():
             if not 0 < number < math.inf:
                 raise ContrastiveError(f"{name} must be a positive number, got {number}")
-        super().__init__(energy, scaling or Scaling.identity(tuple(noise.event_shape)), class_prior=class_prior)
+        scaling = scaling or Scaling.identity(tuple(noise.event_shape), num_given(noise))
+        super().__init__(energy, scaling, class_prior=class_prior)
         self.noise = noise
         self.objective = make_objective(objective) if isinstance(objective, str) else objective
         check_energy(self.objective, energy)
