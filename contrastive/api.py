@@ -101,6 +101,7 @@ class ContrastiveEstimator(Estimator):
         x: Any,
         y: Any = None,
         *,
+        sample_weight: Any = None,
         quiet: bool = False,
         callbacks: Sequence[Callback] = (),
         **settings: Any,
@@ -110,6 +111,7 @@ class ContrastiveEstimator(Estimator):
         Args:
             x: data, as in `contrastive.fit`; the scaling is set from it.
             y: for an energy with classes, one label a row; -1 is unlabelled.
+            sample_weight: how often each row counts, as in `contrastive.fit`.
             quiet: show no progress.
             callbacks: see `contrastive.training.callbacks`.
             **settings: of the training, as in `contrastive.fit` (`steps`, `batch_size`, `recipe`, ...).
@@ -127,7 +129,8 @@ class ContrastiveEstimator(Estimator):
             "device": str(self.log_normalizer.device),
         }
         config = _config(x, {**models, **settings})
-        train(config, x, y, estimator=self, progress=Progress(quiet=quiet), callbacks=callbacks)
+        how: dict[str, Any] = {"progress": Progress(quiet=quiet), "callbacks": callbacks}
+        train(config, x, y, sample_weight=sample_weight, estimator=self, **how)
         return self
 
     def save(self, directory: str | Path, *, overwrite: bool = False) -> None:
@@ -188,6 +191,7 @@ def fit(
     data: Any,
     y: Any = None,
     *,
+    sample_weight: Any = None,
     quiet: bool = False,
     overwrite: bool = False,
     allow_import: bool = False,
@@ -201,6 +205,8 @@ def fit(
         data: array or tensor `(n, d)`, nested lists, a data frame of pandas or polars, uint8 images `(n, C, H, W)`,
             `(n, H, W, C)` or `(n, H, W)`, a map-style `Dataset`, a density or its name, a file, or a folder of images.
         y: one label a row, whole numbers or words, for a density of each class and a classifier; -1 is unlabelled.
+        sample_weight: how often each row of an array or table counts, one number at least 0 a row; their scale means
+            nothing. The fit is that of the table with each row repeated so often. `weight_column` names a column.
         quiet: show no progress.
         overwrite: replace the run at `out`: its own files, nothing else that lies there.
         allow_import: let the noise `distribution` import a class from outside `torch.distributions`: code that you
@@ -227,7 +233,7 @@ def fit(
         torch.Size([3])
     """
     how: dict[str, Any] = {"kind": ContrastiveEstimator, "progress": Progress(quiet=quiet)}
-    how |= {"callbacks": callbacks, "allow_import": allow_import}
+    how |= {"callbacks": callbacks, "allow_import": allow_import, "sample_weight": sample_weight}
     if resume is not None:
         if settings or overwrite:
             raise ContrastiveError("resume takes every setting from the run: leave the others out")

@@ -49,6 +49,9 @@ class Data(Generic[Open]):
         "a density or image set by name (contrastive list), a .csv .tsv .parquet .npy .npz file, or a folder of images",
     )
     columns: str = setting("", "columns of a table, or the array of an .npz, comma-separated; empty: all numeric")
+    weight_column: str = setting(
+        "", "column of a table, or array of an .npz, that says how often each row counts; empty: all the same"
+    )
     standardize: bool | Open = setting(None, "fit in standardised coordinates [tables: yes, densities: no]")
     dequantize: bool | Open = setting(
         None,

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from contrastive.numerics.float64_buffers import Float64Buffers
+from contrastive.numerics.row_weights import weighted_mean, weighted_std
 
 
 class Coordinates(Float64Buffers, ABC):
@@ -59,10 +60,10 @@ class Scaling(Coordinates):
         return cls(torch.zeros(event_shape), torch.ones(event_shape))
 
     @classmethod
-    def standardize(cls, x: Float[Tensor, "n *event"]) -> "Scaling":
-        """The scaling under which `x` has mean 0 and standard deviation 1 in every coordinate."""
+    def standardize(cls, x: Float[Tensor, "n *event"], sample_weight: Float[Tensor, " n"] | None = None) -> "Scaling":
+        """The scaling under which `x`, weighted, has mean 0 and standard deviation 1 in every coordinate."""
         x = x.double()
-        return cls(x.mean(0), x.std(0, correction=0))
+        return cls(weighted_mean(x, sample_weight), weighted_std(x, sample_weight))
 
     @property
     def event_shape(self) -> tuple[int, ...]:

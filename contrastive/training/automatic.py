@@ -12,6 +12,7 @@ from contrastive.core.estimator import Estimator
 from contrastive.data.preparation import Prepared
 from contrastive.errors import ContrastiveError
 from contrastive.numerics.random_state import seeded
+from contrastive.numerics.row_weights import weights_of
 from contrastive.protocols import learns_by_gradient
 from contrastive.registry import make_noise
 from contrastive.training.likelihood_fit import fit_noise
@@ -68,6 +69,7 @@ def choose_noise(config: FitConfig, data: Prepared, progress: Progress) -> Chose
     log_det = float(data.scaling.log_det(data.test[:1]))
     selection = select_noise(
         data.fitting[:_ROWS],
+        sample_weight=weights_of(data.fitting_weight, slice(_ROWS)),
         names=None if config.game.method == "nce" else adaptive_noises(data.event_shape),
         seed=config.run.seed,
         budget=config.run.budget * _SHARE_OF_BUDGET or None,
@@ -87,9 +89,10 @@ def choose_noise(config: FitConfig, data: Prepared, progress: Progress) -> Chose
     may_be_left, few = _may_be_left(config), selection.folds > 1
     if learns_by_gradient(noise) and config.likelihood.steps is None:
         progress.say(f"fitting {chosen.name} to all training rows")
-        rows = data.with_validation_rows().fitting if may_be_left and few else data.fitting
+        rows = data.with_validation_rows() if may_be_left and few else data
         ends = time.monotonic() + (config.run.budget * _SHARE_OF_BUDGET or math.inf)
-        fitted = fit_noise(chosen.name, chosen.options, rows, seed=config.run.seed, deadline=ends)
+        how: dict[str, Any] = {"sample_weight": rows.fitting_weight, "seed": config.run.seed, "deadline": ends}
+        fitted = fit_noise(chosen.name, chosen.options, rows.fitting, **how)
         assert isinstance(fitted, nn.Module)
         state, config = fitted.state_dict(), changed(config, {"likelihood.steps": 0})
     if may_be_left:

@@ -28,6 +28,7 @@ from contrastive.data.preparation.splits import (
     validation_rows,
 )
 from contrastive.data.preparation.ties import Tie, find_ties, spread_rows
+from contrastive.data.preparation.weights import split_weights
 from contrastive.data.scaling import Scaling
 from contrastive.data.sources import ArraySource, DatasetSource, DensitySource, dataset_rows
 from contrastive.errors import ContrastiveError
@@ -65,10 +66,11 @@ def from_table(
         x = spread_rows(x, table.columns, rounding.steps, ROUNDING_SEED + config.run.seed)
     validation, test, train = (x[rows] for rows in portions)
     standardize = config.data.standardize is not False
-    scaling = _scaling(train, standardize)
+    weights = split_weights(table.weights, portions, config.data.test_rows or None)
+    scaling = _scaling(train, standardize, weights.get("fitting_weight"))
     z = scaling(train).to(device)
     prepared = Prepared(
-        source=ArraySource(z),
+        source=ArraySource(z, sample_weight=weights.get("fitting_weight")),
         scaling=scaling,
         fitting=z,
         validation=validation,
@@ -83,6 +85,7 @@ def from_table(
         rounding_steps=rounding.steps,
         ties=rounding.ties,
         duplicated_test_rows=copies,
+        **weights,
     )
     return with_row_labels(prepared, labels, portions)
 
@@ -188,8 +191,8 @@ def _copies(table: tables.Table, portions: Portions, config: FitConfig) -> int:
     return count_copies(rows[test.numpy()], rows[torch.cat([portions.validation, portions.train]).numpy()])
 
 
-def _scaling(x: Tensor, standardize: bool) -> Scaling:
-    return Scaling.standardize(x) if standardize else Scaling.identity(tuple(x.shape[1:]))
+def _scaling(x: Tensor, standardize: bool, weights: Tensor | None = None) -> Scaling:
+    return Scaling.standardize(x, weights) if standardize else Scaling.identity(tuple(x.shape[1:]))
 
 
 def _numbered_columns(x: Tensor) -> list[str]:
