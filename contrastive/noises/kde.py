@@ -218,10 +218,9 @@ def leave_one_out(
     if sample_weight is not None:
         exponents = exponents + sample_weight.log().float()
         others = distances.isfinite().to(sample_weight) @ sample_weight
-    log_q = (exponents.logsumexp(1).double() - others.log())[others > 0]
-    return float(weighted_mean(log_q, weights_of(row_weight, others > 0))) - d * (
-        math.log(bandwidth) + math.log(2 * math.pi) / 2
-    )
+    known = others > 0
+    log_q = weighted_mean((exponents.logsumexp(1).double() - others.log())[known], weights_of(row_weight, known))
+    return float(log_q) - d * (math.log(bandwidth) + math.log(2 * math.pi) / 2)
 
 
 def _distances(x: Float[Tensor, "m d"], centres: Float[Tensor, "n d"]) -> Float[Tensor, "m n"]:

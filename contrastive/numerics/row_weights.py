@@ -8,11 +8,14 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from contrastive.errors import ContrastiveError
+
+_THINNING = 0x7417  # keeps these numbers apart from those of a seed that users take
 
 
 def as_weights(sample_weight: Any, rows: int) -> Float[Tensor, " n"]:
@@ -22,7 +25,8 @@ def as_weights(sample_weight: Any, rows: int) -> Float[Tensor, " n"]:
         ContrastiveError: if there is not one a row, one is negative or not finite, or all are 0.
     """
     try:
-        weights = torch.as_tensor(sample_weight).detach().double()
+        given = sample_weight.detach() if isinstance(sample_weight, Tensor) else torch.from_numpy(np.array(sample_weight))
+        weights = given.double()
     except (TypeError, ValueError, RuntimeError) as error:
         raise ContrastiveError("weights must be one number a row, such as counts") from error
     if weights.shape != (rows,):
@@ -99,14 +103,14 @@ def resampled(
     return x if sample_weight is None else x[rows_by_weight(sample_weight, count or len(x)).to(x.device)]
 
 
-def thinned(sample_weight: Float[Tensor, " n"], seed: int = 0) -> Bool[Tensor, " n"]:
+def thinned(sample_weight: Float[Tensor, " n"]) -> Bool[Tensor, " n"]:
     """Which rows to keep so that those kept follow the weighted distribution, none of them twice.
 
     Row i is kept with probability w_i / max w: rejection sampling. Of independent rows whose weight is a function of
     the row, those kept are independent draws from the density in proportion to weight times density: for tests that
-    repeated rows would mislead.
+    repeated rows would mislead. The same rows at every call.
     """
-    u = torch.rand(len(sample_weight), dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    u = torch.rand(len(sample_weight), dtype=torch.float64, generator=torch.Generator().manual_seed(_THINNING))
     weights = sample_weight.double().cpu()
     return u * weights.max() < weights
 

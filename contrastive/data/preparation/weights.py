@@ -101,9 +101,8 @@ def weighted(table: tables.Table, config: FitConfig, sample_weight: Any = None) 
 
 def checked_weights(given: Any, rows: int, column: str = "") -> Float[Tensor, " n"]:
     """Weights as `as_weights` checks them, on the CPU; a message names their column."""
-    given = given.detach().cpu() if isinstance(given, Tensor) else np.asarray(given)
     try:
-        return as_weights(given, rows)
+        return as_weights(given, rows).cpu()
     except ContrastiveError as error:
         raise ContrastiveError(f"column {column!r}: {error}" if column else str(error)) from error
 
