@@ -183,7 +183,13 @@ class ContrastiveEstimator(Estimator):
         return log_partitions(self, method, **settings)
 
     def standard_errors(self, x: Rows, **settings: Any) -> StandardErrors:
-        """Standard errors of a parametric energy's parameters and of c; see `contrastive.inference.asymptotics`."""
+        """Standard errors of a parametric energy's parameters and of c; see `contrastive.inference.asymptotics`.
+
+        Raises:
+            ContrastiveError: as there, and after a fit to weighted rows: the theory here is that of equal weights.
+        """
+        if "effective_train_rows" in (self.summary or {}):
+            raise ContrastiveError("standard errors know no weights, and this fit has some: leave them out")
         return standard_errors(self, self.points(x), **settings)
 
 

@@ -89,8 +89,6 @@ def run(
     elif inception_weights is not None:
         raise ContrastiveError("--inception-weights is for --image-distances N: how many samples?")
     errors = None
-    if standard_errors and "effective_train_rows" in summary:
-        raise ContrastiveError("--standard-errors knows no weights, and this run has some: leave it out")
     if standard_errors:
         errors = estimator.standard_errors(x if data is not None else _training_rows(name, prepared))
     tested = None

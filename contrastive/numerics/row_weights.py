@@ -25,8 +25,8 @@ def as_weights(sample_weight: Any, rows: int) -> Float[Tensor, " n"]:
         ContrastiveError: if there is not one a row, one is negative or not finite, or all are 0.
     """
     try:
-        given = sample_weight.detach() if isinstance(sample_weight, Tensor) else torch.from_numpy(np.array(sample_weight))
-        weights = given.double()
+        given = sample_weight if isinstance(sample_weight, Tensor) else torch.from_numpy(np.array(sample_weight))
+        weights = given.detach().double()
     except (TypeError, ValueError, RuntimeError) as error:
         raise ContrastiveError("weights must be one number a row, such as counts") from error
     if weights.shape != (rows,):

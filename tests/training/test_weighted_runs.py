@@ -266,7 +266,15 @@ def test_a_bad_column_is_one_line_on_the_command_line(column, said, folder, caps
 
 
 def test_standard_errors_of_a_weighted_run_are_refused(folder, capsys):
-    assert "knows no weights" in refused(capsys, "evaluate", folder / "run", "--standard-errors")
+    assert "know no weights" in refused(capsys, "evaluate", folder / "run", "--standard-errors")
+
+
+def test_a_run_with_weighted_kernels_is_loaded_as_it_was(tmp_path):
+    estimator = contrastive.fit(X, sample_weight=W, out=str(tmp_path / "run"), **{**QUICK, "noise": "kde"})
+    assert estimator.noise.log_weights is not None
+    loaded = contrastive.load(tmp_path / "run")
+    torch.testing.assert_close(loaded.log_prob(X), estimator.log_prob(X))
+    torch.testing.assert_close(loaded.noise_log_prob(X), estimator.noise_log_prob(X))
 
 
 def test_the_source_of_a_weighted_run_draws_by_weight():
