@@ -14,10 +14,13 @@ from helpers.runs import figures, refused
 import contrastive
 from contrastive.cli import evaluate
 from contrastive.cli.main import main
-from contrastive.data.sources import ArraySource
+from contrastive.config import configure
+from contrastive.core.estimator import Estimator
+from contrastive.data.preparation import prepare
 from contrastive.errors import ContrastiveError, ContrastiveWarning
+from contrastive.noises.stack import stacking_weights
+from contrastive.training import gain, selection
 from contrastive.training.callbacks import Callback
-from contrastive.training.gain import Gain
 from contrastive.training.held_out import read_held_out
 from contrastive.training.likelihood_fit import fit_noise, log_prob_in_parts
 from contrastive.training.run_directory import RunDirectory
@@ -114,7 +117,26 @@ def test_candidates_are_compared_by_weight():
     repeated = log_q.repeat_interleave(weights.long(), 0)
     assert first.mean == pytest.approx(float(repeated[:, 0].mean()))
     assert first.difference(second)[0] == pytest.approx(float((repeated[:, 0] - repeated[:, 1]).mean()))
-    assert Gain.of(log_q[:, 0], sample_weight=weights).mean == pytest.approx(first.mean)
+    assert gain.Gain.of(log_q[:, 0], sample_weight=weights).mean == pytest.approx(first.mean)
+
+
+def test_the_weights_of_a_stack_are_those_of_repeated_rows():
+    log_q, weights = torch.randn(40, 2).double(), torch.randint(1, 4, (40,)).double()
+    tops = [Trial(name, {}, column, 0.0, None, weights) for name, column in zip(("gaussian", "kde"), log_q.T)]
+    stack = selection._stack(tops, 0)
+    expected = stacking_weights(log_q.repeat_interleave(weights.long(), 0))
+    assert stack.options["weights"] == pytest.approx(expected.tolist(), abs=1e-4)
+    assert stack.mean == pytest.approx(np.average(stack.log_q, weights=weights))
+
+
+def test_where_the_objective_leaves_c_open_it_ends_by_the_weighted_rows(monkeypatch):
+    seen, solve = [], Estimator.solve_log_normalizer
+    monkeypatch.setattr(Estimator, "solve_log_normalizer", lambda self, *rows: seen.append(rows) or solve(self, *rows))
+    contrastive.fit(X, sample_weight=W, objective="mc-mle", **{**QUICK, "steps": 1})
+    z, weights = seen[-1]
+    prepared = prepare(X, configure(), sample_weight=W)
+    assert torch.equal(z, prepared.fitting)
+    assert torch.equal(weights, prepared.fitting_weight)
 
 
 def test_the_noise_is_chosen_for_the_weighted_density():
@@ -277,12 +299,34 @@ def test_a_run_with_weighted_kernels_is_loaded_as_it_was(tmp_path):
     torch.testing.assert_close(loaded.noise_log_prob(X), estimator.noise_log_prob(X))
 
 
-def test_the_source_of_a_weighted_run_draws_by_weight():
+def test_early_stopping_goes_by_the_weighted_score_of_held_out_rows():
     class Look(Callback):
-        def on_update(self, trainer, mover):
+        def on_evaluation(self, trainer, line):
+            self.found = line["score"]
+            self.scores, self.weights = trainer.score(trainer.averaged, line["stage"]), trainer.score_weight
             self.source = trainer.source
 
     look = Look()
     contrastive.fit(X, sample_weight=W, callbacks=[look], **{**QUICK, "steps": 1})
-    assert isinstance(look.source, ArraySource)
-    assert look.source.sample_weight is not None
+    assert look.found == pytest.approx(float(np.average(look.scores, weights=look.weights)), abs=1e-6)
+    prepared = prepare(X, configure(), sample_weight=W)
+    assert torch.equal(look.weights, prepared.validation_weight)
+    assert torch.equal(look.source.sample_weight, prepared.fitting_weight)
+
+
+def test_the_gain_by_cross_validation_is_the_weighted_mean_over_all_rows(monkeypatch):
+    monkeypatch.setattr(gain, "gains_at", lambda estimator, x, seed: x[:, 0].double())
+    how = {**QUICK, "steps": 2, "game": {"energy": {"keep": "ahead"}}, "data.refit": True}
+    summary = contrastive.fit(X, sample_weight=W, **how).summary
+    rows = prepare(X, configure(), sample_weight=W).with_validation_rows()
+    assert summary["energy_gain_rows"] == len(rows.fitting)
+    expected = np.average(rows.fitting[:, 0], weights=rows.fitting_weight)
+    assert summary["energy_gain"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_rows_that_judge_the_energy_keep_their_weights():
+    prepared = prepare(X, configure(), sample_weight=W)
+    stopping, judging = gain.split_validation(prepared)
+    assert torch.equal(stopping.validation_weight, prepared.validation_weight[::2])
+    assert torch.equal(judging.x, prepared.validation[1::2])
+    assert torch.equal(judging.sample_weight, prepared.validation_weight[1::2])
