@@ -17,6 +17,7 @@ from torch import Tensor
 from contrastive.errors import ContrastiveError
 
 _UNITS, _FOLDS = 10, 5
+_MOST_EPOCHS = 10_000  # training mostly ends before, when its loss falls no more
 
 
 def c2st(
@@ -24,19 +25,17 @@ def c2st(
     samples: Float[Tensor, "m d"],
     *,
     most: int | None = None,
-    epochs: int = 10_000,
     seed: int = 1,
 ) -> float:
     """Held-out accuracy of a classifier between `reference` and `samples`.
 
-    Fewer rows or epochs than the default's make the classifier weaker, and the figure as a rule smaller: compare it only
-    with those of the same two settings.
+    Fewer rows than the default's make the classifier weaker, and the figure as a rule smaller: compare it only with
+    those of as many.
 
     Args:
         reference: draws of the truth; they set the scale.
         samples: draws to be judged, as many of them, or chance is no longer 0.5.
         most: most rows of each, at random: those of a Markov chain depend on their neighbours; None: all.
-        epochs: most epochs of the classifier's training, which mostly ends before.
         seed: of the folds and of the classifier.
 
     Raises:
@@ -51,7 +50,7 @@ def c2st(
     rows = np.concatenate([((part - mean) / std).numpy()[order] for part in (reference, samples)])
     labels = np.repeat([0.0, 1.0], len(rows) // 2)
     width = _UNITS * reference.shape[1]
-    classifier = MLPClassifier(hidden_layer_sizes=(width, width), max_iter=epochs, random_state=seed)
+    classifier = MLPClassifier(hidden_layer_sizes=(width, width), max_iter=_MOST_EPOCHS, random_state=seed)
     folds = KFold(_FOLDS, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -1,8 +1,8 @@
 """Observations and reference posterior samples of the benchmark of simulation-based inference, read from its files.
 
-They ship inside the package `sbibm` (Lueckmann et al. 2021), which need not be installed: `pip download --no-deps sbibm`
-fetches a wheel, `unzip` opens it, and `--data-root` names the folder. Only its tables are read (.csv and .csv.bz2);
-nothing of it is run.
+They ship inside the package `sbibm` (Lueckmann et al. 2021), which need not be installed: `pip download --no-deps
+sbibm` fetches a wheel, `unzip` opens it, and `--data-root` names the folder. Only its tables are read (.csv and
+.csv.bz2); nothing of it is run.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from benchmarks.lib.simulators import make_task
 from contrastive.errors import ContrastiveError
+from contrastive.numerics.random_state import seeded
 
 _GET = "pip download --no-deps sbibm, unzip the wheel, and name the folder by --data-root"
 
@@ -76,3 +78,25 @@ def _read(path: Path) -> Tensor:
     if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
         raise ContrastiveError(f"{path} holds more than finite numbers")
     return torch.from_numpy(values.astype(np.float32))
+
+
+def write_small_files(root: Path, name: str, *, observations: int, draws: int) -> None:
+    """Files of this form for a task whose posterior is known, for tests.
+
+    Args:
+        root: what `tasks_folder` is then given.
+        name: of the task.
+        observations: how many.
+        draws: rows of their reference samples.
+    """
+    task = make_task(name)
+    assert task.exact_posterior is not None
+    theta, x = task.simulations(observations, seed=0)
+    for number in range(observations):
+        files = root / name / "files" / f"num_observation_{number + 1}"
+        files.mkdir(parents=True)
+        contents = {"observation.csv": x[number, None], "true_parameters.csv": theta[number, None]}
+        with seeded(number):
+            contents["reference_posterior_samples.csv.bz2"] = task.exact_posterior(draws, x[number])
+        for file, values in contents.items():
+            pd.DataFrame(values.numpy()).add_prefix("column_").to_csv(files / file, index=False)

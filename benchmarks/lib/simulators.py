@@ -77,8 +77,8 @@ def rejected_outside(task: Task, draw: Callable[[int], Tensor], n: int) -> Float
     while found < n:
         rows = draw(n)
         kept.append(rows[task.in_support(rows)])
-        drawn, found = drawn + len(rows), found + len(kept[-1])
-        if found < drawn / 1_000:
+        drawn, found = drawn + n, found + len(kept[-1])
+        if drawn > 10_000 and found < drawn / 1_000:
             raise ContrastiveError(f"{drawn - found} of {drawn} draws lie outside the prior's support")
     return torch.cat(kept)[:n]
 
@@ -107,12 +107,12 @@ def _shift(theta: Tensor) -> Tensor:
 
 
 def _moons_given(x: Tensor, n: int) -> Tensor:
-    """Solve x = crescent + shift(theta) for theta, the sign at random; points that no theta reaches are left out."""
+    """Solve x = crescent + shift(theta) for theta, the sign at random; NaN for points that no theta reaches."""
     points = _crescent(n)
     total, difference = points[:, 0] - x[0], x[1] - points[:, 1]
     signed = torch.where(torch.rand(n) < 0.5, total, -total)
     theta = torch.stack([signed - difference, signed + difference], 1) / math.sqrt(2)
-    return theta[total >= 0]
+    return torch.where(total[:, None] >= 0, theta, math.nan)
 
 
 # Gaussians ---------------------------------------------------------------------------------------------------------
