@@ -129,11 +129,11 @@ class Estimator(RenamedMembers, EnergyBasedModel):
 
     # The model, in original units ------------------------------------------------------------------------------
 
-    def log_prob(self, x: Rows) -> Float[Tensor, " batch"]:
+    def log_prob(self, x: Rows, given: Rows | None = None) -> Float[Tensor, " batch"]:
         """As `EnergyBasedModel.log_prob`; warns where neither f, c nor the noise has seen any data."""
         if self.summary is None and not is_ready(self.noise) and not bool(self.log_normalizer.any()):
             warn("this estimator is not fitted: its log-densities mean nothing yet; call fit(x), or train it")
-        return super().log_prob(x)
+        return super().log_prob(x, given)
 
     @without_graph
     def noise_log_prob(self, x: Rows) -> Float[Tensor, " batch"]:
