@@ -26,8 +26,8 @@ from torch import Tensor
 import contrastive
 from benchmarks.lib.simulators import Task, rejected_outside
 from contrastive.errors import ContrastiveError, ContrastiveWarning
-from contrastive.noises.conditional import contexts_fixed
 from contrastive.numerics.random_state import seeded
+from contrastive.protocols import NoiseOverRows
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _drawn(draw: Draw, asked: Asked, seconds: float, notes: dict[str, Any]) -> D
 
 
 def _ours(asked: Asked) -> tuple[dict[str, Draw], dict[str, Any]]:
-    settings: dict[str, Any] = {} if asked.steps is None else {"steps": asked.steps, "noise": "nsf"}
+    settings: dict[str, Any] = {} if asked.steps is None else {"steps": asked.steps, "noise": "gaussian"}
     estimator = contrastive.fit(asked.theta, given=asked.x, seed=asked.seed, quiet=True, **settings)
     summary = estimator.summary or {}
     notes: dict[str, Any] = {name: summary[name] for name in _FIGURES if name in summary}
@@ -109,13 +109,25 @@ def _ours(asked: Asked) -> tuple[dict[str, Draw], dict[str, Any]]:
         return rejected_outside(asked.task, partial(estimator.sample, given=x), n)
 
     def of_noise(n: int, x: Tensor) -> Tensor:
-        with contexts_fixed(estimator.noise, estimator.model_coordinates(x)):
-            return rejected_outside(asked.task, estimator.sample_noise, n)
+        noise, y = estimator.noise, estimator.model_contexts(x[None])
+        assert isinstance(noise, NoiseOverRows)
+
+        def draw(m: int) -> Tensor:
+            return estimator.scaling.inverse(noise.sample_given(y.expand(m, -1)))[:, : asked.theta.shape[1]]
+
+        return rejected_outside(asked.task, draw, n)
 
     return {"default": of_energy, "noise": of_noise}, notes
 
 
-_FIGURES: tuple[str, ...] = ("noise", "energy_kept", "test_log_prob_energy", "log_partition_verdict", "best_update")
+_FIGURES: tuple[str, ...] = (
+    "noise",
+    "energy_kept",
+    "test_log_prob_energy",
+    "test_log_prob_noise",
+    "log_partition_verdict",
+    "best_update",
+)
 
 
 def _exact(asked: Asked) -> tuple[dict[str, Draw], dict[str, Any]]:
