@@ -120,7 +120,7 @@ def _ours(asked: Asked) -> tuple[dict[str, Draw], dict[str, Any]]:
     return {"default": of_energy, "noise": of_noise}, notes
 
 
-_FIGURES: tuple[str, ...] = (
+_FIGURES = (
     "noise",
     "energy_kept",
     "test_log_prob_energy",
