@@ -282,12 +282,13 @@ def fit(
     """
     how: dict[str, Any] = {"kind": ContrastiveEstimator, "progress": Progress(quiet=quiet)}
     how |= {"callbacks": callbacks, "allow_import": allow_import}
+    data, given = _with_contexts(data, {**settings})
     if resume is not None:
-        if settings or overwrite:
+        values = {"given"} if "given" in settings and not names_columns(settings["given"]) else set()
+        if settings.keys() - values or overwrite:
             raise ContrastiveError("resume takes every setting from the run: leave the others out")
         trained = go_on(resume, data, y, **how)
     else:
-        data, given = _with_contexts(data, {**settings})
         objects = _objects(given)
         config = _config(data, {**given, **{part: type(given).__name__ for part, given in objects.items()}})
         trained = train(config, data, y, overwrite=overwrite, **objects, **how)

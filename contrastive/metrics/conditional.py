@@ -12,7 +12,7 @@ from contrastive.numerics.statistics import mean_with_error
 from contrastive.sampling import sample_given
 
 _ROWS, _DRAWS = 500, 500  # whose log Z(y) is estimated, and draws for each
-_TRANSFORMED, _SAMPLES = 1_000, 200
+_TRANSFORMED, _SAMPLES = 1_000, 100
 
 
 @torch.no_grad()
@@ -46,7 +46,7 @@ def conditional_figures(estimator: Estimator, x: Float[Tensor, "n row"]) -> dict
 def conditional_transforms(estimator: Estimator, x: Float[Tensor, "n row"]) -> Float[Tensor, "m d"]:
     """Probability integral transform of each entry of x given y: uniform on (0, 1) where p(x_j | y) is right.
 
-    The rank of the entry among 200 draws of p(. | y), ties and the ends broken at random.
+    The rank of the entry among 100 draws of p(. | y), ties and the ends broken at random.
 
     Args:
         estimator: of a conditional density.

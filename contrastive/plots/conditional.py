@@ -10,7 +10,7 @@ from contrastive.plots.runs import COLORS, SERIES, FinishedRun
 from contrastive.plots.text import literal
 from contrastive.sampling import sample_given
 
-_SHOWN, _DRAWS, _COLUMNS, _BINS = 6, 2_000, 3, 10
+_SHOWN, _DRAWS, _COLUMNS, _BINS = 6, 1_000, 3, 10
 _LEVEL = 1.96  # normal quantile of the band
 
 

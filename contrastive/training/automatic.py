@@ -81,7 +81,8 @@ def choose_noise(config: FitConfig, data: Prepared, progress: Progress) -> Chose
     if config.energy.name is None and config.game.method != "mle" and config.objective.name == "nce":
         config = with_part(config, "energy", "tilted", {"bound": _BOUND, **config.energy.options})
     if config.objective.noise_reuse is None:
-        config = changed(config, {"objective.noise_reuse": _REUSE})
+        once = bool(data.num_given) and config.objective.name == "ranking"  # it compares draws of one context
+        config = changed(config, {"objective.noise_reuse": 1 if once else _REUSE})
     state: dict[str, Tensor] = {}
     shape: dict[str, Any] = {"event_shape": data.event_shape, "num_given": data.num_given}
     with seeded(0):

@@ -50,6 +50,12 @@ def models_for(config: FitConfig, data: Prepared, *, energy_is_given: bool = Fal
             `choose_models`.
     """
     config = choose_models(config, images=data.are_images)
+    if data.num_given and config.objective.name == "conditional":
+        raise ContrastiveError(
+            "the objective 'conditional' moves the given columns too: of a density that is given some take another, nce"
+        )
+    if data.num_given and config.objective.name == "ranking" and (config.objective.noise_reuse or 1) > 1:
+        raise ContrastiveError("ranking compares rows of one context: of a density given some noise_reuse is 1")
     if data.classes is None:
         if config.labels.prior == "labelled":
             raise ContrastiveError("labels.prior 'labelled' needs labels: name their column with --label-column")
