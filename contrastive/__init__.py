@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from contrastive.noises.base import Noise
     from contrastive.objectives.base import Objective
     from contrastive.protocols import AdaptiveNoise, EnergyModel, NoiseModel
+    from contrastive.ratio import RatioEstimate, fit_ratio, mutual_information
     from contrastive.registry import (
         available_energies,
         available_noises,
@@ -31,6 +32,9 @@ _HOME = {
     "fit": "contrastive.api",
     "load": "contrastive.api",
     "ContrastiveEstimator": "contrastive.api",
+    "RatioEstimate": "contrastive.ratio",
+    "fit_ratio": "contrastive.ratio",
+    "mutual_information": "contrastive.ratio",
     "ContrastiveError": "contrastive.errors",
     "AdaptiveNoise": "contrastive.protocols",
     "Energy": "contrastive.energies.base",
@@ -58,15 +62,18 @@ __all__ = [
     "Noise",
     "NoiseModel",
     "Objective",
+    "RatioEstimate",
     "available_densities",
     "available_energies",
     "available_noises",
     "fit",
+    "fit_ratio",
     "from_energy",
     "load",
     "make_density",
     "make_energy",
     "make_noise",
+    "mutual_information",
     "register_energy",
     "register_noise",
 ]

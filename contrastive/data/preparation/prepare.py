@@ -37,7 +37,7 @@ def prepare(
     """Prepare a density, a density's or an image set's name, a file, a folder, an array or tensor, or a `Dataset`.
 
     Args:
-        data: any of these.
+        data: any of these; what is `Prepared` already is returned as it is.
         config: of the run.
         y: one label a row of an array, table, set of images or `Dataset`; -1 is unlabelled.
         columns: of a table whose columns are known already (default: those that `config` names).
@@ -46,6 +46,8 @@ def prepare(
     Raises:
         ContrastiveError: if `data` is none of these, cannot be fitted to (see `tables.check`), or `y` is not of it.
     """
+    if isinstance(data, Prepared):
+        return data
     if columns is None:
         columns = tables.split_names(config.data.columns)
     return with_labels(_prepared(data, config, y, columns, rounding_steps), config)

@@ -46,6 +46,8 @@ class Prepared:
         ties: the columns with ties, spread or not; none where the steps were known before.
         duplicated_test_rows: test rows that occur among the training or validation rows, before values are spread; None
             where rows are not compared.
+        held_out_noise: held-out rows of the noise, in model coordinates, where the noise is a sample (a ratio): it can
+            be overfitted as the data can, so early stopping goes by these. Densities are with respect to its law.
     """
 
     source: Source
@@ -66,6 +68,7 @@ class Prepared:
     rounding_steps: dict[str, float] = field(default_factory=dict)
     ties: dict[str, Tie] = field(default_factory=dict)
     duplicated_test_rows: int | None = None
+    held_out_noise: NoiseModel | None = None
 
     @property
     def repeats(self) -> bool:
