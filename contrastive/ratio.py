@@ -38,6 +38,7 @@ Sides = tuple[str | int | Sequence[str | int], str | int | Sequence[str | int]]
 _TEST = 0.25  # share of each sample that is held out: every figure that is reported rests on it
 _PAIRS = 1_000_000
 _WIDTHS, _LEARNING_RATE = (64, 64), 2e-3  # of networks: docs/how-to/ratios.md has what they were measured against
+_LEVELS = 4  # of bridges: 8 were no better up to 10 nats
 _SMALL, _EVERY_SMALL, _EVERY, _PATIENCE = 5_000, 25, 100, 20
 _CHAINED = ("telescoping", "multinomial")
 _OTHERS = ("noise.", "labels.", "likelihood.", "game.method", "run.out", "run.tensorboard", "data.dequantize")
@@ -303,6 +304,7 @@ def ratio_config(settings: dict[str, Any]) -> FitConfig:
         )
     name = config.energy.name or ("bridges" if config.objective.name in _CHAINED else "mlp")
     own: dict[str, Any] = {"widths": _WIDTHS} if name in ("mlp", "bridges") else {}
+    own |= {"levels": _LEVELS} if name == "bridges" else {}
     config = with_part(config, "energy", name, {**own, **config.energy.options})
     rate = _LEARNING_RATE if config.game.energy.learning_rate is None else config.game.energy.learning_rate
     return changed(config, {"game.energy.learning_rate": rate, "run.log_partition_draws": 0})
