@@ -128,6 +128,16 @@ class RatioEstimate:
         return Weights.of(self.held_out[1].flatten())
 
     @property
+    def warning(self) -> str:
+        """Said where held-out rows are described no better than by a ratio of 1; empty elsewhere."""
+        if self.twice_jsd.value > 0:
+            return ""
+        return (
+            "on held-out rows the ratio is no better than 1 everywhere: there is nothing to learn, or too few rows to "
+            "learn it from; do not use it"
+        )
+
+    @property
     def summary(self) -> dict[str, Any]:
         """Every figure by name, for JSON."""
         bounds = {"kl": self.kl, "twice_jsd": self.twice_jsd}
@@ -145,6 +155,7 @@ class RatioEstimate:
             **{f"{key}_standard_error": bound.standard_error for key, bound in bounds.items()},
             "interval_level": self.kl.level,
             "kl_warning": self.kl.warning,
+            "warning": self.warning,
             "mean_log_ratio": float(self.held_out[0].mean()),
             "test_p_value": self.test.p_value,
             "test_level": self.test.level,
@@ -173,6 +184,8 @@ class RatioEstimate:
             f"(0.6931 for no difference), Brier score {found.brier_score:.4f} (0.25)",
             f"mean ratio over B: {found.mean_ratio:.3f}, standard error {found.mean_ratio_error:.3f} (1 where right)",
         ]
+        if self.warning:
+            lines.append(self.warning)
         if not joint:
             share = weights.effective_size / len(weights.values)
             lines.append(

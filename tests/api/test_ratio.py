@@ -39,6 +39,7 @@ def test_log_ratio_of_gaussians_is_the_known_one(estimate):
     torch.testing.assert_close(estimate.ratio(FRESH), estimate.log_ratio(FRESH).exp())
     assert estimate.test.rejects
     assert estimate.kl.low < 0.5 < estimate.kl.high
+    assert not estimate.warning
     assert estimate.weights(B).effective_size < ROWS / 1.5
 
 
@@ -85,10 +86,12 @@ def test_few_rows_of_one_law_in_many_columns_are_not_told_apart():
     """60 rows in 20 columns, which a network that never stopped would separate."""
     a, b = torch.randn(60, 20), torch.randn(60, 20)
     fresh = torch.randn(500, 20)
-    stopped = fit_ratio(a, b, quiet=True)
+    stopped = fit_ratio(a, b, steps=200, quiet=True)
     never = fit_ratio(a, b, quiet=True, steps=300, run={"early_stopping": 0})
     assert stopped.log_ratio(fresh).square().mean().sqrt() < 0.5
     assert never.log_ratio(fresh).square().mean().sqrt() > 1.5
+    assert never.twice_jsd.value < 0
+    assert "no better than 1 everywhere" in str(never)
 
 
 def test_mutual_information_of_gaussians_is_the_known_one():
