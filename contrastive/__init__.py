@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from contrastive.noises.conditional import joint_noise
     from contrastive.objectives.base import Objective
     from contrastive.protocols import AdaptiveNoise, ConditionalNoise, EnergyModel, NoiseModel
+    from contrastive.ratio import RatioEstimate, fit_ratio, mutual_information
     from contrastive.registry import (
         available_energies,
         available_noises,
@@ -32,6 +33,9 @@ _HOME = {
     "fit": "contrastive.api",
     "load": "contrastive.api",
     "ContrastiveEstimator": "contrastive.api",
+    "RatioEstimate": "contrastive.ratio",
+    "fit_ratio": "contrastive.ratio",
+    "mutual_information": "contrastive.ratio",
     "ContrastiveError": "contrastive.errors",
     "AdaptiveNoise": "contrastive.protocols",
     "ConditionalNoise": "contrastive.protocols",
@@ -62,16 +66,19 @@ __all__ = [
     "Noise",
     "NoiseModel",
     "Objective",
+    "RatioEstimate",
     "available_densities",
     "available_energies",
     "available_noises",
     "fit",
+    "fit_ratio",
     "from_energy",
     "joint_noise",
     "load",
     "make_density",
     "make_energy",
     "make_noise",
+    "mutual_information",
     "register_energy",
     "register_noise",
 ]

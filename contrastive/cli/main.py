@@ -82,6 +82,16 @@ labels: an array `y` beside the data in an .npz, or what --labels names. More: d
 
 The learned c is a parameter; this is an estimate of log Z with an interval, and a verdict: reliable, or doubtful with
 the reasons. What they mean and what to do: docs/how-to/normalizer.md""",
+    "ratio": """examples:
+  contrastive ratio patients.csv controls.csv                               # log p_A / p_B, KL, a test, calibration
+  contrastive ratio target.csv source.csv --out ratios/shift                # weights of source's rows, in b.csv
+  contrastive ratio new.csv old.csv --columns age,height --objective least-squares --energy.widths 128,128
+  contrastive ratio table.csv --independent age height,weight               # mutual information, a test of dependence
+  contrastive ratio simulations.csv --independent theta x1,x2 --objective balanced    # BNRE: a conservative posterior
+
+Columns are matched by name. A quarter of each table's rows is held out, and every figure is theirs. DIR gets
+summary.json, the rows with their log-ratios and weights (a.csv, b.csv, or rows.csv) and calibration.png. More:
+docs/how-to/ratios.md""",
     "plot": """examples:
   contrastive plot runs/8gaussians-fce-glow
   contrastive plot runs/8gaussians-nce-gaussian runs/8gaussians-fce-glow --out report.html""",
@@ -258,6 +268,26 @@ def build_parser() -> argparse.ArgumentParser:
     normalizer.add_argument("--json", action="store_true", help="print JSON")
     add_allow_import(normalizer)
 
+    ratio = command("ratio", "log-ratio of two samples, or of a joint law to its margins: divergence, test, weights")
+    ratio.add_argument("a", metavar="A", help="a table")
+    ratio.add_argument("b", metavar="B", nargs="?", help="a table with the same columns")
+    ratio.add_argument(
+        "--independent", nargs=2, metavar=("X", "Y"), help="in place of B: columns of A, comma-separated, on each side"
+    )
+    ratio.add_argument("--columns", help="columns to compare, comma-separated [all]")
+    ratio.add_argument("--objective", help="by name; options as --objective.NAME VALUE [nce]")
+    ratio.add_argument("--energy", help="by name; options as --energy.NAME VALUE [mlp; telescoping: bridges]")
+    ratio.add_argument("--steps", type=int, metavar="N", help="most updates; given, all are made [10000]")
+    ratio.add_argument("--batch-size", type=int, metavar="N", help="rows of A per update [1000]")
+    ratio.add_argument("--test", type=float, metavar="SHARE", help="of each table, held out for the figures [0.25]")
+    ratio.add_argument("--level", type=float, default=0.95, help="of intervals; the test's is 1 less that [0.95]")
+    ratio.add_argument("--seed", type=int, help="of splits, network and draws [0]")
+    ratio.add_argument("--device", help="torch device [cpu]")
+    ratio.add_argument("--out", metavar="DIR", help="keep figures, rows and plot there")
+    ratio.add_argument("--overwrite", action="store_true", help="replace the ratio at --out")
+    ratio.add_argument("--quiet", action="store_true", help="show no progress and no warnings")
+    ratio.add_argument("--json", dest="json_output", action="store_true", help="print JSON")
+
     plot = command("plot", "write the report of finished runs")
     plot.add_argument("runs", metavar="RUN", nargs="+")
     plot.add_argument("--out", metavar="FILE", help="[RUN/report.html, or report.html for several runs]")
@@ -292,7 +322,7 @@ def main(arguments: list[str] | None = None) -> int:
         given: dict[str, Any] = vars(known)
         given.pop("_named", None)
         name, parser = given.pop("command"), given.pop("parser")
-        takes_dotted = name in ("fit", "init-config", "check")
+        takes_dotted = name in ("fit", "init-config", "check", "ratio")
         _refuse_unknown(rest, parser, _DOTTED if takes_dotted else ())
         if takes_dotted:
             given["dotted"] = rest

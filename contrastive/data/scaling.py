@@ -95,3 +95,11 @@ class Scaling(Coordinates):
     def log_det(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, ""]:
         """log |dz/dx|, the same at every `x`: shape `()`."""
         return -self.scale[: len(self.scale) - self.num_given].log().sum()
+
+
+class RatioScaling(Scaling):
+    """A `Scaling` for log-ratios: what they are relative to is scaled as well, so the log-determinant is 0."""
+
+    def log_det(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, ""]:
+        """0: a ratio of two densities is the same number in all units."""
+        return torch.zeros_like(self.scale.sum())

@@ -3,6 +3,7 @@
 from contrastive.noises.base import Noise
 from contrastive.noises.defensive import DefensiveMixture
 from contrastive.noises.distribution import DistributionNoise
+from contrastive.noises.empirical import EmpiricalNoise, IndependentNoise
 from contrastive.noises.gaussian import DiagonalGaussian, Gaussian
 from contrastive.noises.gaussian_mixture import GaussianMixture
 from contrastive.noises.kde import KernelDensity
@@ -16,8 +17,10 @@ __all__ = [
     "DefensiveMixture",
     "DiagonalGaussian",
     "DistributionNoise",
+    "EmpiricalNoise",
     "Gaussian",
     "GaussianMixture",
+    "IndependentNoise",
     "KernelDensity",
     "Noise",
     "Stack",

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from contrastive.errors import ContrastiveError, did_you_mean, warn_renamed
+from contrastive.objectives.balanced import Balanced
 from contrastive.objectives.base import Objective
 from contrastive.objectives.bregman import EXPONENTIAL, IMPORTANCE, LEAST_SQUARES, LOGISTIC, Bregman
 from contrastive.objectives.conditional import Conditional
@@ -21,6 +22,7 @@ from contrastive.objectives.telescoping import Multinomial, Telescoping
 
 __all__ = [
     "OBJECTIVES",
+    "Balanced",
     "Bregman",
     "Conditional",
     "Contrast",
@@ -35,6 +37,7 @@ __all__ = [
 
 OBJECTIVES: dict[str, Callable[..., Objective]] = {
     "nce": lambda: LOGISTIC,
+    "balanced": Balanced,
     "is-mle": lambda: IMPORTANCE,
     "exponential": lambda: EXPONENTIAL,
     "least-squares": lambda: LEAST_SQUARES,

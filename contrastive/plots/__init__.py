@@ -9,6 +9,7 @@ from contrastive.plots.densities import density_figure
 from contrastive.plots.goodness import corner_figure, pit_figure
 from contrastive.plots.images import image_figure, memory_figure
 from contrastive.plots.neighbours import neighbours_figure
+from contrastive.plots.ratio import ratio_figure
 from contrastive.plots.report import render_report
 from contrastive.plots.runs import FinishedRun
 
@@ -25,6 +26,7 @@ __all__ = [
     "memory_figure",
     "neighbours_figure",
     "pit_figure",
+    "ratio_figure",
     "render_report",
     "write_png",
 ]

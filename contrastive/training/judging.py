@@ -76,6 +76,8 @@ def make_scorer(data: Prepared) -> Callable[[Estimator, str], Tensor]:
 
 def _reference(estimator: Estimator, data: Prepared) -> NoiseModel:
     """A noise that stands still, for values that can be compared from one update to the next."""
+    if data.held_out_noise is not None:
+        return data.held_out_noise
     far = isinstance(estimator.objective, SamplingObjective)
     if not (estimator.adapt_noise or far) or is_discrete(estimator.noise):
         return estimator.noise
@@ -161,7 +163,8 @@ def summarize(config: ResolvedConfig, trainer: Trainer, data: Prepared) -> dict[
         **_weight_figures(data),
         **_label_figures(data),
         **metrics,
-        "noise_warning": _warning(config, trainer, metrics),
+        # Of a ratio the noise is the question, not a choice: its own report says how far the samples are apart.
+        "noise_warning": "" if data.held_out_noise is not None else _warning(config, trainer, metrics),
     }
 
 

@@ -35,7 +35,7 @@ def _rounding(data: Prepared) -> dict[str, Any]:
 
 def _dependent(data: Prepared) -> dict[str, str]:
     """A warning of columns that are linearly dependent, as in summary.json; nothing for none."""
-    if len(data.event_shape) != 1 or not data.repeats:
+    if len(data.event_shape) != 1 or not data.repeats or data.held_out_noise is not None:  # a ratio stays bounded
         return {}
     said = describe_dependent([data.columns[i] for i in dependent_columns(data.fitting)])
     if said:

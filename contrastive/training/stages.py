@@ -8,6 +8,7 @@ from torch import Tensor
 
 from contrastive.core.estimator import Estimator
 from contrastive.data.sources import Batch, Source
+from contrastive.noises.empirical import EmpiricalNoise
 from contrastive.objectives.contrast import CHANCE_LEVEL, Contrast
 from contrastive.objectives.protocol import SamplingObjective
 from contrastive.protocols import NoiseAwareEnergy
@@ -173,8 +174,12 @@ class Game:
 
     @property
     def begins_as_density(self) -> bool:
-        """Where the energy is built on the noise, or was trained before; a fresh network's f is no density."""
-        return self.goes_on or isinstance(self.estimator.energy, NoiseAwareEnergy)
+        """Where the energy is built on the noise or was trained before; else a fresh network's f is no density.
+
+        With respect to a sample's own law it is: a ratio of about 1.
+        """
+        built_on_noise = isinstance(self.estimator.energy, NoiseAwareEnergy)
+        return self.goes_on or built_on_noise or isinstance(self.estimator.noise, EmpiricalNoise)
 
     def begin(self, batch: Batch, source: Source) -> None:
         """Take the noise as pre-training left it, and solve for the c of the untrained energy."""

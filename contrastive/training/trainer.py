@@ -43,7 +43,8 @@ class Trainer:
         evaluate_every: updates between evaluations.
         checkpoint_every: updates between checkpoints.
         early_stopping: evaluations without a better mean score after which a stage stops; each stage then ends with
-            its best state, or with its last where that is within a standard error of it. 0: never.
+            its best state, or with its last where that is within `tolerance` of it. 0: never.
+        tolerance: standard errors of the difference, by which the last state may be behind the best.
         deadline: by `time.monotonic()`. Stages share what is left in proportion to their updates; the progress of one
             is that of its updates or of its time, whichever is more, so that learning rates end as they should.
         directory: where the run is kept; None keeps nothing.
@@ -66,6 +67,7 @@ class Trainer:
         evaluate_every: int = 250,
         checkpoint_every: int = 250,
         early_stopping: int = 0,
+        tolerance: float = 1.0,
         deadline: float = math.inf,
         directory: RunDirectory | None = None,
         progress: Progress | None = None,
@@ -76,6 +78,7 @@ class Trainer:
         self.batch_size, self.seed = batch_size, seed
         self.evaluate_every, self.checkpoint_every = evaluate_every, checkpoint_every
         self.early_stopping, self.deadline, self.directory = early_stopping, deadline, directory
+        self.tolerance = tolerance
         self.progress = progress or Progress(quiet=True)
         self.callbacks = tuple(callbacks)
         self.position = Position()
@@ -196,7 +199,7 @@ class Trainer:
             at.stopped_early = at.evaluations_since_best >= self.early_stopping
 
     def _restore_best(self, stage: Stage) -> None:
-        """Go back to the best state, unless the last is within a standard error of it.
+        """Go back to the best state, unless the last is within `tolerance` standard errors of it.
 
         A run that overfits ends far below its best; one that converges ends with the smallest learning rate, and of
         states as good the last is then the most exact.
@@ -208,7 +211,7 @@ class Trainer:
         self.averaged.load_state_dict(self.best)
         gain = self.score(self.averaged, stage.name) - scores
         mean, error = mean_with_error(gain, self.score_weight)
-        if bool(torch.isfinite(gain).all()) and mean <= (error if math.isfinite(error) else 0.0):
+        if bool(torch.isfinite(gain).all()) and mean <= (self.tolerance * error if math.isfinite(error) else 0.0):
             self.averaged.load_state_dict(last)
             self.position.best_updates = self.position.updates
         else:

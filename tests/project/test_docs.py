@@ -36,6 +36,7 @@ STEPS = 5
 SHORTER = {
     "fit": ["--steps", str(STEPS), "--log-partition-draws", "0", "--test-rows", "500", "--no-report"],
     "normalizer": ["--draws", "1000", "--method", "importance"],
+    "ratio": ["--steps", str(STEPS)],
     "sample": ["-n", "50", "--warmup", "5"],
 }
 #: The same for options of `fit` that not every run takes: added where the line has them.
@@ -75,8 +76,20 @@ def pictures(path):
         matplotlib.image.imsave(path / f"{name}.png", rng.random((8, 8, 3)))
 
 
+def simulations(path):
+    theta = np.random.default_rng(0).uniform(-2, 2, (200, 1))
+    x = theta + np.random.default_rng(1).normal(size=(200, 1))
+    np.savetxt(path, np.concatenate([theta, x], 1), delimiter=",", header="theta,x", comments="")
+
+
 #: What pages call the reader's own data: name of the file or folder -> what writes it.
-OWN_DATA = {"table.csv": table, "new.csv": table, "flowers.csv": flowers, "pictures": pictures}
+OWN_DATA = {
+    "table.csv": table,
+    "new.csv": table,
+    "flowers.csv": flowers,
+    "pictures": pictures,
+    "simulations.csv": simulations,
+}
 
 
 @dataclass(frozen=True)

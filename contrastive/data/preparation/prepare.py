@@ -40,7 +40,7 @@ def prepare(
     """Prepare a density, a density's or an image set's name, a file, a folder, an array or tensor, or a `Dataset`.
 
     Args:
-        data: any of these.
+        data: any of these; what is `Prepared` already is returned as it is.
         config: of the run.
         y: one label a row of an array, table, set of images or `Dataset`; -1 is unlabelled.
         columns: of a table whose columns are known already (default: those that `config` names).
@@ -51,6 +51,8 @@ def prepare(
         ContrastiveError: if `data` is none of these, cannot be fitted to (see `tables.check`), or `y` or the weights
             are not of it.
     """
+    if isinstance(data, Prepared):
+        return data
     if columns is None:
         columns = with_given(tables.split_names(config.data.columns), given_columns(config))
     return with_labels(_prepared(data, config, y, columns, rounding_steps, sample_weight), config)

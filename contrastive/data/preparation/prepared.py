@@ -51,6 +51,8 @@ class Prepared:
         validation_weight: likewise.
         test_weight: likewise.
         zero_weights: rows of weight 0, which were left out.
+        held_out_noise: held-out rows of the noise, in model coordinates, where the noise is a sample (a ratio): it can
+            be overfitted as the data can, so early stopping goes by these. Densities are with respect to its law.
     """
 
     source: Source
@@ -75,6 +77,7 @@ class Prepared:
     validation_weight: Float[Tensor, " v"] | None = None
     test_weight: Float[Tensor, " t"] | None = None
     zero_weights: int = 0
+    held_out_noise: NoiseModel | None = None
 
     @property
     def repeats(self) -> bool:
