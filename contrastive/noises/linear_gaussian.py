@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from contrastive.noises.base import cholesky, sample_covariance
+from contrastive.noises.conditional import require_contexts
 from contrastive.numerics.precision import full_precision
 
 
@@ -50,8 +51,10 @@ class LinearGaussian(nn.Module):
         """Maximum likelihood: least squares, and the covariance of the residuals, in float64.
 
         Raises:
-            ContrastiveError: if columns of x are linear in the others and y, or the rows are too few.
+            ContrastiveError: if columns of x are linear in the others and y, the rows are too few, or the contexts are
+                not one for each.
         """
+        require_contexts(given, len(x), self.context_shape, "linear gaussian")
         x, y = x.double(), given.double()
         centred = y - y.mean(0)
         # Of collinear contexts the shortest of the solutions, which all say the same; only the CPU's driver has it.
@@ -67,7 +70,7 @@ class LinearGaussian(nn.Module):
     def log_prob(self, value: Float[Tensor, "n d"], *, given: Float[Tensor, "n k"]) -> Float[Tensor, " n"]:
         """log q(value | given) in nats."""
         with full_precision(value):
-            residual = value - self._mean(given)
+            residual = value - self._mean(given, len(value))
             standard = torch.linalg.solve_triangular(self._factor(), residual.mT, upper=False).mT
             return self._log_density(standard)
 
@@ -80,9 +83,10 @@ class LinearGaussian(nn.Module):
         """One draw for each context and its log-density, both differentiable in the parameters (pathwise)."""
         standard = torch.randn(len(given), len(self.loc), dtype=self.loc.dtype, device=self.loc.device)
         with full_precision(standard):
-            return self._mean(given) + standard @ self._factor().mT, self._log_density(standard)
+            return self._mean(given, len(given)) + standard @ self._factor().mT, self._log_density(standard)
 
-    def _mean(self, y: Float[Tensor, "n k"]) -> Float[Tensor, "n d"]:
+    def _mean(self, y: Float[Tensor, "n k"], rows: int) -> Float[Tensor, "n d"]:
+        require_contexts(y, rows, self.context_shape, "linear gaussian")
         return y.to(self.weight.dtype) @ self.weight.mT + self.loc
 
     def _factor(self) -> Float[Tensor, "d d"]:

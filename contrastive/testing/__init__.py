@@ -4,7 +4,7 @@
 
     check_noise_model(MyNoise, event_shape=(2,))
 
-On the command line `contrastive check NAME`. Every check runs on a model that has seen data and whose parameters were
+On the command line `contrastive check NAME`; `check_conditional_noise` and `--given K` are for q(x | y). Every check runs on a model that has seen data and whose parameters were
 perturbed from their initial values, in float64. Checks that rest on random draws fail a correct model with
 probability at most `false_alarm` each (default: 1e-6).
 """
@@ -16,6 +16,7 @@ from contrastive.testing.suite import (
     SUITES,
     check_adaptive_noise,
     check_bijection,
+    check_conditional_noise,
     check_energy_model,
     check_noise_model,
     outcomes_of,
@@ -32,6 +33,7 @@ __all__ = [
     "Subject",
     "check_adaptive_noise",
     "check_bijection",
+    "check_conditional_noise",
     "check_energy_model",
     "check_noise_model",
     "make_subject",
