@@ -247,10 +247,11 @@ def at_contexts(check: Check) -> Check:
         model = subject.model()
         rows, false_alarm = subject.rows // _CONTEXTS, subject.false_alarm / _CONTEXTS
         part = replace(subject, kind="noise", context_shape=(), rows=rows, false_alarm=false_alarm)
-        contexts, skipped = _contexts(subject, _CONTEXTS), []
-        for y in contexts:
+        contexts, skipped = _apart(_contexts(subject, 100)), []
+        for i, y in enumerate(contexts):
+            others = contexts[torch.arange(len(contexts)) != i]
             try:
-                check.run(replace(part, factory=partial(_at, model, y, contexts)))
+                check.run(replace(part, factory=partial(_at, model, y, others)))
             except NotApplicable as reason:
                 skipped.append(reason)
             except CheckFailed as failure:
@@ -289,6 +290,12 @@ def _rows(subject: Subject, n: int) -> tuple[Float[Tensor, "n d"], Float[Tensor,
 
 def _contexts(subject: Subject, n: int) -> Float[Tensor, "n k"]:
     return _rows(subject, n)[1]
+
+
+def _apart(contexts: Float[Tensor, "n k"]) -> Float[Tensor, "few k"]:
+    """A few of them, from one side of the data to the other: no one is the mean of all."""
+    order = ((contexts - contexts.mean(0)) / contexts.std(0)).sum(1).argsort()
+    return contexts[order[torch.linspace(0.1, 0.9, _CONTEXTS).mul(len(order)).long()]]
 
 
 def _drawn(subject: Subject, n: int) -> tuple[Any, Float[Tensor, "n d"], Float[Tensor, "n k"]]:
