@@ -317,7 +317,7 @@ class SummedOverTheBatch(ConditionalFlow):
 
 
 class DetachedAtContext(ConditionalFlow):
-    """The one-pass draws are detached from the networks that see the context."""
+    """The one-pass draws at a context are detached."""
 
     def rsample_and_log_prob(self, *, given):
         x = self.sample(given=given)
