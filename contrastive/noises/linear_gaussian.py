@@ -6,9 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from contrastive.errors import ContrastiveError
 from contrastive.noises.base import cholesky, sample_covariance
 from contrastive.noises.conditional import require_contexts
 from contrastive.numerics.precision import full_precision
+
+_RANK_TOLERANCE = 1e-12  # share of a column's variance, in float64
 
 
 class LinearGaussian(nn.Module):
@@ -60,6 +63,7 @@ class LinearGaussian(nn.Module):
         # Of collinear contexts the shortest of the solutions, which all say the same; only the CPU's driver has it.
         solution = torch.linalg.lstsq(centred.cpu(), (x - x.mean(0)).cpu(), driver="gelsd").solution.to(x)
         covariance = sample_covariance(x - x.mean(0) - centred @ solution)
+        _require_residuals(covariance.diagonal(), x.var(0, correction=0))
         factor = cholesky(covariance.diagonal().diag() if self.diagonal else covariance)
         self.weight.copy_(solution.mT)
         self.loc.copy_(x.mean(0) - y.mean(0) @ solution)
@@ -95,3 +99,12 @@ class LinearGaussian(nn.Module):
 
     def _log_density(self, standard: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
         return -(standard.square() + math.log(2 * math.pi)).sum(-1) / 2 - self.log_diagonal.sum()
+
+
+def _require_residuals(left: Float[Tensor, " d"], variance: Float[Tensor, " d"]) -> None:
+    """Refuse columns of which rounding alone is left over: their density given y would have no bound."""
+    explained = ((left <= _RANK_TOLERANCE * variance) & (variance > 0)).nonzero().flatten().tolist()
+    if explained:
+        raise ContrastiveError(
+            f"the given columns determine column {explained[0]} of the events exactly: drop it, or fit to more rows"
+        )
