@@ -15,19 +15,22 @@ from contrastive.config.keywords import Keywords
 from contrastive.core.estimator import Estimator
 from contrastive.data.images import PixelScaling
 from contrastive.data.points import Rows
+from contrastive.data.preparation.given import given_columns, joined, names_columns
 from contrastive.data.preparation.prepared import frozen_gaussian
 from contrastive.data.scaling import Coordinates, Scaling
 from contrastive.data.tables import has_named_columns
+from contrastive.data.tables.frames import is_frame
 from contrastive.errors import ContrastiveError, warn
 from contrastive.inference.asymptotics import StandardErrors, standard_errors
 from contrastive.inference.features import extract_features
-from contrastive.normalizer import LogPartition, log_partitions
+from contrastive.noises.conditional import contexts_fixed, make_noise_over
+from contrastive.normalizer import LogPartition, log_partitions, log_partitions_given
 from contrastive.numerics.chunks import rows_at_once
 from contrastive.numerics.random_state import seeded
 from contrastive.objectives import make_objective
 from contrastive.protocols import NoiseModel
-from contrastive.registry import make_energy, make_noise
-from contrastive.sampling import sample_energy
+from contrastive.registry import make_energy
+from contrastive.sampling import sample_energy, sample_given
 from contrastive.training.callbacks import Callback
 from contrastive.training.models import class_prior_of
 from contrastive.training.progress import Progress
@@ -54,14 +57,41 @@ class ContrastiveEstimator(Estimator):
         torch.Size([5])
     """
 
-    def sample(self, n: int, **settings: Any) -> Float[Tensor, "n *event"]:
-        """`n` samples of p in original units, by MCMC; settings: see `contrastive.sampling.sample_energy`."""
+    def sample(self, n: int, given: Rows | None = None, **settings: Any) -> Float[Tensor, "n *event"]:
+        """`n` samples of p in original units, by MCMC.
+
+        Args:
+            n: how many; of a conditional density, for each context.
+            given: of a conditional density p(x | y), its contexts y: one as `{"age": 40}` or `(k,)` numbers, or several
+                as `(m, k)` or a frame. Without them rows (x, y) are drawn, with y as in the training data.
+            **settings: of the chains: see `contrastive.sampling.sample_energy`; with them `given` is one context.
+
+        Returns:
+            Shape `(n, *event)`; with one context `(n, d)`, x alone; with m contexts `(n, m, d)`.
+
+        Raises:
+            ContrastiveError: if a setting is out of range, or `given` is nothing that the model conditions on.
+        """
+        if given is None:
+            return self._sampled(n, settings)
+        y, single = self.model_contexts(given), _is_one_context(given, self.scaling.num_given)
+        if settings:
+            if not single:
+                raise ContrastiveError("settings of the chains go with one context: leave them out, or give one")
+            with contexts_fixed(self, y):
+                return self._sampled(n, settings)[:, : -self.scaling.num_given]
+        samples = sample_given(self, n, y)
+        if samples.warning:
+            warn(samples.warning)
+        return samples.x[:, 0] if single else samples.x
+
+    def _sampled(self, n: int, settings: dict[str, Any]) -> Float[Tensor, "n *event"]:
         samples = sample_energy(self, n, **settings)
         if samples.warnings:
             warn(samples.advice)
         return samples.x
 
-    def score_samples(self, x: Rows) -> NDArray[np.float64]:
+    def score_samples(self, x: Rows, given: Rows | None = None) -> NDArray[np.float64]:
         """log p(x) of each row in nats, by the learned c, as `log_prob`; the name and the meaning are scikit-learn's.
 
         For many rows: they are scored in parts, and the answer is an array on the CPU.
@@ -69,6 +99,7 @@ class ContrastiveEstimator(Estimator):
         Args:
             x: rows in original units, as `fit` takes them; of rounded columns that were spread over their step for the
                 fit, at the rounded values.
+            given: of a conditional density p(x | y), y, where `x` does not have it.
 
         Returns:
             Shape `(n,)`, float64; NaN for rows with an entry that is NaN or infinite.
@@ -76,7 +107,7 @@ class ContrastiveEstimator(Estimator):
         Raises:
             ContrastiveError: if `x` is not a batch of events, or lacks a column.
         """
-        x = self.points(x)
+        x = self.points(x, given)
         answer = np.full(len(x), np.nan)
         complete = x.detach().flatten(1).isfinite().all(1).nonzero().squeeze(1)
         for rows in complete.split(rows_at_once(self.scaling.event_shape, _ROWS)):
@@ -119,6 +150,7 @@ class ContrastiveEstimator(Estimator):
                 noise's event shape.
         """
         _refuse_own(settings)
+        x, settings = _with_contexts(x, settings)
         models = {
             "energy": type(self.energy).__name__,
             "noise": type(self.noise).__name__,
@@ -157,21 +189,41 @@ class ContrastiveEstimator(Estimator):
             ) from error
         RunDirectory(directory).keep(config, tensors, self.summary or {}, overwrite=overwrite)
 
-    def log_partition(self, method: str = "auto", **settings: Any) -> LogPartition:
+    def log_partition(self, method: str = "auto", *, given: Rows | None = None, **settings: Any) -> LogPartition:
         """log Z of the energy in nats, with an interval and a verdict: how far to trust the learned c.
 
         Args:
             method: "auto", "importance", "bridge", "annealing" or "certified".
+            given: of a conditional density p(x | y), the one context y whose log Z(y) is wanted; for many at once take
+                `log_partitions_given`. Without it log Z is that of rows (x, y): log of the mean of Z(y).
             **settings: `draws`, `level`, `data` and more: see `contrastive.normalizer.log_partitions`.
 
         Raises:
             ContrastiveError: for an energy with classes, which has one log Z each: `class_log_partitions`.
         """
+        if given is not None:
+            y = self.model_contexts(given)
+            if len(y) != 1:
+                raise ContrastiveError(f"log_partition takes one context, got {len(y)}: log_partitions_given(given)")
+            with contexts_fixed(self, y):
+                return self.log_partition(method, **settings)
         if self.num_classes is not None:
             raise ContrastiveError(
                 f"this energy has {self.num_classes} classes, each with its own log Z; call class_log_partitions()"
             )
         return log_partitions(self, method, **settings)[0]
+
+    def log_partitions_given(self, given: Rows, **settings: Any) -> list[LogPartition]:
+        """log Z(y) of p(x | y) for each of many contexts, by importance sampling from q(. | y).
+
+        Args:
+            given: contexts, as in `sample`.
+            **settings: `draws` for each context and `level`: see `contrastive.normalizer.log_partitions_given`.
+
+        Raises:
+            ContrastiveError: if the model is not conditional, or has classes.
+        """
+        return log_partitions_given(self, self.model_contexts(given), **settings)
 
     def class_log_partitions(self, method: str = "auto", **settings: Any) -> list[LogPartition]:
         """log Z of each class of a K-class energy; see `log_partition`."""
@@ -201,6 +253,8 @@ def fit(
         data: array or tensor `(n, d)`, nested lists, a data frame of pandas or polars, uint8 images `(n, C, H, W)`,
             `(n, H, W, C)` or `(n, H, W)`, a map-style `Dataset`, a density or its name, a file, or a folder of images.
         y: one label a row, whole numbers or words, for a density of each class and a classifier; -1 is unlabelled.
+        given: for a conditional density p(x | given): names of columns of `data`, or their values, a row for each of
+            `data`: `contrastive.fit(x, given=y)`.
         quiet: show no progress.
         overwrite: replace the run at `out`: its own files, nothing else that lies there.
         allow_import: let the noise `distribution` import a class from outside `torch.distributions`: code that you
@@ -228,12 +282,13 @@ def fit(
     """
     how: dict[str, Any] = {"kind": ContrastiveEstimator, "progress": Progress(quiet=quiet)}
     how |= {"callbacks": callbacks, "allow_import": allow_import}
+    data, given = _with_contexts(data, {**settings})
     if resume is not None:
-        if settings or overwrite:
+        values = {"given"} if "given" in settings and not names_columns(settings["given"]) else set()
+        if settings.keys() - values or overwrite:
             raise ContrastiveError("resume takes every setting from the run: leave the others out")
         trained = go_on(resume, data, y, **how)
     else:
-        given: dict[str, Any] = {**settings}
         objects = _objects(given)
         config = _config(data, {**given, **{part: type(given).__name__ for part, given in objects.items()}})
         trained = train(config, data, y, overwrite=overwrite, **objects, **how)
@@ -268,6 +323,23 @@ def _objects(settings: dict[str, Any]) -> dict[str, Any]:
 def _config(data: Any, settings: dict[str, Any]) -> FitConfig:
     name = str(data) if isinstance(data, str | Path) else type(data).__name__
     return configure({"data": name, **settings})
+
+
+def _is_one_context(given: Rows, num_given: int) -> bool:
+    """Whether `given` is a single context, and no table of contexts, even of one."""
+    if isinstance(given, Mapping):
+        return True
+    dimensions = 2 if isinstance(given, str | Path) or is_frame(given) else np.ndim(given)
+    return dimensions == 0 or (dimensions == 1 and (num_given > 1 or len(given) == 1))
+
+
+def _with_contexts(data: Any, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The data with the values of `given` beside them, where it is values, and the settings that name their columns."""
+    given = settings.get("given")
+    if given is None or names_columns(given):
+        return data, settings
+    data, names = joined(data, given)
+    return data, {**settings, "given": names}
 
 
 def _refuse_own(settings: dict[str, Any]) -> None:
@@ -313,20 +385,20 @@ def _rebuilt(config: FitConfig, tensors: dict[str, Tensor], *, allow_import: boo
     Raises:
         RuntimeError: if they do not fit together.
     """
-    scaling = _restored(tensors)
+    scaling = _restored(tensors, len(given_columns(config)))
     event_shape = scaling.event_shape
     assert config.energy.name is not None
     assert config.noise.name is not None
     given: dict[str, Any] = {"event_shape": event_shape, "allow_import": allow_import}
     estimator = ContrastiveEstimator(
         make_energy(config.energy.name, **given, **config.energy.options),
-        make_noise(config.noise.name, **given, **config.noise.options),
+        make_noise_over(config.noise.name, num_given=scaling.num_given, **given, **config.noise.options),
         objective=make_objective(config.objective.name, **config.objective.options),
         noise_ratio=config.objective.noise_ratio,
         noise_per_data=config.objective.noise_per_data,
         adapt_noise=config.game.method == "fce",
         scaling=scaling,
-        defensive_component=frozen_gaussian(event_shape) if config.game.defensive_share else None,
+        defensive_component=frozen_gaussian(event_shape, scaling.num_given) if config.game.defensive_share else None,
         defensive_share=config.game.defensive_share or 0.0,
         class_prior=class_prior_of(config),
     )
@@ -343,8 +415,8 @@ def _named_columns(config: FitConfig, summary: dict[str, Any]) -> tuple[str, ...
     return tuple(summary["columns"]) if named and "columns" in summary else None
 
 
-def _restored(tensors: dict[str, Tensor]) -> Coordinates:
+def _restored(tensors: dict[str, Tensor], num_given: int) -> Coordinates:
     """The scaling, from a run's tensors."""
     if "scaling.layout" in tensors:
         return PixelScaling.restored(tensors["scaling.layout"], tensors["scaling.alpha"])
-    return Scaling(tensors["scaling.shift"], tensors["scaling.scale"])
+    return Scaling(tensors["scaling.shift"], tensors["scaling.scale"], num_given)

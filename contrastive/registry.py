@@ -17,7 +17,8 @@ from contrastive.io.imports import foreign_code
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_NOT_OPTIONS = ("self", "event_shape", "context_shape", "num_given", "allow_import")
+#: Arguments of a factory that no user sets as options of a model.
+NOT_OPTIONS = ("self", "event_shape", "context_shape", "num_given", "allow_import")
 
 #: Plugins of this project that may not be installed: name -> package that brings it.
 KNOWN_PLUGINS = {
@@ -119,7 +120,7 @@ class Registry:
         factory = self.load(name)
         parameters = inspect.signature(factory).parameters
         takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-        known = [p for p in parameters if p not in _NOT_OPTIONS]
+        known = [p for p in parameters if p not in NOT_OPTIONS]
         for option in options:
             if option not in known and not takes_any:
                 raise ContrastiveError(

@@ -60,7 +60,7 @@ def figure(names: list[str], results: dict[tuple[str, str], Result]) -> Figure:
         x = torch.linspace(x_min, x_max, _PIXELS)
         y = torch.linspace(y_min, y_max, _PIXELS)
         points = torch.cartesian_prod(x, y)
-        log_probs = [density.log_prob, mle.noise_log_prob, fce.noise_log_prob, fce.log_prob]
+        log_probs: list[Any] = [density.log_prob, mle.noise_log_prob, fce.noise_log_prob, fce.log_prob]
         images = [log_prob(points).exp().reshape(_PIXELS, _PIXELS).T for log_prob in log_probs]
         for panel, image in zip(row, images):
             top = float(images[0].max())

@@ -61,6 +61,8 @@ docs/how-to/score-rows.md""",
   contrastive sample runs/8gaussians-fce-glow --sampler resampling --out preview.npy     # fast, approximate
   contrastive sample runs/table-fce-glow --label 0 --out samples.npy                     # one class
   contrastive sample runs/8gaussians-fce-glow --out samples.npy --json > diagnostics.json
+  contrastive sample runs/galaxies --given g=21.5,r=20.9 -n 1000 --out redshifts.csv         # of p(x | given)
+  contrastive sample runs/galaxies --given new.csv -n 100 --out redshifts.csv                # for each row
   contrastive sample runs/pictures-fce-glow --from noise -n 64 --out samples.png              # of a run of images""",
     "features": """examples:
   contrastive features runs/images --list-layers
@@ -75,6 +77,7 @@ labels: an array `y` beside the data in an .npz, or what --labels names. More: d
   contrastive normalizer runs/8gaussians-fce-glow
   contrastive normalizer runs/8gaussians-fce-glow --method annealing --draws 20000
   contrastive normalizer runs/8gaussians-nce-gaussian --level 0.99 --json
+  contrastive normalizer runs/galaxies --given g=21.5,r=20.9             # log Z(y) of p(x | y)
 
 The learned c is a parameter; this is an estimate of log Z with an interval, and a verdict: reliable, or doubtful with
 the reasons. What they mean and what to do: docs/how-to/normalizer.md""",
@@ -198,10 +201,12 @@ def build_parser() -> argparse.ArgumentParser:
     score.add_argument("--overwrite", action="store_true", help="replace FILE")
     add_allow_import(score)
 
+    context = "of a run fitted with --given: one context, as age=40,sex=1"
     sample = command("sample", "draw from the noise or the energy of a finished run")
     sample.add_argument("run", metavar="RUN")
     sample.add_argument("--from", dest="model", choices=("noise", "energy"), default="energy", help="[energy]")
-    sample.add_argument("-n", type=int, default=1000, help="number of draws [1000]")
+    sample.add_argument("-n", type=int, default=1000, help="number of draws, for each context [1000]")
+    sample.add_argument("--given", metavar="VALUES", help=f"{context}, or a file with a context a row [the data's]")
     sample.add_argument(
         "--out", required=True, metavar="FILE", help=".npy or .csv; of images .npz, .npy (uint8) or .png (a grid)"
     )
@@ -243,6 +248,7 @@ def build_parser() -> argparse.ArgumentParser:
     normalizer.add_argument(
         "--method", choices=("auto", "importance", "bridge", "annealing", "certified"), default="auto", help="[auto]"
     )
+    normalizer.add_argument("--given", metavar="VALUES", help=f"{context}, whose log Z is wanted [all rows together]")
     normalizer.add_argument("--draws", type=int, default=100_000, help="draws of the noise [100000]")
     normalizer.add_argument("--level", type=float, default=0.95, help="of the interval [0.95]")
     normalizer.add_argument("--max-temperatures", type=int, default=512, help="of an annealed path [512]")

@@ -2,10 +2,12 @@
 
 import json as _json
 import sys
+from typing import Any
 
 import torch
 
 from contrastive.api import load
+from contrastive.cli.contexts import read_contexts
 from contrastive.errors import ContrastiveError, warn
 from contrastive.io.checkpoints import finite_or_none, write_json
 from contrastive.metrics import partition_figures
@@ -23,21 +25,24 @@ def run(
     max_temperatures: int,
     seed: int,
     json: bool,
+    given: str | None = None,
     allow_import: bool = False,
 ) -> None:
-    """Estimate log Z of a finished run, keep it in the run, and print it beside the learned c."""
+    """Estimate log Z of a finished run, keep it there unless it is that of one context, and print it beside c."""
     estimator, directory = load(run, allow_import=allow_import), RunDirectory(run)
+    settings: dict[str, Any] = {"draws": draws, "level": level, "max_temperatures": max_temperatures}
+    if given is not None:
+        torch.manual_seed(seed)
+        contexts = read_contexts(given, estimator)
+        estimate = estimator.log_partition(method, given=contexts, progress=sys.stderr.isatty(), **settings)
+        if json:
+            print(_json.dumps(finite_or_none(estimate.to_dict()), indent=2))
+        else:
+            _show(estimate, float(estimator.log_normalizer))
+        return
     test = _held_out(directory, estimator.columns)
     torch.manual_seed(seed)
-    estimates = log_partitions(
-        estimator,
-        method,
-        draws=draws,
-        level=level,
-        max_temperatures=max_temperatures,
-        data=test,
-        progress=sys.stderr.isatty(),
-    )
+    estimates = log_partitions(estimator, method, data=test, progress=sys.stderr.isatty(), **settings)
     report = partition_figures(estimator, estimates, test) | {
         "log_normalizer": estimator.log_normalizer.tolist(),
         "estimates": [estimate.to_dict() for estimate in estimates],

@@ -22,6 +22,7 @@ from contrastive.plots import (
     FinishedRun,
     calibration_figure,
     class_figure,
+    conditional_figure,
     curves_figure,
     density_figure,
     memory_figure,
@@ -100,6 +101,7 @@ def write_run_report(directory: RunDirectory, *, allow_import: bool = False) -> 
         "curves": curves_figure([run]),
         "classes": class_figure(run),
         "calibration": calibration_figure(run),
+        "conditional": conditional_figure(run),
     }
     if run.training_images is not None:
         figures["neighbours"] = memory_figure(run)

@@ -10,13 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from contrastive.api import load
+from contrastive.api import ContrastiveEstimator, load
+from contrastive.cli.contexts import read_contexts
 from contrastive.cli.outputs import refuse_existing
 from contrastive.data.images import PixelScaling, image_grid, quantize, write_png
+from contrastive.data.points import Rows, as_contexts
 from contrastive.errors import ContrastiveError, warn
 from contrastive.io.atomic import write_atomically
 from contrastive.io.checkpoints import finite_or_none
-from contrastive.sampling import sample_energy
+from contrastive.protocols import NoiseOverRows
+from contrastive.sampling import sample_energy, sample_given
 from contrastive.training.run_directory import RunDirectory
 
 
@@ -29,12 +32,13 @@ def run(
     seed: int,
     overwrite: bool,
     json: bool,
+    given: str | None = None,
     allow_import: bool = False,
-    **given: Any,
+    **chains: Any,
 ) -> None:
     """Write `n` draws to `out`, in original units, and say how far to trust them."""
     path = Path(out)
-    settings = {name: value for name, value in given.items() if value is not None}
+    settings = {name: value for name, value in chains.items() if value is not None}
     if path.suffix not in (".npy", ".csv", ".npz", ".png"):
         raise ContrastiveError(f"--out {out}: expected a .npy or .csv file, or for images .npz, .npy or .png")
     refuse_existing(path, overwrite=overwrite)
@@ -50,7 +54,12 @@ def run(
         raise ContrastiveError(f"--out {out}: draws of this run go to {' or '.join(suffixes)} files")
     refuse_existing(path, overwrite=overwrite, data=RunDirectory(run).read_config().data.source)
     torch.manual_seed(seed)
-    if model == "noise":
+    if given is not None:
+        if settings or json:
+            others = [f"--{name}" for name in settings] + ["--json"] * json
+            raise ContrastiveError(f"draws given a context take no settings of chains: leave out {', '.join(others)}")
+        x = _given(estimator, n, read_contexts(given, estimator), noise=model == "noise")
+    elif model == "noise":
         x = estimator.sample_noise(n)
     else:
         samples = sample_energy(estimator, n, progress=not json, **settings)
@@ -68,7 +77,24 @@ def run(
     else:
         write_atomically(path, lambda part: _write(part, path.suffix, x.cpu().numpy(), columns))
     if not json:
-        print(f"{n} draws from the {model}: {path}")
+        print(f"{len(x)} draws from the {model}: {path}")
+
+
+def _given(estimator: ContrastiveEstimator, n: int, contexts: Rows, *, noise: bool) -> Tensor:
+    """Whole rows, `n` for each context."""
+    y = estimator.model_contexts(contexts)
+    if noise:
+        assert isinstance(estimator.noise, NoiseOverRows)
+        rows = estimator.scaling.inverse(estimator.noise.sample_given(y.repeat(n, 1)))
+    else:
+        samples = sample_given(estimator, n, y)
+        print(samples, file=sys.stderr)
+        if samples.warning:
+            warn(samples.warning)
+        rows = samples.rows.flatten(0, 1)
+    # The contexts as they were given: those that went through the model are rounded to its precision.
+    rows[:, -y.shape[1] :] = as_contexts(contexts, estimator.scaling, estimator.columns).to(rows).repeat(n, 1)
+    return rows
 
 
 def _write_images(part: Path, suffix: str, images: Tensor) -> None:

@@ -11,6 +11,7 @@ class Keywords(TypedDict, total=False):
     """
 
     columns: str | Sequence[str] | None
+    given: Any
     standardize: bool | None
     dequantize: bool | None
     validation: float | None

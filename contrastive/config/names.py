@@ -15,6 +15,7 @@ ROOTS = tuple(dict.fromkeys(path.partition(".")[0] for path in SETTINGS))
 #: Flat aliases of what people type all day, in the order of `--help`.
 EVERYDAY = {
     "data": "data.source",
+    "given": "data.given",
     "label_column": "labels.column",
     "image_size": "data.images.size",
     "noise": "noise.name",
@@ -98,7 +99,7 @@ EARLIER = {
 OF_DATA = {"dequantize": "data.dequantize"}
 ALIASES = {**EVERYDAY, **OF_DATA, **EARLIER}
 #: Settings that every config.yaml of version 0.1 has.
-OF_0_1 = frozenset({*EVERYDAY.values(), *EARLIER.values()} - {"run.budget"})
+OF_0_1 = frozenset({*EVERYDAY.values(), *EARLIER.values()} - {"run.budget", "data.given"})
 _EVERYDAY_OF = {path: name for name, path in EVERYDAY.items()}
 
 

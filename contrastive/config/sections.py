@@ -49,6 +49,9 @@ class Data(Generic[Open]):
         "a density or image set by name (contrastive list), a .csv .tsv .parquet .npy .npz file, or a folder of images",
     )
     columns: str = setting("", "columns of a table, or the array of an .npz, comma-separated; empty: all numeric")
+    given: str = setting(
+        "", "columns of a table that the density is conditional on, comma-separated: p(others | given); empty: none"
+    )
     standardize: bool | Open = setting(None, "fit in standardised coordinates [tables: yes, densities: no]")
     dequantize: bool | Open = setting(
         None,

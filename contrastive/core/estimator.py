@@ -43,8 +43,10 @@ from contrastive.protocols import (
     FollowingEnergy,
     NoiseAwareEnergy,
     NoiseModel,
+    NoiseOverRows,
     is_ready,
     log_prob_of_point,
+    num_given,
     sample_and_log_prob,
     trainable_parameters,
 )
@@ -109,7 +111,8 @@ class Estimator(RenamedMembers, EnergyBasedModel):
         for name, number in {"noise_ratio": noise_ratio, "noise_per_data": noise_per_data}.items():
             if not 0 < number < math.inf:
                 raise ContrastiveError(f"{name} must be a positive number, got {number}")
-        super().__init__(energy, scaling or Scaling.identity(tuple(noise.event_shape)), class_prior=class_prior)
+        scaling = scaling or Scaling.identity(tuple(noise.event_shape), num_given(noise))
+        super().__init__(energy, scaling, class_prior=class_prior)
         self.noise = noise
         self.objective = make_objective(objective) if isinstance(objective, str) else objective
         check_energy(self.objective, energy)
@@ -129,11 +132,11 @@ class Estimator(RenamedMembers, EnergyBasedModel):
 
     # The model, in original units ------------------------------------------------------------------------------
 
-    def log_prob(self, x: Rows) -> Float[Tensor, " batch"]:
+    def log_prob(self, x: Rows, given: Rows | None = None) -> Float[Tensor, " batch"]:
         """As `EnergyBasedModel.log_prob`; warns where neither f, c nor the noise has seen any data."""
         if self.summary is None and not is_ready(self.noise) and not bool(self.log_normalizer.any()):
             warn("this estimator is not fitted: its log-densities mean nothing yet; call fit(x), or train it")
-        return super().log_prob(x)
+        return super().log_prob(x, given)
 
     @without_graph
     def noise_log_prob(self, x: Rows) -> Float[Tensor, " batch"]:
@@ -231,13 +234,20 @@ class Estimator(RenamedMembers, EnergyBasedModel):
         return self._fixed(z, noise.log_prob(z))
 
     @torch.no_grad()
-    def scored_draws(self, n: int) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
-        """`n` draws of `defended_noise` in model coordinates, and `fixed_log_ratio` there."""
+    def scored_draws(
+        self, n: int, beside: Float[Tensor, "m *event"] | None = None
+    ) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
+        """`n` draws of `defended_noise` in model coordinates, and `fixed_log_ratio` there.
+
+        Args:
+            n: how many.
+            beside: data in model coordinates, whose contexts draws of a conditional noise have, by turns.
+        """
         noise = self.defended_noise
         if self._energy_follows(noise):
-            z = noise.sample(torch.Size([n]))
+            z = _sampled(noise, n, beside)
             return z, torch.zeros(n, dtype=z.dtype, device=z.device)
-        z, log_q = sample_and_log_prob(noise, n)
+        z, log_q = _sampled_and_scored(noise, n, beside)
         return z, self._fixed(z, log_q)
 
     def draws_for(self, n: int) -> int:
@@ -332,9 +342,9 @@ class Estimator(RenamedMembers, EnergyBasedModel):
     def _against(self, noise: NoiseModel, z: Tensor, log_q: Tensor | None) -> Contrast:
         count = self.draws_for(len(z))
         if self._energy_follows(noise):
-            return self._contrast(z, None, noise.sample(torch.Size([count])), None)
+            return self._contrast(z, None, _sampled(noise, count, z), None)
         with torch.no_grad():
-            z_noise, log_q_noise = sample_and_log_prob(noise, count)
+            z_noise, log_q_noise = _sampled_and_scored(noise, count, z)
             log_q = noise.log_prob(z) if log_q is None else log_q
         return self._contrast(z, log_q, z_noise, log_q_noise)
 
@@ -367,3 +377,19 @@ class Estimator(RenamedMembers, EnergyBasedModel):
         z = z if isinstance(z, Tensor) else self.points(z)
         parameters = (parameter for parameter in self.parameters() if parameter is not self.log_normalizer)
         return z.to(self.log_normalizer.device, next((p.dtype for p in parameters), z.dtype))
+
+
+def _sampled(noise: NoiseModel, n: int, beside: Tensor | None) -> Tensor:
+    """Samples of the noise; of a conditional one with the contexts of the rows beside them, n / m for each in turn."""
+    if beside is None or not isinstance(noise, NoiseOverRows) or not noise.num_given:
+        return noise.sample(torch.Size([n]))
+    rows = torch.arange(n, device=beside.device) * len(beside) // n
+    return noise.sample_given(beside[rows, -noise.num_given :])
+
+
+def _sampled_and_scored(noise: NoiseModel, n: int, beside: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The same, with their log q."""
+    if not num_given(noise):
+        return sample_and_log_prob(noise, n)
+    z = _sampled(noise, n, beside)
+    return z, noise.log_prob(z)

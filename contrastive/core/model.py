@@ -9,18 +9,21 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from contrastive.core.class_prior import log_class_prior
-from contrastive.data.points import Rows, as_points
+from contrastive.data.points import Rows, as_contexts, as_rows
 from contrastive.data.scaling import Coordinates
 from contrastive.errors import ContrastiveError
 from contrastive.protocols import EnergyModel, FollowingEnergy, num_classes
 
 
 def without_graph(method: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Let a method take rows of any kind, and answer with a graph only where they ask for one (`requires_grad`)."""
+    """Let a method take rows of any kind, and answer with a graph only where they ask for one (`requires_grad`).
+
+    It takes what is given apart from them, too.
+    """
 
     @wraps(method)
-    def answer(self: "EnergyBasedModel", x: Any) -> Tensor:
-        x = self.points(x)
+    def answer(self: "EnergyBasedModel", x: Any, given: Any = None) -> Tensor:
+        x = self.points(x, given)
         with torch.set_grad_enabled(torch.is_grad_enabled() and x.requires_grad):
             return method(self, x)
 
@@ -39,6 +42,10 @@ class EnergyBasedModel(nn.Module):
     They count the log-determinant of `scaling`, and answer with tensors without a graph, unless the rows require a
     gradient. `model_energy`, `model_log_prob` and `class_logits` take model coordinates, `scaling(x)`, and are
     differentiable in the parameters.
+
+    A conditional density p(x | y) is one of rows (x, y), y in the last columns (`scaling.num_given` of them): f is a
+    function of both, and log-densities are those of x. Its methods take whole rows, or `given=y` beside x. c is one
+    number: f absorbs what of log Z(y) depends on y, as far as it has learned to.
 
     Args:
         energy: gives f(x), shape `(batch,)` or `(batch, K)`, high = likely; its `num_classes` (if any) is K.
@@ -97,13 +104,13 @@ class EnergyBasedModel(nn.Module):
         self._require_classes("predict_proba")
         return self.class_logits(self.model_coordinates(x)).softmax(-1)
 
-    def predict(self, x: Rows) -> Int[Tensor, " batch"]:
+    def predict(self, x: Rows, given: Rows | None = None) -> Int[Tensor, " batch"]:
         """The most probable class of each point, from 0 to K - 1.
 
         Raises:
             ContrastiveError: for an energy without classes.
         """
-        return self.predict_proba(x).argmax(-1)
+        return self.predict_proba(x, given).argmax(-1)
 
     @without_graph
     def unnormalized_log_prob(self, x: Rows) -> Float[Tensor, "batch *classes"]:
@@ -116,13 +123,29 @@ class EnergyBasedModel(nn.Module):
         """`x` in the coordinates of energy and noise, in the model's dtype and on its device."""
         return self.scaling(self.points(x), self.log_normalizer.dtype)
 
-    def points(self, x: Rows) -> Float[Tensor, "n *event"]:
+    def points(self, x: Rows, given: Rows | None = None) -> Float[Tensor, "n *event"]:
         """Rows in original units as a tensor on the model's device: an array, lists, a data frame, a file, ...
+
+        Args:
+            x: rows; of a conditional density (x, y), or x alone beside `given`.
+            given: y, one for each row or one for all.
 
         Raises:
             ContrastiveError: if `x` is no batch of events, or lacks a column; see `contrastive.data.points`.
         """
-        return as_points(x, self.scaling, self.columns).to(self.log_normalizer.device)
+        return as_rows(x, given, self.scaling, self.columns).to(self.log_normalizer.device)
+
+    def model_contexts(self, given: Rows) -> Float[Tensor, "m k"]:
+        """Contexts of a conditional density in model coordinates: numbers by column, an array, a frame, a file.
+
+        Raises:
+            ContrastiveError: if the model conditions on nothing, or these are not its contexts; see
+                `contrastive.data.points.as_contexts`.
+        """
+        y = as_contexts(given, self.scaling, self.columns).to(self.log_normalizer.device)
+        free = self.scaling.event_shape[0] - self.scaling.num_given
+        rows = torch.cat([y.new_zeros(len(y), free), y], 1)
+        return self.scaling(rows, self.log_normalizer.dtype)[:, free:]
 
     def log_det(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, "*n"]:
         """log |dz/dx| of `scaling` at `x`, in the dtype of c: what turns a log-density over z into one over x."""

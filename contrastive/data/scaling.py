@@ -16,6 +16,11 @@ class Coordinates(Float64Buffers, ABC):
     """
 
     @property
+    def num_given(self) -> int:
+        """How many of an event's last columns are given; `log_det` is that of the others."""
+        return 0
+
+    @property
     @abstractmethod
     def event_shape(self) -> tuple[int, ...]:
         """Shape of one data point."""
@@ -43,26 +48,33 @@ class Scaling(Coordinates):
     Args:
         shift: shape `event_shape`.
         scale: shape `event_shape`, positive.
+        num_given: how many of the last columns are given, of rows: the density is that of the others.
     """
 
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, shift: Float[Tensor, "*event"], scale: Float[Tensor, "*event"]) -> None:
+    def __init__(self, shift: Float[Tensor, "*event"], scale: Float[Tensor, "*event"], num_given: int = 0) -> None:
         super().__init__()
+        self._num_given = num_given
         self.register_buffer("shift", shift.double())
         self.register_buffer("scale", scale.double())
 
     @classmethod
-    def identity(cls, event_shape: tuple[int, ...]) -> "Scaling":
+    def identity(cls, event_shape: tuple[int, ...], num_given: int = 0) -> "Scaling":
         """The scaling that changes nothing."""
-        return cls(torch.zeros(event_shape), torch.ones(event_shape))
+        return cls(torch.zeros(event_shape), torch.ones(event_shape), num_given)
 
     @classmethod
-    def standardize(cls, x: Float[Tensor, "n *event"]) -> "Scaling":
+    def standardize(cls, x: Float[Tensor, "n *event"], num_given: int = 0) -> "Scaling":
         """The scaling under which `x` has mean 0 and standard deviation 1 in every coordinate."""
         x = x.double()
-        return cls(x.mean(0), x.std(0, correction=0))
+        return cls(x.mean(0), x.std(0, correction=0), num_given)
+
+    @property
+    def num_given(self) -> int:
+        """How many of the last columns are given."""
+        return self._num_given
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -79,4 +91,4 @@ class Scaling(Coordinates):
 
     def log_det(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, ""]:
         """log |dz/dx|, the same at every `x`: shape `()`."""
-        return -self.scale.log().sum()
+        return -self.scale[: len(self.scale) - self.num_given].log().sum()

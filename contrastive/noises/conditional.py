@@ -5,7 +5,7 @@ from that law. The log-ratio of the estimator, its losses, and the search for th
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from contrastive.errors import ContrastiveError
 from contrastive.noises.base import Noise, spaced_rows
 from contrastive.protocols import (
+    AdaptiveNoise,
     ConditionalNoise,
     FittableNoise,
     InitializableNoise,
     NoiseModel,
-    num_given,
     rounds_networks_only,
 )
 from contrastive.registry import make_noise, noises
@@ -187,7 +187,7 @@ def joint_noise(conditional: ConditionalNoise, contexts: Float[Tensor, "n k"] | 
             f"{type(conditional).__name__} is no conditional noise: it needs event_shape, context_shape, "
             "sample(given=y) and log_prob(x, given=y)"
         )
-    fits, reparametrized = isinstance(conditional, FittableNoise), hasattr(conditional, "rsample_and_log_prob")
+    fits, reparametrized = isinstance(conditional, FittableNoise), isinstance(conditional, AdaptiveNoise)
     kinds = {(False, False): JointNoise, (True, False): _Fitted, (False, True): _Reparametrized}
     return kinds.get((fits, reparametrized), _FittedReparametrized)(conditional, contexts)
 
@@ -233,15 +233,23 @@ def require_contexts(given: Tensor, rows: int, context_shape: tuple[int, ...], n
 
 
 @contextmanager
-def contexts_fixed(noise: object, y: Float[Tensor, "n k"]) -> Iterator[None]:
-    """Let a noise over rows draw its contexts from `y` alone: with a single one, samples are those of q(. | y).
+def contexts_fixed(model: nn.Module, y: Float[Tensor, "n k"]) -> Iterator[None]:
+    """Let every noise over rows in `model` draw its contexts from `y` alone.
+
+    With a single y the noise is q(. | y), and whatever is computed of an estimator with it is of p(. | y): samples, log
+    Z, distances.
+
+    Args:
+        model: a noise, or an estimator.
+        y: contexts in model coordinates.
 
     Raises:
-        ContrastiveError: if the noise conditions on nothing, or on another number of columns.
+        ContrastiveError: if nothing in it conditions, or on another number of columns.
     """
-    if num_given(noise) != y.shape[-1]:
-        raise ContrastiveError(f"the noise conditions on {num_given(noise)} columns, got contexts of {y.shape[-1]}")
-    joint = [part for part in _modules(noise) if isinstance(part, JointNoise)]
+    joint = [part for part in model.modules() if isinstance(part, JointNoise)]
+    if not joint or any(part.num_given != y.shape[-1] for part in joint):
+        counts = sorted({part.num_given for part in joint}) or [0]
+        raise ContrastiveError(f"the model conditions on {counts[0]} columns, got contexts of {y.shape[-1]}")
     before = [(part.contexts, part.seen.clone()) for part in joint]
     try:
         for part in joint:
@@ -251,10 +259,6 @@ def contexts_fixed(noise: object, y: Float[Tensor, "n k"]) -> Iterator[None]:
         for part, (contexts, seen) in zip(joint, before):
             part.contexts = contexts
             part.seen.copy_(seen)
-
-
-def _modules(noise: object) -> Sequence[nn.Module]:
-    return list(noise.modules()) if isinstance(noise, nn.Module) else []
 
 
 def _vector(what: str, shape: torch.Size) -> tuple[int]:

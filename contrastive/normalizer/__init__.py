@@ -4,6 +4,7 @@ from contrastive.normalizer.annealing import anneal, annealing_estimate
 from contrastive.normalizer.automatic import METHODS, log_partitions
 from contrastive.normalizer.bridge import bridge_estimate
 from contrastive.normalizer.certified import certified_interval
+from contrastive.normalizer.given import log_partitions_given
 from contrastive.normalizer.importance import WeightSummary, importance_estimate
 from contrastive.normalizer.result import LogPartition
 
@@ -17,4 +18,5 @@ __all__ = [
     "certified_interval",
     "importance_estimate",
     "log_partitions",
+    "log_partitions_given",
 ]

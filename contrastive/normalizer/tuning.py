@@ -10,6 +10,7 @@ from contrastive.core.estimator import Estimator
 from contrastive.normalizer.weights import log_weight, path_density
 from contrastive.protocols import InvertibleNoise, is_discrete, sample_and_log_prob
 from contrastive.sampling.kernels import HMC, IndependenceMetropolis, Kernel, Latent, LogDensity, TunableKernel
+from contrastive.sampling.samplers import scale_of_moves
 
 _EFFECTIVE_SHARE = 0.7  # of the particles, after each increment
 _ROUNDS = 4  # of moves at each temperature
@@ -119,7 +120,7 @@ def annealing_kernels(estimator: Estimator, z: Float[Tensor, "n *event"]) -> tup
     noise = estimator.noise
     if is_discrete(estimator.energy) or is_discrete(noise):
         return (IndependenceMetropolis(noise),)
-    local = HMC(steps=_LEAPFROGS, varied=False, scale=z.std(0).clamp_min(1e-12))
+    local = HMC(steps=_LEAPFROGS, varied=False, scale=scale_of_moves(z, noise))
     if isinstance(noise, InvertibleNoise):
         return Latent(HMC(steps=_LEAPFROGS, varied=False), noise), local
     return (local,)

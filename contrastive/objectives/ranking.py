@@ -13,7 +13,8 @@ from contrastive.objectives.base import Objective
 class Ranking(Objective):
     """Pick the data point out of itself and K noise draws of its own: -s_0 + logsumexp(s_0, ..., s_K), s = f - log q.
 
-    K is `noise_per_data`. Neither c nor nu has a say: both shift every s alike.
+    K is `noise_per_data`. Neither c nor nu has a say: both shift every s alike. Of a conditional density the K draws
+    have the context of the data point, so that c(y) cancels too: f needs not absorb it.
 
     Reference: Ma & Collins (2018), "Noise contrastive estimation and negative sampling for conditional models:
     consistency and statistical efficiency", arXiv 1809.01812; as InfoNCE: van den Oord et al. (2018).

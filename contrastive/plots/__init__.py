@@ -3,6 +3,7 @@
 from contrastive.data.images.grids import image_grid, write_png
 from contrastive.plots import matplotlib_import  # noqa: F401  first, as the others import matplotlib
 from contrastive.plots.classes import calibration_figure, class_figure
+from contrastive.plots.conditional import conditional_figure
 from contrastive.plots.curves import curves_figure
 from contrastive.plots.densities import density_figure
 from contrastive.plots.goodness import corner_figure, pit_figure
@@ -15,6 +16,7 @@ __all__ = [
     "FinishedRun",
     "calibration_figure",
     "class_figure",
+    "conditional_figure",
     "corner_figure",
     "curves_figure",
     "density_figure",

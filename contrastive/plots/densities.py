@@ -17,6 +17,7 @@ from contrastive.sampling import resample
 _PIXELS = 220
 _PAIRS = 4
 _DRAWS = 2_000
+_OF_BOTH = "density (per unit of both columns)"
 
 
 def density_figure(run: FinishedRun) -> Figure:
@@ -61,15 +62,16 @@ def _plane(run: FinishedRun) -> Figure:
         panel.set_xlabel(literal(run.columns[0]), fontsize=8)
         panel.tick_params(labelsize=7)
     panels[0].set_ylabel(literal(run.columns[1]), fontsize=8)
-    add_color_bar(figure, panels[-1])
+    given = run.estimator.scaling.num_given
+    add_color_bar(figure, panels[-1], f"density of {run.columns[0]} given {run.columns[1]}" if given else _OF_BOTH)
     figure.suptitle(literal(run.title), fontsize=11)
     return figure
 
 
-def add_color_bar(figure: Figure, panel: Any) -> None:
+def add_color_bar(figure: Figure, panel: Any, label: str = _OF_BOTH) -> None:
     """The scale of a density's picture, which all panels share; the top colour stands for all that is above it."""
     bar = figure.colorbar(panel.images[0], ax=panel, extend="max", fraction=0.08, pad=0.03)
-    bar.set_label("density (per unit of both columns)", fontsize=8)
+    bar.set_label(literal(label), fontsize=8)
     bar.ax.tick_params(labelsize=7)
 
 

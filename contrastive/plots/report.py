@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from contrastive.errors import missing_extra
 from contrastive.metrics.goodness import FEWEST_ROWS
 from contrastive.plots.classes import calibration_figure, class_figure
+from contrastive.plots.conditional import conditional_figure
 from contrastive.plots.curves import curves_figure
 from contrastive.plots.densities import density_figure
 from contrastive.plots.goodness import corner_figure, pit_figure
@@ -82,6 +83,7 @@ def _shown(run: FinishedRun) -> dict[str, Any]:
         "picture": "Samples" if run.are_images else "Densities",
         "classes": _themed_if_any(class_figure(run)),
         "calibration": _themed_if_any(calibration_figure(run)),
+        "conditional": _themed_if_any(conditional_figure(run)),
         "memory": themed(memory_figure(run)) if run.training_images is not None else None,
         "grids": [
             {"name": name, "png": base64.b64encode(path.read_bytes()).decode("ascii")}

@@ -149,8 +149,10 @@ def _events(run: FinishedRun, rows: str) -> str:
     if run.are_images:
         channels, height, width = run.summary["event_shape"]
         return f"{rows}{'colour' if channels == 3 else 'gray'} images of {height} x {width} pixels"
-    count = len(run.columns)
-    return f"{rows}rows with {count} column{'s' if count > 1 else ''}" if count else f"{rows}rows"
+    given = run.summary.get("given") or []
+    count = len(run.columns) - len(given)
+    what = f"{rows}rows with {count} column{'s' if count > 1 else ''}" if count else f"{rows}rows"
+    return f"{what} given {', '.join(given[:4])}{' and others' if len(given) > 4 else ''}" if given else what
 
 
 def _how_good(run: FinishedRun) -> str:

@@ -5,14 +5,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from contrastive.errors import ContrastiveError, did_you_mean
-from contrastive.protocols import InvertibleNoise, NoiseModel
+from contrastive.protocols import InvertibleNoise, NoiseModel, num_given
 from contrastive.registry import noises
 from contrastive.sampling.kernels import HMC, MALA, Alternating, IndependenceMetropolis, Kernel, Latent
 
-_SCALE_DRAWS = 1000
+_SCALE_DRAWS, _LEAST_SCALE = 1000, 1e-12
 _MIXED_STEPS = 4  # leapfrog steps of a local move, at most
 
 
@@ -88,7 +89,15 @@ def make_kernel(name: str, noise: NoiseModel) -> Kernel:
 @torch.no_grad()
 def _spread(noise: NoiseModel) -> Tensor:
     """The standard deviation of each coordinate of the noise's draws: lengths for the moves."""
-    return noise.sample(torch.Size([_SCALE_DRAWS])).std(0)
+    return scale_of_moves(noise.sample(torch.Size([_SCALE_DRAWS])), noise)
+
+
+def scale_of_moves(z: Float[Tensor, "n *event"], noise: NoiseModel) -> Float[Tensor, "*event"]:
+    """A length for each coordinate: the standard deviation of `z`, and 0 in what is given, which does not move."""
+    scale = z.std(0).clamp_min(_LEAST_SCALE)
+    if given := num_given(noise):
+        scale[-given:] = 0
+    return scale
 
 
 def _has_latent_space(name: str) -> bool:

@@ -11,9 +11,9 @@ from contrastive.config import FitConfig, changed, with_part
 from contrastive.core.estimator import Estimator
 from contrastive.data.preparation import Prepared
 from contrastive.errors import ContrastiveError
+from contrastive.noises.conditional import make_noise_over
 from contrastive.numerics.random_state import seeded
 from contrastive.protocols import learns_by_gradient
-from contrastive.registry import make_noise
 from contrastive.training.likelihood_fit import fit_noise
 from contrastive.training.models import adaptive_noises
 from contrastive.training.progress import Progress
@@ -68,7 +68,8 @@ def choose_noise(config: FitConfig, data: Prepared, progress: Progress) -> Chose
     log_det = float(data.scaling.log_det(data.test[:1]))
     selection = select_noise(
         data.fitting[:_ROWS],
-        names=None if config.game.method == "nce" else adaptive_noises(data.event_shape),
+        names=None if config.game.method == "nce" else adaptive_noises(data.event_shape, data.num_given),
+        num_given=data.num_given,
         seed=config.run.seed,
         budget=config.run.budget * _SHARE_OF_BUDGET or None,
         progress=lambda trial: progress.say(_line(trial, log_det)),
@@ -80,16 +81,19 @@ def choose_noise(config: FitConfig, data: Prepared, progress: Progress) -> Chose
     if config.energy.name is None and config.game.method != "mle" and config.objective.name == "nce":
         config = with_part(config, "energy", "tilted", {"bound": _BOUND, **config.energy.options})
     if config.objective.noise_reuse is None:
-        config = changed(config, {"objective.noise_reuse": _REUSE})
+        once = bool(data.num_given) and config.objective.name == "ranking"  # it compares draws of one context
+        config = changed(config, {"objective.noise_reuse": 1 if once else _REUSE})
     state: dict[str, Tensor] = {}
+    shape: dict[str, Any] = {"event_shape": data.event_shape, "num_given": data.num_given}
     with seeded(0):
-        noise = make_noise(chosen.name, event_shape=data.event_shape, **chosen.options)
+        noise = make_noise_over(chosen.name, **shape, **chosen.options)
     may_be_left, few = _may_be_left(config), selection.folds > 1
     if learns_by_gradient(noise) and config.likelihood.steps is None:
         progress.say(f"fitting {chosen.name} to all training rows")
         rows = data.with_validation_rows().fitting if may_be_left and few else data.fitting
         ends = time.monotonic() + (config.run.budget * _SHARE_OF_BUDGET or math.inf)
-        fitted = fit_noise(chosen.name, chosen.options, rows, seed=config.run.seed, deadline=ends)
+        how: dict[str, Any] = {"num_given": data.num_given, "seed": config.run.seed, "deadline": ends}
+        fitted = fit_noise(chosen.name, chosen.options, rows, **how)
         assert isinstance(fitted, nn.Module)
         state, config = fitted.state_dict(), changed(config, {"likelihood.steps": 0})
     if may_be_left:

@@ -33,10 +33,17 @@ class Draws:
         self._pool: tuple[int, Tensor, Tensor] | None = None
         self._order: tuple[int, Tensor] | None = None
 
-    def take(self, n: int) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
-        """The next `n` draws in model coordinates, and their `fixed_log_ratio`."""
+    def take(
+        self, n: int, beside: Float[Tensor, "m *event"] | None = None
+    ) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
+        """The next `n` draws in model coordinates, and their `fixed_log_ratio`.
+
+        Args:
+            n: how many.
+            beside: data, whose contexts draws of a conditional noise have where each is used once.
+        """
         if self.uses == 1:
-            return self.estimator.scored_draws(n)
+            return self.estimator.scored_draws(n, beside)
         self._size = self._size or min(_BATCHES * n, _POOL, max(1, _MOST_NUMBERS // self._numbers))
         parts, missing = [], n
         while missing:

@@ -23,6 +23,7 @@ from contrastive.metrics import (
     noise_warning,
     partition_figures,
 )
+from contrastive.metrics.conditional import conditional_figures
 from contrastive.normalizer import log_partitions
 from contrastive.numerics.random_state import seeded
 from contrastive.objectives.protocol import SamplingObjective, learns_normalizer
@@ -147,6 +148,7 @@ def summarize(config: ResolvedConfig, trainer: Trainer, data: Prepared) -> dict[
         "event_shape": list(data.event_shape),
         "columns": data.columns,
         "columns_are_named": data.named,
+        **({"given": data.columns[-data.num_given :]} if data.num_given else {}),
         **({} if data.train_rows is None else {"train_rows": data.train_rows}),
         "test_rows": len(data.test),
         **({} if data.duplicated_test_rows is None else {"duplicated_test_rows": data.duplicated_test_rows}),
@@ -205,7 +207,9 @@ def _partition(config: ResolvedConfig, estimator: Estimator, data: Prepared) -> 
     with seeded(config.run.seed, estimator.log_normalizer.device):
         try:
             settings: dict[str, Any] = {"draws": config.run.log_partition_draws, "data": data.curve_rows}
-            return partition_figures(estimator, log_partitions(estimator, "importance", **settings), data.test)
+            figures = partition_figures(estimator, log_partitions(estimator, "importance", **settings), data.test)
+            given = bool(data.num_given) and estimator.num_classes is None
+            return figures | (conditional_figures(estimator, data.test) if given else {})
         except ContrastiveError as error:
             return {"log_partition_verdict": f"doubtful because {error}"}
 

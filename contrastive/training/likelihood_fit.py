@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from contrastive.core.estimator import Estimator
 from contrastive.data.sources import ArraySource
 from contrastive.energies.noise import NoiseEnergy
+from contrastive.noises.conditional import make_noise_over
 from contrastive.numerics.chunks import rows_at_once
 from contrastive.numerics.random_state import seeded
 from contrastive.protocols import ComposedNoise, NoiseModel, learns_by_gradient, prepare_noise, trainable_parameters
-from contrastive.registry import make_noise
 from contrastive.training.plan import twins
 from contrastive.training.players import Player
 from contrastive.training.stages import MaximumLikelihood
@@ -29,7 +29,13 @@ _SCORED_AT_ONCE = 4096
 
 
 def fit_noise(
-    name: str, options: dict[str, Any], z: Float[Tensor, "n *event"], *, seed: int = 0, deadline: float = math.inf
+    name: str,
+    options: dict[str, Any],
+    z: Float[Tensor, "n *event"],
+    *,
+    num_given: int = 0,
+    seed: int = 0,
+    deadline: float = math.inf,
 ) -> NoiseModel:
     """The noise `name`, fitted to rows in model coordinates.
 
@@ -40,6 +46,7 @@ def fit_noise(
         name: of a registered noise.
         options: of its factory.
         z: rows.
+        num_given: how many of their last columns the noise conditions on.
         seed: of parameters, batches and the split.
         deadline: of gradient steps, by `time.monotonic()`.
 
@@ -47,7 +54,7 @@ def fit_noise(
         ContrastiveError: if the noise cannot be made, fitted or trained.
     """
     with seeded(seed, z.device):
-        noise: Any = make_noise(name, event_shape=tuple(z.shape[1:]), **options)
+        noise: Any = make_noise_over(name, event_shape=tuple(z.shape[1:]), num_given=num_given, **options)
         if isinstance(noise, nn.Module):
             noise.to(z.device, z.dtype)
     fit_in_place(noise, z, seed=seed, deadline=deadline)

@@ -13,10 +13,12 @@ from contrastive.core.estimator import Estimator
 from contrastive.data.preparation import Prepared
 from contrastive.energies.tilted import default_correction
 from contrastive.errors import ContrastiveError
+from contrastive.noises.conditional import joint_noise, make_noise_over
 from contrastive.numerics.random_state import seeded
 from contrastive.objectives import make_objective
 from contrastive.protocols import (
     AdaptiveNoise,
+    ConditionalNoise,
     EnergyModel,
     FittableNoise,
     NoiseAwareEnergy,
@@ -26,7 +28,7 @@ from contrastive.protocols import (
     prepare_noise,
     trainable_parameters,
 )
-from contrastive.registry import available_noises, energies, make_energy, make_noise
+from contrastive.registry import available_noises, energies, make_energy
 from contrastive.training.execution import check_precision
 from contrastive.training.run_directory import RunDirectory
 
@@ -48,6 +50,12 @@ def models_for(config: FitConfig, data: Prepared, *, energy_is_given: bool = Fal
             `choose_models`.
     """
     config = choose_models(config, images=data.are_images)
+    if data.num_given and config.objective.name == "conditional":
+        raise ContrastiveError(
+            "the objective 'conditional' moves the given columns too: of a density that is given some take another, nce"
+        )
+    if data.num_given and config.objective.name == "ranking" and (config.objective.noise_reuse or 1) > 1:
+        raise ContrastiveError("ranking compares rows of one context: of a density given some noise_reuse is 1")
     if data.classes is None:
         if config.labels.prior == "labelled":
             raise ContrastiveError("labels.prior 'labelled' needs labels: name their column with --label-column")
@@ -123,11 +131,14 @@ def make_estimator(
         if energy is None:
             energy = make_energy(config.energy.name, **given, **config.energy.options)
         if noise is None:
-            noise = make_noise(config.noise.name, **given, **config.noise.options)
+            given["num_given"] = data.num_given
+            noise = make_noise_over(config.noise.name, **given, **config.noise.options)
+        elif data.num_given and isinstance(noise, ConditionalNoise):
+            noise = joint_noise(noise)
     if config.game.method != "nce" and not trainable_parameters(noise):
         raise ContrastiveError(
             f"method {config.game.method} needs a noise that can adapt, {config.noise.name!r} cannot; of the installed "
-            f"ones {', '.join(adaptive_noises(data.event_shape))} can"
+            f"ones {', '.join(adaptive_noises(data.event_shape, data.num_given))} can"
         )
     estimator = kind(
         energy,
@@ -201,11 +212,11 @@ def show_data_to_noise(estimator: Estimator, data: Prepared, seed: int) -> None:
     estimator.update_base_noise()
 
 
-def adaptive_noises(event_shape: tuple[int, ...]) -> list[str]:
+def adaptive_noises(event_shape: tuple[int, ...], num_given: int = 0) -> list[str]:
     """Installed noises that can learn on such events; those that cannot be made are left out."""
     names = []
     for name in available_noises():
         with suppress(ContrastiveError), seeded(0):
-            if trainable_parameters(make_noise(name, event_shape=event_shape)):
+            if trainable_parameters(make_noise_over(name, event_shape=event_shape, num_given=num_given)):
                 names.append(name)
     return names

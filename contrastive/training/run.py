@@ -30,7 +30,7 @@ from contrastive.data.preparation import (
     prepare,
 )
 from contrastive.errors import ContrastiveError, warn
-from contrastive.protocols import EnergyModel, NoiseModel, is_discrete
+from contrastive.protocols import EnergyModel, NoiseModel, is_discrete, num_given
 from contrastive.training.automatic import ChosenNoise, choose_noise
 from contrastive.training.build import make_trainer
 from contrastive.training.callbacks import Callback
@@ -334,6 +334,11 @@ def _check_fits(estimator: Estimator, data: Prepared, config: FitConfig) -> None
     if data.event_shape != tuple(estimator.noise.event_shape):
         raise ContrastiveError(
             f"data of shape {data.event_shape} a point, but the noise is over {tuple(estimator.noise.event_shape)}"
+        )
+    if num_given(estimator.noise) != data.num_given:
+        raise ContrastiveError(
+            f"{data.num_given} columns are given, but the noise conditions on {num_given(estimator.noise)}: it must be "
+            "a conditional noise (contrastive.joint_noise) over as many"
         )
     if data.classes is not None and len(data.classes) != estimator.num_classes:
         raise ContrastiveError(

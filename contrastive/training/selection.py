@@ -120,6 +120,7 @@ def select_noise(
     z: Float[Tensor, "n *event"],
     *,
     names: Sequence[str] | None = None,
+    num_given: int = 0,
     seed: int = 0,
     budget: float | None = None,
     progress: Callable[[Trial], None] | None = None,
@@ -140,6 +141,7 @@ def select_noise(
     Args:
         z: training rows in model coordinates, none of the rows by which the run is judged.
         names: of the noises to ask for candidates; all that are registered, if None.
+        num_given: how many of the last columns are given: then noises that condition are tried alone.
         seed: of the split and of every fit.
         budget: seconds after which no candidate is begun, and gradient steps end; the first is always tried.
         progress: called with every trial, as it ends.
@@ -152,6 +154,8 @@ def select_noise(
         raise ContrastiveError(f"{len(z)} rows are too few to choose a noise by: it takes {_FEWEST}")
     deadline = math.inf if budget is None else time.monotonic() + budget
     parts = held_out_parts(len(z), seed)
+    if names is None and num_given:
+        names, stacked = noises.conditional_names(), stacked is not False
     climbs, trials = _proposals(names, len(z), tuple(z.shape[1:]))
     skipped, tops = 0, list[Trial]()
     for name, rungs in climbs:
@@ -160,7 +164,7 @@ def select_noise(
             if trials and time.monotonic() > deadline:
                 skipped += 1
             elif not _is_past_its_top(climb):
-                climb.append(_try(name, options, z, parts, seed, deadline))
+                climb.append(_try(name, options, z, parts, num_given, seed, deadline))
                 trials.append(climb[-1])
                 if progress is not None:
                     progress(climb[-1])
@@ -247,11 +251,14 @@ def _is_past_its_top(climb: list[Trial]) -> bool:
     return bool(below) and max(t.mean for t in climb[-_WORSE_RUNGS:]) < max(t.mean for t in below)
 
 
-def _try(name: str, options: Options, z: Tensor, parts: list[Part], seed: int, deadline: float) -> Trial:
+def _try(
+    name: str, options: Options, z: Tensor, parts: list[Part], num_given: int, seed: int, deadline: float
+) -> Trial:
     started = time.monotonic()
     log_q, error = None, None
+    how: dict[str, Any] = {"num_given": num_given, "seed": seed, "deadline": deadline}
     try:
-        log_q = torch.cat(list(_scores(name, options, z, parts, seed, deadline)))
+        log_q = torch.cat(list(_scores(name, options, z, parts, how)))
         if unscored := int((~log_q.isfinite()).sum()):
             log_q, error = None, f"log q is not finite at {unscored} of {z.shape[0]} rows"
     except Exception as failure:  # of third parties' code too: one candidate must not end the others
@@ -260,10 +267,10 @@ def _try(name: str, options: Options, z: Tensor, parts: list[Part], seed: int, d
 
 
 def _scores(
-    name: str, options: Options, z: Tensor, parts: list[Part], seed: int, deadline: float
+    name: str, options: Options, z: Tensor, parts: list[Part], how: dict[str, Any]
 ) -> Iterator[Float[Tensor, " s"]]:
     for fitting, scored in parts:
-        noise = fit_noise(name, options, z[fitting.to(z.device)], seed=seed, deadline=deadline)
+        noise = fit_noise(name, options, z[fitting.to(z.device)], **how)
         yield log_prob_in_parts(noise, z[scored.to(z.device)]).double().cpu()
 
 

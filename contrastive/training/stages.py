@@ -224,7 +224,9 @@ class Game:
         if not self.noise_is_frozen or isinstance(self.estimator.objective, SamplingObjective):
             return self.estimator.energy_loss(batch.z)
         fixed = self.estimator.fixed_log_ratio(batch.z) if batch.fixed is None else batch.fixed
-        return self.estimator.scored_contrast(batch.z, fixed, *self.draws.take(self.estimator.draws_for(len(batch.z))))
+        return self.estimator.scored_contrast(
+            batch.z, fixed, *self.draws.take(self.estimator.draws_for(len(batch.z)), batch.z)
+        )
 
     def _noise_loss(self, batch: Batch) -> tuple[Contrast, Tensor]:
         # Without dropout: that density is the reported one, and a random f would add variance to q's gradient.

@@ -17,7 +17,7 @@ from helpers.paths import ROOT
 import contrastive
 from contrastive import available_energies, available_noises
 from contrastive.objectives import OBJECTIVES
-from contrastive.registry import energies, noises
+from contrastive.registry import NOT_OPTIONS, energies, noises
 from contrastive.training.run_files import WRITTEN
 
 DOCUMENTS = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("plugins/*/README.md")})
@@ -70,9 +70,8 @@ def rows(name):
 def options(factory):
     """The keyword options of a factory that it names in its signature."""
     parameters = inspect.signature(factory).parameters.values()
-    return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY or (p.kind is p.POSITIONAL_OR_KEYWORD)} - {
-        "event_shape"
-    }
+    named = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY or (p.kind is p.POSITIONAL_OR_KEYWORD)}
+    return named - set(NOT_OPTIONS)
 
 
 def test_pages_written_from_the_code_are_up_to_date():

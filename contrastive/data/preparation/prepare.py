@@ -14,6 +14,7 @@ from contrastive.config import SETTINGS, FitConfig, as_option, by_path
 from contrastive.data import tables
 from contrastive.data.densities import available_densities, make_density
 from contrastive.data.images import ImageSet, are_images, available_sets, names_images
+from contrastive.data.preparation.given import given_columns, refuse_given, with_given
 from contrastive.data.preparation.images import images_of, prepare_images
 from contrastive.data.preparation.labels import with_image_labels, with_labels
 from contrastive.data.preparation.new_rows import label_column_in
@@ -47,7 +48,7 @@ def prepare(
         ContrastiveError: if `data` is none of these, cannot be fitted to (see `tables.check`), or `y` is not of it.
     """
     if columns is None:
-        columns = tables.split_names(config.data.columns)
+        columns = with_given(tables.split_names(config.data.columns), given_columns(config))
     return with_labels(_prepared(data, config, y, columns, rounding_steps), config)
 
 
@@ -76,6 +77,7 @@ def _prepared(
         data = _named(str(data), config, columns)
     if isinstance(data, ImageSet):
         refuse_dequantize(config, "pixels are always spread over theirs")
+        refuse_given(config, "images have none")
         images, classes = with_image_labels(data, y)
         return replace(prepare_images(images, config, device), classes=classes)
     _refuse_image_options(config)
@@ -89,11 +91,13 @@ def _prepared(
         return from_table(data if y is None else replace(data, labels=y), config, device, rounding_steps)
     if isinstance(data, Dataset):
         refuse_dequantize(config, "a Dataset gives its items itself")
+        refuse_given(config, "a Dataset gives its items itself")
         return from_dataset(data, config, device, y)
     if y is not None:
         raise ContrastiveError("y is for rows: a density's labels are its own, say how many with labels_per_class")
     if isinstance(data, NoiseModel):
         refuse_dequantize(config, "a density has none")
+        refuse_given(config, "a density has none that are named")
         return from_density(data, config, device)
     raise ContrastiveError(
         f"data of type {type(data).__name__}: expected a density's name, a file, an array, a tensor, a data frame or a "

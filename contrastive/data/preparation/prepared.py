@@ -15,7 +15,8 @@ from contrastive.data.preparation.ties import Tie
 from contrastive.data.scaling import Coordinates
 from contrastive.data.sources import ArraySource, DatasetSource, Source
 from contrastive.noises import Gaussian
-from contrastive.protocols import NoiseModel
+from contrastive.noises.conditional import JointNoise, make_noise_over
+from contrastive.protocols import NoiseModel, prepare_noise
 
 _CURVE_ROWS, _CURVE_IMAGES = 10_000, 1_000
 _FIRST_ROWS, _FIRST_NUMBERS = 10_000, 2_000_000
@@ -78,6 +79,11 @@ class Prepared:
         return tuple(self.test.shape[1:])
 
     @property
+    def num_given(self) -> int:
+        """How many of a row's last columns the density is conditional on."""
+        return self.scaling.num_given
+
+    @property
     def row_source(self) -> Source:
         """The stream of all rows, without the one of labelled rows that may go beside it."""
         return self.source.source if isinstance(self.source, LabelledSource) else self.source
@@ -131,17 +137,19 @@ class Prepared:
         )
 
     @cached_property
-    def gaussian(self) -> Gaussian:
-        """A frozen Gaussian with the mean and covariance of `fitting`, in model coordinates.
+    def gaussian(self) -> Gaussian | JointNoise:
+        """A frozen Gaussian fitted to `fitting`, in model coordinates; its mean is linear in what is given.
 
         Raises:
             ContrastiveError: if the rows do not determine a covariance.
         """
-        gaussian = frozen_gaussian(self.event_shape)
-        gaussian.fit(self.fitting)
+        gaussian = frozen_gaussian(self.event_shape, self.num_given)
+        prepare_noise(gaussian, self.fitting)
         return gaussian
 
 
-def frozen_gaussian(event_shape: tuple[int, ...]) -> Gaussian:
+def frozen_gaussian(event_shape: tuple[int, ...], num_given: int = 0) -> Gaussian | JointNoise:
     """A Gaussian that no gradient step moves, not yet fitted."""
-    return Gaussian(event_shape).requires_grad_(False)
+    gaussian = make_noise_over("gaussian", event_shape=event_shape, num_given=num_given)
+    assert isinstance(gaussian, Gaussian | JointNoise)
+    return gaussian.requires_grad_(False)

@@ -10,6 +10,7 @@ from torch.utils.data import Dataset, Subset
 from contrastive.config import FitConfig, asks_for_auto
 from contrastive.data import tables
 from contrastive.data.preparation.copies import count_copies
+from contrastive.data.preparation.given import given_columns, given_last
 from contrastive.data.preparation.labels import labelled_draws, numbered, spare_labels, with_row_labels
 from contrastive.data.preparation.prepared import Prepared
 from contrastive.data.preparation.splits import (
@@ -54,6 +55,8 @@ def from_table(
     Raises:
         ContrastiveError: if the rows are too few to split, or `tables.check` finds them wanting.
     """
+    given = given_columns(config)
+    table = given_last(table, given)
     tables.check(table, few_values=False)  # they have ties, which are said of in their own words
     rounding = _rounding(table, config, rounding_steps)
     x = torch.from_numpy(table.values)
@@ -65,7 +68,7 @@ def from_table(
         x = spread_rows(x, table.columns, rounding.steps, ROUNDING_SEED + config.run.seed)
     validation, test, train = (x[rows] for rows in portions)
     standardize = config.data.standardize is not False
-    scaling = _scaling(train, standardize)
+    scaling = _scaling(train, standardize, len(given))
     z = scaling(train).to(device)
     prepared = Prepared(
         source=ArraySource(z),
@@ -167,7 +170,8 @@ def _rounding(table: tables.Table, config: FitConfig, known: Mapping[str, float]
         return _Rounding(False, {}, {})
     if known is not None:
         return _Rounding(wanted, dict(known) if wanted else {}, {})
-    ties = {table.columns[column]: tie for column, tie in find_ties(table.values).items()}
+    free = table.values.shape[1] - len(given_columns(config))  # what is given has no density to be spread for
+    ties = {table.columns[column]: tie for column, tie in find_ties(table.values[:, :free]).items()}
     return _Rounding(wanted, {name: tie.step for name, tie in ties.items()} if wanted else {}, ties)
 
 
@@ -188,8 +192,8 @@ def _copies(table: tables.Table, portions: Portions, config: FitConfig) -> int:
     return count_copies(rows[test.numpy()], rows[torch.cat([portions.validation, portions.train]).numpy()])
 
 
-def _scaling(x: Tensor, standardize: bool) -> Scaling:
-    return Scaling.standardize(x) if standardize else Scaling.identity(tuple(x.shape[1:]))
+def _scaling(x: Tensor, standardize: bool, given: int = 0) -> Scaling:
+    return Scaling.standardize(x, given) if standardize else Scaling.identity(tuple(x.shape[1:]), given)
 
 
 def _numbered_columns(x: Tensor) -> list[str]:
