@@ -115,7 +115,7 @@ def able(fits, initializes, reparametrizes):
         seen = lambda self, x, *, given: setattr(self, "is_initialized", x.shape == given.shape)  # noqa: E731
         methods |= {"is_initialized": False, "initialize": seen}
     if reparametrizes:
-        methods["rsample_and_log_prob"] = lambda self, *, given: (given, given.sum(1))
+        methods |= {"rsample_and_log_prob": lambda self, *, given: (given, given.sum(1)), "parameters": lambda self: []}
     return type("Able", (Bare,), methods)()
 
 
@@ -214,7 +214,7 @@ def test_contexts_are_fixed_in_every_part_of_a_stack():
 @pytest.mark.parametrize(
     ("noise", "k", "message"),
     [
-        (lambda: make_noise("gaussian", event_shape=(2,)), 1, "conditions on 0 columns"),
+        (lambda: make_noise("gaussian", event_shape=(2,)), 1, "conditions on 0 columns, got contexts of 1"),
         (lambda: joint_noise(Bare()), 2, "conditions on 1 columns, got contexts of 2"),
     ],
 )
