@@ -132,6 +132,7 @@ class ContrastiveEstimator(Estimator):
         x: Any,
         y: Any = None,
         *,
+        sample_weight: Any = None,
         quiet: bool = False,
         callbacks: Sequence[Callback] = (),
         **settings: Any,
@@ -141,6 +142,7 @@ class ContrastiveEstimator(Estimator):
         Args:
             x: data, as in `contrastive.fit`; the scaling is set from it.
             y: for an energy with classes, one label a row; -1 is unlabelled.
+            sample_weight: how often each row counts, as in `contrastive.fit`.
             quiet: show no progress.
             callbacks: see `contrastive.training.callbacks`.
             **settings: of the training, as in `contrastive.fit` (`steps`, `batch_size`, `recipe`, ...).
@@ -159,7 +161,8 @@ class ContrastiveEstimator(Estimator):
             "device": str(self.log_normalizer.device),
         }
         config = _config(x, {**models, **settings})
-        train(config, x, y, estimator=self, progress=Progress(quiet=quiet), callbacks=callbacks)
+        how: dict[str, Any] = {"progress": Progress(quiet=quiet), "callbacks": callbacks}
+        train(config, x, y, sample_weight=sample_weight, estimator=self, **how)
         return self
 
     def save(self, directory: str | Path, *, overwrite: bool = False) -> None:
@@ -232,7 +235,13 @@ class ContrastiveEstimator(Estimator):
         return log_partitions(self, method, **settings)
 
     def standard_errors(self, x: Rows, **settings: Any) -> StandardErrors:
-        """Standard errors of a parametric energy's parameters and of c; see `contrastive.inference.asymptotics`."""
+        """Standard errors of a parametric energy's parameters and of c; see `contrastive.inference.asymptotics`.
+
+        Raises:
+            ContrastiveError: as there, and after a fit to weighted rows: the theory here is that of equal weights.
+        """
+        if "effective_train_rows" in (self.summary or {}):
+            raise ContrastiveError("standard errors know no weights, and this fit has some: leave them out")
         return standard_errors(self, self.points(x), **settings)
 
 
@@ -240,6 +249,7 @@ def fit(
     data: Any,
     y: Any = None,
     *,
+    sample_weight: Any = None,
     quiet: bool = False,
     overwrite: bool = False,
     allow_import: bool = False,
@@ -255,6 +265,8 @@ def fit(
         y: one label a row, whole numbers or words, for a density of each class and a classifier; -1 is unlabelled.
         given: for a conditional density p(x | given): names of columns of `data`, or their values, a row for each of
             `data`: `contrastive.fit(x, given=y)`.
+        sample_weight: how often each row of an array or table counts, one number at least 0 a row; their scale means
+            nothing. The fit is that of the table with each row repeated so often. `weight_column` names a column.
         quiet: show no progress.
         overwrite: replace the run at `out`: its own files, nothing else that lies there.
         allow_import: let the noise `distribution` import a class from outside `torch.distributions`: code that you
@@ -281,7 +293,7 @@ def fit(
         torch.Size([3])
     """
     how: dict[str, Any] = {"kind": ContrastiveEstimator, "progress": Progress(quiet=quiet)}
-    how |= {"callbacks": callbacks, "allow_import": allow_import}
+    how |= {"callbacks": callbacks, "allow_import": allow_import, "sample_weight": sample_weight}
     data, given = _with_contexts(data, {**settings})
     if resume is not None:
         values = {"given"} if "given" in settings and not names_columns(settings["given"]) else set()

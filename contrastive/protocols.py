@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from contrastive.errors import warn_renamed
+from contrastive.numerics.row_weights import as_weights, fit_weighted, resampled, weights_of
 
 
 @runtime_checkable
@@ -66,7 +67,11 @@ class AdaptiveNoise(NoiseModel, Protocol):
 
 @runtime_checkable
 class FittableNoise(Protocol):
-    """A noise with a maximum-likelihood fit of its own (closed form, or EM): no gradient steps needed."""
+    """A noise with a maximum-likelihood fit of its own (closed form, or EM): no gradient steps needed.
+
+    One whose `fit` also takes `sample_weight`, shape `(n,)`, is given the weights of the rows; every other one is
+    fitted to as many rows, drawn by weight.
+    """
 
     is_fitted: bool
 
@@ -296,18 +301,24 @@ def is_ready(noise: object) -> bool:
     return fitted and (not isinstance(noise, InitializableNoise) or noise.is_initialized)
 
 
-def prepare_noise(noise: object, x: Tensor, *, first: Tensor | None = None) -> None:
+def prepare_noise(
+    noise: object, x: Tensor, *, first: Tensor | None = None, sample_weight: Tensor | None = None
+) -> None:
     """Fit or initialise a noise that needs data before its first use.
 
     Args:
         noise: one that needs none is left alone, as is one that is fitted or initialised.
         x: data to fit to, shape `(n, *event_shape)`.
         first: a batch to initialise on (default: `x`).
+        sample_weight: of the rows of `x`; `first` is the first of these then, and a noise without weights gets rows
+            drawn by weight.
     """
+    weights = None if sample_weight is None else as_weights(sample_weight, len(x)).to(x.device)
     if isinstance(noise, FittableNoise) and not noise.is_fitted:
-        noise.fit(x)
+        fit_weighted(noise.fit, x, weights)
     if isinstance(noise, InitializableNoise) and not noise.is_initialized:
-        noise.initialize(x if first is None else first)
+        first = x if first is None else first
+        noise.initialize(resampled(first, weights_of(weights, slice(len(first)))))
 
 
 def draw(noise: NoiseModel, n: int) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity
-from torch import Tensor
+from torch import Tensor, nn
 from zuko.flows import MAF, NSF
 
 from benchmarks.lib.real_tables import standardized
@@ -188,27 +188,39 @@ def _flow(name: str) -> Callable[[Array, int, Effort], LogProb]:
             flow = FLOWS[name](z.shape[1])
             rows = torch.from_numpy(z).float()[torch.randperm(len(z))]
             held_out, training = rows.tensor_split([max(1, round(_HELD_OUT * len(rows)))])
-            _maximize_likelihood(flow, training, held_out, effort.flow_seconds)
-        return lambda points: _flow_log_prob(flow, torch.from_numpy(points).float()).double().numpy()
+            maximize_likelihood(flow, lambda rows: flow().log_prob(rows), training, held_out, effort.flow_seconds)
+        return lambda points: (
+            in_parts(lambda rows: flow().log_prob(rows), torch.from_numpy(points).float()).double().numpy()
+        )
 
     return fit
 
 
-def _maximize_likelihood(flow: Any, training: Tensor, held_out: Tensor, seconds: float) -> None:
-    """Adam until held-out rows gain no more, or the time is up; the flow ends with its best state there."""
+def maximize_likelihood(
+    flow: nn.Module, log_prob: Callable[[Tensor], Tensor], training: Tensor, held_out: Tensor, seconds: float
+) -> None:
+    """Adam until held-out rows gain no more, or the time is up; the flow ends with its best state there.
+
+    Args:
+        flow: what learns.
+        log_prob: the flow's log-density of rows.
+        training: rows to learn from.
+        held_out: rows to stop by.
+        seconds: most seconds.
+    """
     deadline = time.monotonic() + seconds
     optimizer = torch.optim.Adam(flow.parameters(), lr=_LEARNING_RATE)
     batch = _SMALL_BATCH if len(training) + len(held_out) < _SMALL_ROWS else _BATCH
     best, state, waited = -math.inf, copy.deepcopy(flow.state_dict()), 0
     for _ in range(_EPOCHS):
         for rows in training[torch.randperm(len(training))].split(batch):
-            loss = -flow().log_prob(rows).mean()
+            loss = -log_prob(rows).mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             if time.monotonic() > deadline:
                 break
-        score = float(_flow_log_prob(flow, held_out).double().mean())
+        score = float(in_parts(log_prob, held_out).double().mean())
         if score > best:
             best, state, waited = score, copy.deepcopy(flow.state_dict()), 0
         else:
@@ -219,8 +231,9 @@ def _maximize_likelihood(flow: Any, training: Tensor, held_out: Tensor, seconds:
 
 
 @torch.no_grad()
-def _flow_log_prob(flow: Any, z: Tensor) -> Tensor:
-    return torch.cat([flow().log_prob(part) for part in z.split(_SCORED_AT_ONCE)])
+def in_parts(log_prob: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+    """The log-density of many rows, some thousands at a time."""
+    return torch.cat([log_prob(part) for part in z.split(_SCORED_AT_ONCE)])
 
 
 RIVALS: dict[str, Callable[[Array, int, Effort], LogProb]] = {

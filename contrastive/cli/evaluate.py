@@ -11,7 +11,7 @@ from torch import Tensor
 from contrastive import ContrastiveEstimator
 from contrastive.api import load
 from contrastive.cli.goodness import goodness_of_run
-from contrastive.config import changed
+from contrastive.config import FitConfig, changed
 from contrastive.data.densities import available_densities, make_density
 from contrastive.data.images import ImageSource, PixelScaling, quantize
 from contrastive.data.preparation import (
@@ -20,6 +20,7 @@ from contrastive.data.preparation import (
     described_steps,
     label_column_in,
     read_rows,
+    read_weights,
     spread_rows,
 )
 from contrastive.data.sources import ArraySource
@@ -29,6 +30,7 @@ from contrastive.metrics import classification, evaluate, normalized_figures
 from contrastive.metrics.images import default_cache
 from contrastive.metrics.images import image_distances as distances_between
 from contrastive.numerics.random_state import seeded
+from contrastive.numerics.row_weights import effective_size, thinned
 from contrastive.training.held_out import read_held_out
 from contrastive.training.run_directory import RunDirectory
 
@@ -61,7 +63,7 @@ def run(
     summary = directory.read_newest_summary()
     prepared = None if held_out is None else held_out.prepared
     if held_out is not None:
-        x, y = held_out.x, held_out.labels
+        x, y, weight = held_out.x, held_out.labels, held_out.sample_weight
     else:
         labels = label_column or label_column_in(name, config)
         config = changed(config, {"data.columns": columns or config.data.columns, "labels.column": labels})
@@ -69,15 +71,19 @@ def run(
             name, config, tuple(estimator.noise.event_shape), columns=estimator.columns, classes=summary.get("classes")
         )
         x = _spread(x, summary)
+        weight = read_weights(name, config, len(x))
+        x, y, weight = _counted(x, y, weight, name, config, summary)
     truth = make_density(name) if name in available_densities() else None
-    metrics = evaluate(estimator, x, truth)
+    metrics = evaluate(estimator, x, truth, sample_weight=weight)
     if y is not None:
-        metrics |= classification(estimator, x, y)
+        metrics |= classification(estimator, x, y, weight)
     upper = summary.get("log_partition_high")
     if upper is not None:
         high = torch.tensor(upper, dtype=torch.float64).reshape(-1)
-        metrics |= {"log_partition_high": upper, **normalized_figures(estimator, x, high)}
+        metrics |= {"log_partition_high": upper, **normalized_figures(estimator, x, high, weight)}
     metrics = finite_or_none(metrics) | {"rows": len(x)}
+    if weight is not None:
+        metrics["effective_rows"] = effective_size(weight, len(x))
     if image_distances is not None:
         metrics |= _image_distances(estimator, prepared, image_distances, inception_weights)
     elif inception_weights is not None:
@@ -89,6 +95,7 @@ def run(
     if goodness:
         place = None if goodness_plot is None else Path(goodness_plot)
         level = _LEVEL if goodness_level is None else goodness_level
+        x = x if weight is None else x[thinned(weight)]  # copies of a row would be taken for evidence
         tested = goodness_of_run(directory, estimator, x, level=level, plot=place, keep=data is None)
     if json:
         more = {} if errors is None else {"parameters": errors.to_dict()}
@@ -111,6 +118,19 @@ def _spread(x: Tensor, summary: dict[str, Any]) -> Tensor:
         return x
     print(f"spread over the rounding steps of the fit: {described_steps(steps)}", file=sys.stderr)
     return spread_rows(x, summary["columns"], steps, TEST_SEED)
+
+
+def _counted(
+    x: Tensor, y: Tensor | None, weight: Tensor | None, name: str, config: FitConfig, summary: dict[str, Any]
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """New rows without those of weight 0, their labels and weights; it is said where a weighted run finds none."""
+    if weight is None:
+        if config.data.weight_column or "effective_train_rows" in summary:
+            column = f"no column {config.data.weight_column!r}" if config.data.weight_column else "no column of weights"
+            print(f"{name} has {column}: every row counts the same", file=sys.stderr)
+        return x, y, None
+    kept = weight > 0
+    return x[kept], None if y is None else y[kept], weight[kept]
 
 
 def _image_distances(

@@ -28,6 +28,7 @@ _EXAMPLES = {
   contrastive fit --data table.csv --columns age,height --noise gaussian-mixture --noise.components 4
   contrastive fit --data 8gaussians --noise glow --noise.width 64 --energy.widths 64,64
   contrastive fit --data table.csv --label-column species --noise glow --method fce    # a density of each class
+  contrastive fit --data table.csv --weight-column w    # rows that count as often as w says
   contrastive fit --data two-spirals --labels-per-class 7 --vat-weight 1 --noise nsf --method fce
   contrastive fit --data FOLDER --image-size 32 --energy tilted --noise glow --method fce --pretrain-steps 5000
   contrastive fit --data cifar10 --data-root data --flip --energy tilted --noise glow --noise.preset cifar10

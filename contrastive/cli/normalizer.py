@@ -12,7 +12,8 @@ from contrastive.errors import ContrastiveError, warn
 from contrastive.io.checkpoints import finite_or_none, write_json
 from contrastive.metrics import partition_figures
 from contrastive.normalizer import LogPartition, log_partitions
-from contrastive.training.held_out import read_held_out
+from contrastive.numerics.row_weights import resampled
+from contrastive.training.held_out import HeldOut, read_held_out
 from contrastive.training.run_directory import RunDirectory
 
 
@@ -40,10 +41,12 @@ def run(
         else:
             _show(estimate, float(estimator.log_normalizer))
         return
-    test = _held_out(directory, estimator.columns)
+    held_out = _held_out(directory, estimator.columns)
+    test, weight = (None, None) if held_out is None else (held_out.x, held_out.sample_weight)
+    settings["data"] = None if test is None else resampled(test, weight)
     torch.manual_seed(seed)
-    estimates = log_partitions(estimator, method, data=test, progress=sys.stderr.isatty(), **settings)
-    report = partition_figures(estimator, estimates, test) | {
+    estimates = log_partitions(estimator, method, progress=sys.stderr.isatty(), **settings)
+    report = partition_figures(estimator, estimates, test, weight) | {
         "log_normalizer": estimator.log_normalizer.tolist(),
         "estimates": [estimate.to_dict() for estimate in estimates],
         "asked": {"method": method, "draws": draws, "max_temperatures": max_temperatures, "seed": seed},
@@ -61,10 +64,10 @@ def run(
     print(f"kept: {directory.normalizer_path}")
 
 
-def _held_out(directory: RunDirectory, columns: tuple[str, ...] | None) -> torch.Tensor | None:
+def _held_out(directory: RunDirectory, columns: tuple[str, ...] | None) -> HeldOut | None:
     """The run's test rows, by which a mode that no draw reaches is noticed."""
     try:
-        return read_held_out(directory, columns).x
+        return read_held_out(directory, columns)
     except ContrastiveError as error:
         warn(f"a missing mode would go unnoticed, the run's data are gone: {error}")
         return None

@@ -18,6 +18,7 @@ from contrastive.io.atomic import write_atomically
 from contrastive.io.checkpoints import write_text
 from contrastive.metrics.goodness import FEWEST_ROWS, Goodness, goodness_of_fit
 from contrastive.metrics.model_samples import ModelSamples, quick_samples
+from contrastive.numerics.row_weights import rows_by_weight, thinned
 from contrastive.plots import (
     FinishedRun,
     calibration_figure,
@@ -28,7 +29,7 @@ from contrastive.plots import (
     memory_figure,
     render_report,
 )
-from contrastive.training.held_out import read_held_out
+from contrastive.training.held_out import HeldOut, read_held_out
 from contrastive.training.run_directory import RunDirectory
 
 _SHOWN_ROWS = 5_000
@@ -50,21 +51,34 @@ def finished_run(directory: RunDirectory, *, allow_import: bool = False) -> Fini
     estimator = load(directory.path, allow_import=allow_import)
     held_out = read_held_out(directory, estimator.columns)
     truth = make_density(config.data.source) if config.data.source in available_densities() else None
+    shown, labels, tested = _by_weight(held_out)
     return FinishedRun(
         path=directory.path,
         estimator=estimator,
         summary=summary,
         metrics=directory.read_metrics(),
         config=to_sections(config),
-        data=held_out.x[:_SHOWN_ROWS],
+        data=shown,
         truth=truth,
         columns=summary["columns"],
-        labels=None if held_out.labels is None else held_out.labels[:_SHOWN_ROWS],
+        labels=labels,
         training_images=None if held_out.prepared is None else _training_images(held_out.prepared),
         sample_grids=directory.sample_grids(),
-        tested=_tested(estimator, held_out.x, summary["columns"]),
+        tested=_tested(estimator, tested, summary["columns"]),
         kept_verdict=directory.read_goodness_verdict(),
     )
+
+
+def _by_weight(held_out: HeldOut) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Rows to show, with their labels, and rows to test: drawn by weight where they have weights.
+
+    What is tested has no row twice: copies would be taken for evidence.
+    """
+    x, labels, weight = held_out.x, held_out.labels, held_out.sample_weight
+    if weight is None:
+        return x[:_SHOWN_ROWS], None if labels is None else labels[:_SHOWN_ROWS], x
+    rows = rows_by_weight(weight, min(_SHOWN_ROWS, len(x)))
+    return x[rows], None if labels is None else labels[rows], x[thinned(weight)]
 
 
 def _tested(estimator: Estimator, x: Tensor, columns: list[str]) -> tuple[Tensor, ModelSamples, Goodness] | None:

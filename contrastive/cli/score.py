@@ -26,6 +26,7 @@ from contrastive.errors import ContrastiveError, ContrastiveWarning, warn
 from contrastive.io.atomic import write_atomically
 from contrastive.io.partial import PartialRows
 from contrastive.metrics import hdr_level, row_log_probs
+from contrastive.numerics.row_weights import resampled
 from contrastive.training.held_out import read_held_out
 from contrastive.training.run_directory import RunDirectory
 
@@ -79,7 +80,8 @@ def run(
     print(f"{stream.rows:,} rows: {path}\n{scorer.described(run)}")
     if top:
         names = estimator.columns or stream.columns  # an array's columns have no names of their own
-        print(table_of(rarest, estimator, scorer.held_out, scorer.log_normalizer, names))
+        others = None if scorer.held_out is None else resampled(scorer.held_out, scorer.held_out_weight)
+        print(table_of(rarest, estimator, others, scorer.log_normalizer, names))
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ class _Scorer:
         is_upper_end: whether that is the upper end of an interval, and not the learned c.
         held_out: rows of the run; None where its data are gone.
         held_out_log_p: of these rows.
+        held_out_weight: of these rows, where the run has weights.
         verdict: on the interval.
     """
 
@@ -100,6 +103,7 @@ class _Scorer:
     is_upper_end: bool
     held_out: Tensor | None
     held_out_log_p: Tensor | None
+    held_out_weight: Tensor | None
     verdict: str
 
     def scores(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -107,16 +111,18 @@ class _Scorer:
         log_p, log_q = row_log_probs(self.estimator, torch.from_numpy(x), self.log_normalizer)
         level = torch.full_like(log_p, torch.nan)
         if self.held_out_log_p is not None:
-            level = hdr_level(log_p, self.held_out_log_p)
+            level = hdr_level(log_p, self.held_out_log_p, self.held_out_weight)
         return torch.stack([log_p, log_q, level], dim=1).numpy()
 
     def origin(self, directory: RunDirectory) -> dict[str, Any]:
         """What scores depend on beside the rows."""
         held_out = None if self.held_out_log_p is None else self.held_out_log_p.numpy().tobytes()
+        weights = {} if self.held_out_weight is None else {"weights": self.held_out_weight.tolist()}
         return {
             "model": hashlib.sha256(directory.model_path.read_bytes()).hexdigest(),
             "log_normalizer": self.log_normalizer.tolist(),
             "held_out": None if held_out is None else hashlib.sha256(held_out).hexdigest(),
+            **weights,
         }
 
     def described(self, run: str) -> str:
@@ -130,7 +136,9 @@ class _Scorer:
         )
         if self.held_out_log_p is None:
             return how
-        return f"{how}\nhdr_level: share of the run's {len(self.held_out_log_p):,} held-out rows that are more likely"
+        by_weight = "" if self.held_out_weight is None else ", by weight,"
+        rows = f"{len(self.held_out_log_p):,} held-out rows"
+        return f"{how}\nhdr_level: share{by_weight} of the run's {rows} that are more likely"
 
 
 def _scorer(estimator: ContrastiveEstimator, directory: RunDirectory) -> _Scorer:
@@ -139,17 +147,18 @@ def _scorer(estimator: ContrastiveEstimator, directory: RunDirectory) -> _Scorer
     ends = high if isinstance(high, list) else [high]
     is_upper_end = all(end is not None and math.isfinite(end) for end in ends)
     log_normalizer = torch.tensor(ends).double() if is_upper_end else estimator.log_normalizer.detach().reshape(-1)
-    held_out, log_p = None, None
+    held_out, log_p, weight = None, None, None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ContrastiveWarning)  # about the run's own data
-            held_out = read_held_out(directory, estimator.columns).x
+            kept = read_held_out(directory, estimator.columns)
+        held_out, weight = kept.x, kept.sample_weight
         log_p, _ = row_log_probs(estimator, held_out, log_normalizer)
     except ContrastiveError as error:
         warn(f"hdr_level stays empty, the run's held-out rows are gone: {error}")
     verdicts = verdict if isinstance(verdict, list) else [verdict]
     said = "doubtful" if any(each.startswith("doubtful") for each in verdicts) else "reliable"
-    return _Scorer(estimator, log_normalizer.double(), is_upper_end, held_out, log_p, said)
+    return _Scorer(estimator, log_normalizer.double(), is_upper_end, held_out, log_p, weight, said)
 
 
 def _score(stream: TableStream, scorer: _Scorer, partial: PartialRows, top: int, data: str) -> Rarest:

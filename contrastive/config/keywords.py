@@ -17,6 +17,7 @@ class Keywords(TypedDict, total=False):
     validation: float | None
     test: float
     label_column: str | None
+    weight_column: str | None
     image_size: int | None
     noise: Any
     noise_options: Mapping[str, Any]

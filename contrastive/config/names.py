@@ -17,6 +17,7 @@ EVERYDAY = {
     "data": "data.source",
     "given": "data.given",
     "label_column": "labels.column",
+    "weight_column": "data.weight_column",
     "image_size": "data.images.size",
     "noise": "noise.name",
     "energy": "energy.name",
@@ -99,7 +100,7 @@ EARLIER = {
 OF_DATA = {"dequantize": "data.dequantize"}
 ALIASES = {**EVERYDAY, **OF_DATA, **EARLIER}
 #: Settings that every config.yaml of version 0.1 has.
-OF_0_1 = frozenset({*EVERYDAY.values(), *EARLIER.values()} - {"run.budget", "data.given"})
+OF_0_1 = frozenset({*EVERYDAY.values(), *EARLIER.values()} - {"run.budget", "data.given", "data.weight_column"})
 _EVERYDAY_OF = {path: name for name, path in EVERYDAY.items()}
 
 

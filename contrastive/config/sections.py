@@ -52,6 +52,9 @@ class Data(Generic[Open]):
     given: str = setting(
         "", "columns of a table that the density is conditional on, comma-separated: p(others | given); empty: none"
     )
+    weight_column: str = setting(
+        "", "column of a table, or array of an .npz, that says how often each row counts; empty: all the same"
+    )
     standardize: bool | Open = setting(None, "fit in standardised coordinates [tables: yes, densities: no]")
     dequantize: bool | Open = setting(
         None,

@@ -34,6 +34,7 @@ from contrastive.noises.defensive import DefensiveMixture
 from contrastive.noises.distribution import DistributionNoise
 from contrastive.numerics.chunks import rows_at_once
 from contrastive.numerics.optimal_normalizer import optimal_log_normalizer
+from contrastive.numerics.row_weights import resampled
 from contrastive.objectives import ObjectiveFunction, make_objective
 from contrastive.objectives.contrast import Contrast, Value
 from contrastive.objectives.protocol import SamplingObjective, allows_adaptive_noise, check_energy, own_solver
@@ -176,14 +177,24 @@ class Estimator(RenamedMembers, EnergyBasedModel):
             log_q = self.noise.log_prob(z)
         return self._r(z, log_q)
 
-    def contrast(self, z: Rows, log_q: Float[Tensor, " n"] | None = None) -> Contrast:
+    def contrast(
+        self,
+        z: Rows,
+        log_q: Float[Tensor, " n"] | None = None,
+        sample_weight: Float[Tensor, " n"] | None = None,
+    ) -> Contrast:
         """The contrast of data and fresh noise samples with the noise frozen: differentiable in (f, c) alone.
 
         Args:
             z: data in model coordinates.
             log_q: the noise's log-density at `z` where it is known already.
+            sample_weight: how often each row counts, up to a common factor: the data's term is then the mean by these
+                weights. `fit` draws rows by weight instead, so that a batch does not depend on a few heavy rows.
         """
-        return self._against(self.noise, self._as_batch(z), log_q)
+        contrast = self._against(self.noise, self._as_batch(z), log_q)
+        return (
+            contrast if sample_weight is None else self._contrast_of(contrast.r_data, contrast.r_noise, sample_weight)
+        )
 
     def energy_loss(self, z: Float[Tensor, "n *event"], log_q: Float[Tensor, " n"] | None = None) -> Contrast:
         """The energy's loss on a batch, a `Contrast`: back-propagate its `.loss`, differentiable in (f, c) alone.
@@ -325,17 +336,24 @@ class Estimator(RenamedMembers, EnergyBasedModel):
         self.log_normalizer.zero_()
 
     @torch.no_grad()
-    def solve_log_normalizer(self, z: Float[Tensor, "n *event"]) -> None:
+    def solve_log_normalizer(
+        self, z: Float[Tensor, "n *event"], sample_weight: Float[Tensor, " n"] | None = None
+    ) -> None:
         """Set every c to its exact optimum for the present f and q, the starting point of training.
 
         An untrained f may be off by tens of nats, which gradient steps on c take long to make up.
+
+        Args:
+            z: data in model coordinates.
+            sample_weight: of the data; an objective with a solver of its own gets rows drawn by weight.
         """
         self.log_normalizer.zero_()
         if solve := own_solver(self.objective):
+            z = resampled(z, sample_weight)
             solve(self.energy, z, self.noise.sample(torch.Size([len(z)])).to(z.dtype))
             return
-        contrast = self.contrast(z)
-        self.log_normalizer.fill_(optimal_log_normalizer(contrast.r_data, contrast.r_noise, self.noise_ratio))
+        r = self.contrast(z)
+        self.log_normalizer.fill_(optimal_log_normalizer(r.r_data, r.r_noise, self.noise_ratio, sample_weight))
 
     # One formula each ------------------------------------------------------------------------------------------
 
@@ -358,9 +376,9 @@ class Estimator(RenamedMembers, EnergyBasedModel):
         """What is not learned of the log-ratio, where the energy does not follow the noise."""
         return self.energy.log_base(z) - log_q if isinstance(self.energy, FollowingEnergy) else -log_q
 
-    def _contrast_of(self, r_data: Tensor, r_noise: Tensor) -> Contrast:
+    def _contrast_of(self, r_data: Tensor, r_noise: Tensor, sample_weight: Tensor | None = None) -> Contrast:
         losses = self.objective(r_data, r_noise, self.noise_ratio)
-        return Contrast.from_losses(r_data, r_noise, *losses, self.noise_ratio)
+        return Contrast.from_losses(r_data, r_noise, *losses, self.noise_ratio, sample_weight)
 
     def _r(self, z: Tensor, log_q: Tensor | None) -> Tensor:
         """The log-ratio; `log_q` is None where the energy follows the noise, whose log-density then cancels."""

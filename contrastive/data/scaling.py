@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from contrastive.numerics.float64_buffers import Float64Buffers
+from contrastive.numerics.row_weights import weighted_mean, weighted_std
 
 
 class Coordinates(Float64Buffers, ABC):
@@ -66,10 +67,12 @@ class Scaling(Coordinates):
         return cls(torch.zeros(event_shape), torch.ones(event_shape), num_given)
 
     @classmethod
-    def standardize(cls, x: Float[Tensor, "n *event"], num_given: int = 0) -> "Scaling":
-        """The scaling under which `x` has mean 0 and standard deviation 1 in every coordinate."""
+    def standardize(
+        cls, x: Float[Tensor, "n *event"], num_given: int = 0, sample_weight: Float[Tensor, " n"] | None = None
+    ) -> "Scaling":
+        """The scaling under which `x`, weighted, has mean 0 and standard deviation 1 in every coordinate."""
         x = x.double()
-        return cls(x.mean(0), x.std(0, correction=0), num_given)
+        return cls(weighted_mean(x, sample_weight), weighted_std(x, sample_weight), num_given)
 
     @property
     def num_given(self) -> int:

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from contrastive.data.scaling import Scaling
 from contrastive.errors import ContrastiveError
+from contrastive.numerics.row_weights import rows_by_weight
 from contrastive.protocols import NoiseModel
 
 
@@ -57,20 +58,31 @@ class Source(Protocol):
 
 
 class ArraySource:
-    """Rows in memory, in a new random order every epoch.
+    """Rows in memory, in a new random order every epoch; weighted ones are drawn by weight.
+
+    A batch is then one of the weighted empirical distribution, and whatever learns from it needs to know nothing of
+    weights: likelihood, every objective, c, further terms of the loss, schedules. Weights in the loss of a batch of
+    equally likely rows would have the same expectation, but not its variance: of weights (1, 1000) most batches would
+    hold one row that counts. (For a loop of one's own `Estimator.contrast` takes weights.)
 
     Args:
         z: all rows, in model coordinates.
         y: their labels, -1 where unknown.
+        sample_weight: how often each row counts, up to a common factor, positive; equal if None. See `row_stream`.
     """
 
-    def __init__(self, z: Float[Tensor, "n *event"], y: Int[Tensor, " n"] | None = None) -> None:
-        self.z, self.y = z, y
+    def __init__(
+        self,
+        z: Float[Tensor, "n *event"],
+        y: Int[Tensor, " n"] | None = None,
+        sample_weight: Float[Tensor, " n"] | None = None,
+    ) -> None:
+        self.z, self.y, self.sample_weight = z, y, sample_weight
         self.fixed: Tensor | None = None
 
     def batches(self, batch_size: int, seed: int, start: int) -> Iterator[Batch]:
         """Full batches; the stream runs on across epochs."""
-        for rows in row_stream(len(self.z), batch_size, seed, start):
+        for rows in row_stream(len(self.z), batch_size, seed, start, self.sample_weight):
             rows = rows.to(self.z.device)
             fixed, y = (None if kept is None else kept[rows] for kept in (self.fixed, self.y))
             yield Batch(self.z[rows], fixed, y)
@@ -128,8 +140,15 @@ def dataset_rows(dataset: Dataset[Any], rows: Iterable[Any]) -> Float[Tensor, "m
     return torch.stack([torch.as_tensor(item[0] if isinstance(item, list | tuple) else item) for item in items])
 
 
-def row_stream(n: int, batch_size: int, seed: int, start: int) -> Iterator[Tensor]:
-    """Row indices of batch `start`, `start + 1`, ...: one random permutation of the `n` rows after the other."""
+def row_stream(
+    n: int, batch_size: int, seed: int, start: int, sample_weight: Float[Tensor, " n"] | None = None
+) -> Iterator[Tensor]:
+    """Row indices of batch `start`, `start + 1`, ...: one random permutation of the `n` rows after the other.
+
+    With weights w an epoch has n rows too, in random order: row i floor or ceil(n w_i / sum w) times, and that many on
+    average (`rows_by_weight` with a random offset).
+    """
+    weights = None if sample_weight is None else sample_weight.cpu()
     if n < batch_size:
         raise ContrastiveError(f"{n} rows are fewer than a batch of {batch_size}; take --batch-size {n} or less")
     position = start * batch_size
@@ -141,11 +160,19 @@ def row_stream(n: int, batch_size: int, seed: int, start: int) -> Iterator[Tenso
             if position // n != epoch:
                 epoch = position // n
                 order = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-                left = torch.randperm(n, generator=order)[position % n :]
+                left = _epoch(n, order, weights)[position % n :]
             taken, left = left[:missing], left[missing:]
             rows.append(taken)
             position, missing = position + len(taken), missing - len(taken)
         yield torch.cat(rows)
+
+
+def _epoch(n: int, order: torch.Generator, weights: Tensor | None) -> Tensor:
+    permutation = torch.randperm(n, generator=order)
+    if weights is None:
+        return permutation
+    offset = float(torch.rand((), dtype=torch.float64, generator=order))
+    return rows_by_weight(weights, n, offset)[permutation]
 
 
 class _RowStream(Sampler[list[int]]):

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from contrastive.core.estimator import Estimator
+from contrastive.numerics.row_weights import weighted_mean, weights_of
 
 _ROWS = 10_000  # at once
 _BINS = 15
@@ -26,23 +27,30 @@ class Reliability(NamedTuple):
 
 
 @torch.no_grad()
-def classification(estimator: Estimator, x: Float[Tensor, "n *event"], y: Int[Tensor, " n"]) -> dict[str, float]:
+def classification(
+    estimator: Estimator,
+    x: Float[Tensor, "n *event"],
+    y: Int[Tensor, " n"],
+    sample_weight: Float[Tensor, " n"] | None = None,
+) -> dict[str, float]:
     """`test_error`, `test_log_loss` (nats) and `test_calibration_error` of the rows that have a label.
 
     Args:
         estimator: with classes.
         x: held-out data in original units.
         y: their classes; -1 is unlabelled, and left out.
+        sample_weight: of the rows.
     """
     known = y >= 0
     if not bool(known.any()):
         return {}
     log_p = predict_log_proba(estimator, x[known])
     y = y[known].to(log_p.device)
+    weight = weights_of(sample_weight, known)
     return {
-        "test_error": float((log_p.argmax(1) != y).double().mean()),
-        "test_log_loss": float(-log_p.gather(1, y[:, None]).mean()),
-        "test_calibration_error": reliability(log_p.exp(), y).expected_calibration_error,
+        "test_error": float(weighted_mean((log_p.argmax(1) != y).double(), weight)),
+        "test_log_loss": float(weighted_mean(-log_p.gather(1, y[:, None]).squeeze(1), weight)),
+        "test_calibration_error": reliability(log_p.exp(), y, sample_weight=weight).expected_calibration_error,
     }
 
 
@@ -53,14 +61,20 @@ def predict_log_proba(estimator: Estimator, x: Float[Tensor, "n *event"]) -> Flo
     return torch.cat([part.log_softmax(1) for part in parts])
 
 
-def reliability(proba: Float[Tensor, "n K"], y: Int[Tensor, " n"], bins: int = _BINS) -> Reliability:
-    """How often the predicted class is right, over how probable it was said to be."""
+def reliability(
+    proba: Float[Tensor, "n K"],
+    y: Int[Tensor, " n"],
+    bins: int = _BINS,
+    sample_weight: Float[Tensor, " n"] | None = None,
+) -> Reliability:
+    """How often the predicted class is right, over how probable it was said to be; rows count by their weights."""
     confidence, predicted = proba.double().max(1)
     right = (predicted == y).double()
     index = (confidence * bins).long().clamp_max(bins - 1)
-    count = torch.bincount(index, minlength=bins).double()
+    weight = torch.ones_like(right) if sample_weight is None else sample_weight
+    count = torch.bincount(index, weight, bins)
 
     def mean(values: Tensor) -> Tensor:
-        return torch.bincount(index, values, bins) / count
+        return torch.bincount(index, weight * values, bins) / count
 
-    return Reliability(mean(confidence), mean(right), count / len(y))
+    return Reliability(mean(confidence), mean(right), count / weight.sum())

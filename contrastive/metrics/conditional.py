@@ -8,6 +8,7 @@ from torch import Tensor
 
 from contrastive.core.estimator import Estimator
 from contrastive.normalizer import log_partitions_given
+from contrastive.numerics.row_weights import weights_of
 from contrastive.numerics.statistics import mean_with_error
 from contrastive.sampling import sample_given
 
@@ -16,12 +17,15 @@ _TRANSFORMED, _SAMPLES = 1_000, 100
 
 
 @torch.no_grad()
-def conditional_figures(estimator: Estimator, x: Float[Tensor, "n row"]) -> dict[str, Any]:
+def conditional_figures(
+    estimator: Estimator, x: Float[Tensor, "n row"], sample_weight: Float[Tensor, " n"] | None = None
+) -> dict[str, Any]:
     """Mean log p(x | y) of held-out rows, each with the upper end of the interval of its own log Z(y).
 
     Args:
         estimator: of a conditional density without classes.
         x: rows (x, y) in original units; the first 500 count.
+        sample_weight: of the rows, by which the mean is taken.
 
     Returns:
         `test_log_prob_given` with its standard error over rows, the spread of log Z(y) over them, which f leaves to be
@@ -33,7 +37,7 @@ def conditional_figures(estimator: Estimator, x: Float[Tensor, "n row"]) -> dict
     high = torch.tensor([estimate.high for estimate in estimates], dtype=torch.float64)
     log_z = torch.tensor([estimate.log_z for estimate in estimates], dtype=torch.float64)
     log_p = estimator.unnormalized_log_prob(x).double().cpu() - high
-    mean, error = mean_with_error(log_p)
+    mean, error = mean_with_error(log_p, weights_of(sample_weight, slice(_ROWS)))
     return {
         "test_log_prob_given": mean,
         "test_log_prob_given_error": error,

@@ -15,6 +15,7 @@ from contrastive.data.images import PixelScaling
 from contrastive.metrics.bits import bits_per_dim
 from contrastive.numerics.chunks import rows_at_once
 from contrastive.numerics.random_state import seeded
+from contrastive.numerics.row_weights import rows_by_weight, weighted_mean, weights_of
 from contrastive.numerics.statistics import mean_with_error
 from contrastive.objectives.contrast import CHANCE_LEVEL, Contrast
 from contrastive.protocols import NoiseModel
@@ -35,6 +36,7 @@ def evaluate(
     truth: NoiseModel | None = None,
     *,
     energy: bool = True,
+    sample_weight: Float[Tensor, " n"] | None = None,
 ) -> dict[str, Any]:
     """Metrics at held-out data, in original units and nats. Leaves torch's random state as it was.
 
@@ -43,6 +45,7 @@ def evaluate(
         x: held-out data; draws of `truth` where that is given.
         truth: the density that `x` comes from, with an exact `log_prob`.
         energy: False leaves out what needs a trained energy.
+        sample_weight: of the rows, by which every mean over them is taken.
 
     Returns:
         `test_log_prob_noise` and what `noise_spread` gives; with `energy` also `test_log_prob_energy`,
@@ -53,17 +56,19 @@ def evaluate(
     """
     log_true = None if truth is None else _in_parts(truth.log_prob, x).double()
     log_q = log_densities(estimator, x, energy=False)
-    metrics: dict[str, Any] = {"test_log_prob_noise": float(log_q.mean()), **_errors("noise", log_true, log_q)}
+    metrics: dict[str, Any] = {"test_log_prob_noise": float(weighted_mean(log_q, sample_weight))}
+    metrics |= _errors("noise", log_true, log_q, sample_weight)
     metrics |= image_bits(estimator, "noise", metrics["test_log_prob_noise"])
-    metrics |= noise_spread(estimator, x)
+    metrics |= noise_spread(estimator, x, sample_weight)
     if not energy:
         return metrics
     log_p = log_densities(estimator, x)
-    metrics |= {"test_log_prob_energy": float(log_p.mean()), **_errors("energy", log_true, log_p)}
+    metrics["test_log_prob_energy"] = float(weighted_mean(log_p, sample_weight))
+    metrics |= _errors("energy", log_true, log_p, sample_weight)
     metrics |= image_bits(estimator, "energy", metrics["test_log_prob_energy"])
-    metrics["test_gain"], metrics["test_gain_error"] = mean_with_error(log_p - log_q)
+    metrics["test_gain"], metrics["test_gain_error"] = mean_with_error(log_p - log_q, sample_weight)
     metrics["log_normalizer"] = estimator.log_normalizer.tolist()  # a list for K classes
-    contrast = _one_pass(estimator, estimator.model_coordinates(_few(x)))
+    contrast = _one_pass(estimator, estimator.model_coordinates(_few(x)), sample_weight)
     return metrics | {
         "value": float(contrast.value),
         "value_data": -float(contrast.data_term),
@@ -74,23 +79,31 @@ def evaluate(
 
 
 @torch.no_grad()
-def evaluate_training(estimator: Estimator, z: Float[Tensor, "n *event"], *, energy: bool = True) -> dict[str, float]:
+def evaluate_training(
+    estimator: Estimator,
+    z: Float[Tensor, "n *event"],
+    *,
+    energy: bool = True,
+    sample_weight: Float[Tensor, " n"] | None = None,
+) -> dict[str, float]:
     """The figures that show overfitting, at rows that were trained on; see `evaluate`.
 
     Args:
         estimator: what is judged.
         z: training rows in model coordinates.
         energy: False leaves out what needs a trained energy.
+        sample_weight: of the rows.
 
     Returns:
         `train_log_prob_noise` and, with `energy`, `train_log_prob_energy`, `train_accuracy`, `train_twice_jsd`.
     """
     x = estimator.scaling.inverse(z)
-    figures = {"train_log_prob_noise": float(log_densities(estimator, x, energy=False).mean())}
+    log_q = log_densities(estimator, x, energy=False)
+    figures = {"train_log_prob_noise": float(weighted_mean(log_q, sample_weight))}
     if not energy:
         return figures
-    figures["train_log_prob_energy"] = float(log_densities(estimator, x).mean())
-    contrast = _one_pass(estimator, _few(z))
+    figures["train_log_prob_energy"] = float(weighted_mean(log_densities(estimator, x), sample_weight))
+    contrast = _one_pass(estimator, _few(z), sample_weight)
     return figures | {"train_accuracy": float(contrast.accuracy), "train_twice_jsd": float(contrast.twice_jsd)}
 
 
@@ -142,8 +155,15 @@ def image_bits(estimator: Estimator, name: str, log_prob: float) -> dict[str, fl
 
 
 @torch.no_grad()
-def noise_spread(estimator: Estimator, x: Float[Tensor, "n *event"]) -> dict[str, float]:
+def noise_spread(
+    estimator: Estimator, x: Float[Tensor, "n *event"], sample_weight: Float[Tensor, " n"] | None = None
+) -> dict[str, float]:
     """Spread of the noise's samples relative to that of the data: the first figure to show mode collapse.
+
+    Args:
+        estimator: what is judged.
+        x: data in original units.
+        sample_weight: of the rows; 100 of them are drawn by it.
 
     Returns:
         `noise_spread`: median distance between two draws over that between two of the data, in model coordinates; 1
@@ -153,7 +173,8 @@ def noise_spread(estimator: Estimator, x: Float[Tensor, "n *event"]) -> dict[str
     if len(x) < _FEWEST_SPREAD:
         return {}
     with _same_draws(estimator):
-        z = estimator.model_coordinates(x[torch.randperm(len(x))[:_SPREAD_ROWS]])  # rows may be sorted by class
+        order = torch.randperm(len(x))  # rows may be sorted by class
+        z = estimator.model_coordinates(x[_drawn(order, sample_weight, _SPREAD_ROWS)])
         draws = estimator.noise.sample(torch.Size([len(z)])).to(z.dtype)
     of_draws, of_data = (pdist(points.flatten(1)).median() for points in (draws, z))
     return {"noise_spread": float(of_draws / of_data)} if of_data > 0 else {}
@@ -170,8 +191,8 @@ def noise_quality(contrast: Contrast) -> dict[str, float]:
     """
     weight = torch.sigmoid(-contrast.r_data.double())
     return {
-        "overlap": float(torch.sigmoid(-contrast.r_data.double() - contrast.log_noise_ratio).mean()),
-        "relative_ess": float(weight.mean().square() / weight.square().mean()),
+        "overlap": float(contrast.data_mean(torch.sigmoid(-contrast.r_data.double() - contrast.log_noise_ratio))),
+        "relative_ess": float(contrast.data_mean(weight).square() / contrast.data_mean(weight.square())),
         "twice_jsd": float(contrast.twice_jsd),
     }
 
@@ -257,10 +278,17 @@ def _few(x: Tensor) -> Tensor:
     return x[: 4 * rows_at_once(tuple(x.shape[1:]), _ROWS // 4)]
 
 
-def _one_pass(estimator: Estimator, z: Tensor) -> Contrast:
-    """Contrast of `z`, in model coordinates, with the same noise each time."""
+def _drawn(order: Tensor, sample_weight: Tensor | None, count: int) -> Tensor:
+    """The first `count` rows of an order, or as many of it by weight."""
+    if sample_weight is None:
+        return order[:count]
+    return order[rows_by_weight(sample_weight.cpu()[order], min(count, len(order)))]
+
+
+def _one_pass(estimator: Estimator, z: Tensor, sample_weight: Tensor | None = None) -> Contrast:
+    """Contrast of `z`, in model coordinates, with the same noise each time, by the weights of its rows."""
     with _same_draws(estimator):
-        return estimator.contrast(z)
+        return estimator.contrast(z, sample_weight=weights_of(sample_weight, slice(len(z))))
 
 
 def _in_parts(log_prob: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -268,8 +296,9 @@ def _in_parts(log_prob: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return torch.cat([log_prob(part).cpu() for part in x.split(rows)])
 
 
-def _errors(name: str, log_true: Tensor | None, log_model: Tensor) -> dict[str, float]:
+def _errors(name: str, log_true: Tensor | None, log_model: Tensor, weight: Tensor | None) -> dict[str, float]:
     if log_true is None:
         return {}
     gap = log_true - log_model
-    return {f"mse_log_prob_{name}": float(gap.square().mean()), f"kl_{name}": float(gap.mean())}
+    figures = {f"mse_log_prob_{name}": weighted_mean(gap.square(), weight), f"kl_{name}": weighted_mean(gap, weight)}
+    return {key: float(figure) for key, figure in figures.items()}

@@ -11,12 +11,16 @@ from contrastive.core.estimator import Estimator
 from contrastive.metrics.evaluation import image_bits
 from contrastive.normalizer import LogPartition
 from contrastive.numerics.chunks import rows_at_once
+from contrastive.numerics.row_weights import weighted_mean
 
 _ROWS = 10_000  # at once
 
 
 def partition_figures(
-    estimator: Estimator, estimates: Sequence[LogPartition], x: Float[Tensor, "n *event"] | None = None
+    estimator: Estimator,
+    estimates: Sequence[LogPartition],
+    x: Float[Tensor, "n *event"] | None = None,
+    sample_weight: Float[Tensor, " n"] | None = None,
 ) -> dict[str, Any]:
     """log Z with its interval, and held-out log-densities by it; lists for a K-class energy.
 
@@ -24,6 +28,7 @@ def partition_figures(
         estimator: what was judged.
         estimates: of `log_partitions`.
         x: held-out data in original units.
+        sample_weight: of these.
 
     Returns:
         `log_partition`, `log_partition_low`, `log_partition_high`, `log_partition_method`, `log_partition_verdict`
@@ -40,23 +45,29 @@ def partition_figures(
     if x is None:
         return figures
     high = torch.tensor(columns["log_partition_high"], dtype=torch.float64)
-    return figures | normalized_figures(estimator, x, high)
+    return figures | normalized_figures(estimator, x, high, sample_weight)
 
 
 def normalized_figures(
-    estimator: Estimator, x: Float[Tensor, "n *event"], log_normalizer: Float[Tensor, " classes"]
+    estimator: Estimator,
+    x: Float[Tensor, "n *event"],
+    log_normalizer: Float[Tensor, " classes"],
+    sample_weight: Float[Tensor, " n"] | None = None,
 ) -> dict[str, float]:
     """`test_log_prob_energy_normalized`, of `mean_log_prob`, and for images the same in bits per dimension."""
-    log_p = mean_log_prob(estimator, x, log_normalizer)
+    log_p = mean_log_prob(estimator, x, log_normalizer, sample_weight)
     return {"test_log_prob_energy_normalized": log_p, **image_bits(estimator, "energy_normalized", log_p)}
 
 
 @torch.no_grad()
 def mean_log_prob(
-    estimator: Estimator, x: Float[Tensor, "n *event"], log_normalizer: Float[Tensor, " classes"]
+    estimator: Estimator,
+    x: Float[Tensor, "n *event"],
+    log_normalizer: Float[Tensor, " classes"],
+    sample_weight: Float[Tensor, " n"] | None = None,
 ) -> float:
     """Mean log p at `x` in original units, with log Z given in the place of the learned c; see `log_prob_given`."""
-    return float(log_prob_given(estimator, x, log_normalizer).mean())
+    return float(weighted_mean(log_prob_given(estimator, x, log_normalizer), sample_weight))
 
 
 @torch.no_grad()

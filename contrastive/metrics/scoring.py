@@ -33,7 +33,9 @@ def row_log_probs(
     return log_p, log_q
 
 
-def hdr_level(log_p: Float[Tensor, " n"], held_out: Float[Tensor, " m"]) -> Float[Tensor, " n"]:
+def hdr_level(
+    log_p: Float[Tensor, " n"], held_out: Float[Tensor, " m"], sample_weight: Float[Tensor, " m"] | None = None
+) -> Float[Tensor, " n"]:
     """Share of held-out rows that are more likely than each row, ties counted half: from 0 to 1, large = rare.
 
     It estimates P(p(X) > p(x)) for X from the data: the level of the highest-density region (Hyndman 1996, "Computing
@@ -43,10 +45,14 @@ def hdr_level(log_p: Float[Tensor, " n"], held_out: Float[Tensor, " m"]) -> Floa
     Args:
         log_p: of the rows, NaN where there is none.
         held_out: log p of rows that were not trained on, by the same model.
+        sample_weight: of these rows.
     """
-    known = held_out[~held_out.isnan()].sort().values
-    below = torch.searchsorted(known, log_p, right=False) + torch.searchsorted(known, log_p, right=True)
-    return torch.where(log_p.isnan(), torch.nan, 1 - below.double() / (2 * len(known)))
+    usable = ~held_out.isnan()
+    known, order = held_out[usable].sort()
+    weight = torch.ones_like(known, dtype=torch.float64) if sample_weight is None else sample_weight[usable][order]
+    mass = torch.nn.functional.pad(weight.cumsum(0), (1, 0))  # of the rows before each
+    sides = (mass[torch.searchsorted(known, log_p, right=right)] for right in (False, True))
+    return torch.where(log_p.isnan(), torch.nan, 1 - sum(sides) / (2 * mass[-1]))
 
 
 @torch.no_grad()

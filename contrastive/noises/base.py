@@ -11,6 +11,7 @@ from torch.distributions import Distribution
 
 from contrastive.errors import ContrastiveError
 from contrastive.numerics.precision import full_precision
+from contrastive.numerics.row_weights import as_weights, fit_weighted, rows_by_weight, shares, weighted_mean
 
 _RANK_TOLERANCE = 1e-12
 
@@ -77,8 +78,8 @@ class ParametricNoise(Noise):
     """A noise given by a torch distribution over flattened events.
 
     A subclass implements `distribution()`, with event shape `(d,)`, and `_fit(x)` for `x` of shape `(n, d)` in
-    float64. Until it is fitted or given parameters it is a standard density of its family, and says so by
-    `is_fitted`.
+    float64; where that takes weights, `_fit(x, sample_weight=None)` with positive weights in float64. Until it is
+    fitted or given parameters it is a standard density of its family, and says so by `is_fitted`.
     """
 
     rounds_networks_only = True
@@ -98,14 +99,23 @@ class ParametricNoise(Noise):
     def distribution(self) -> Distribution:
         """The density over flattened events, event shape `(d,)`."""
 
-    def fit(self, x: Float[Tensor, "n *event"]) -> None:
+    def fit(self, x: Float[Tensor, "n *event"], sample_weight: Any = None) -> None:
         """Maximum-likelihood fit to `x`, in float64.
 
+        Args:
+            x: rows.
+            sample_weight: how often each counts, up to a common factor: shape `(n,)`, at least 0. A family whose
+                `_fit` takes no weights is fitted to as many rows, drawn by weight.
+
         Raises:
-            ContrastiveError: if the data cannot determine the parameters.
+            ContrastiveError: if the data cannot determine the parameters, or the weights are none.
         """
+        rows = x.detach().reshape(len(x), self.dim).double()
+        if sample_weight is not None:
+            sample_weight = as_weights(sample_weight, len(rows)).to(rows.device)
+            rows, sample_weight = rows[sample_weight > 0], sample_weight[sample_weight > 0]
         with torch.no_grad():
-            self._fit(x.detach().reshape(len(x), self.dim).double())
+            fit_weighted(self._fit, rows, sample_weight)
         self.fitted.fill_(True)
 
     @abstractmethod
@@ -154,10 +164,14 @@ def cholesky(covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
     return factor
 
 
-def sample_covariance(x: Float[Tensor, "n d"]) -> Float[Tensor, "d d"]:
-    """The maximum-likelihood covariance (divisor n)."""
-    centred = x - x.mean(0)
-    return centred.mT @ centred / len(x)
+def sample_covariance(
+    x: Float[Tensor, "n d"], sample_weight: Float[Tensor, " n"] | None = None
+) -> Float[Tensor, "d d"]:
+    """The maximum-likelihood covariance (divisor n, or the sum of the weights)."""
+    centred = x - weighted_mean(x, sample_weight)
+    if sample_weight is None:
+        return centred.mT @ centred / len(x)
+    return (centred * shares(sample_weight)[:, None]).mT @ centred
 
 
 def spaced_rows(x: Float[Tensor, "n *event"], most: int) -> Float[Tensor, "m *event"]:
@@ -165,3 +179,12 @@ def spaced_rows(x: Float[Tensor, "n *event"], most: int) -> Float[Tensor, "m *ev
     if len(x) <= most:
         return x
     return x[torch.linspace(0, len(x) - 1, most, dtype=torch.float64, device=x.device).round().long()]
+
+
+def spaced_by_weight(
+    x: Float[Tensor, "n *event"], sample_weight: Float[Tensor, " n"] | None, most: int
+) -> tuple[Float[Tensor, "m *event"], Float[Tensor, " m"] | None]:
+    """At most `most` rows with their weights; of more, evenly spaced ones, by weight, which count the same."""
+    if sample_weight is None or len(x) <= most:
+        return spaced_rows(x, most), sample_weight
+    return x[rows_by_weight(sample_weight, most)], None

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from contrastive.errors import ContrastiveError
 from contrastive.noises.base import Noise, spaced_rows
+from contrastive.numerics.row_weights import as_weights, resampled, takes_weights
 from contrastive.protocols import (
     AdaptiveNoise,
     ConditionalNoise,
@@ -147,12 +148,18 @@ class _Fitted(JointNoise):
         inner: Any = self.conditional
         return bool(inner.is_fitted)
 
-    def fit(self, x: Float[Tensor, "n row"]) -> None:
-        """Fit q to rows (x, y), and take their contexts."""
+    def fit(self, x: Float[Tensor, "n row"], sample_weight: Any = None) -> None:
+        """Fit q to rows (x, y), and take their contexts, by weight."""
         inner: Any = self.conditional
-        z, y = self._split(x)
-        inner.fit(z, given=y)
-        self._see(y)
+        weights = None if sample_weight is None else as_weights(sample_weight, len(x)).to(x.device)
+        drawn = resampled(x, weights)
+        if weights is None or not takes_weights(inner.fit):
+            inner.fit(self._split(drawn)[0], given=self._split(drawn)[1])
+        else:
+            kept = weights > 0
+            z, y = self._split(x[kept])
+            inner.fit(z, given=y, sample_weight=weights[kept])
+        self._see(self._split(drawn)[1])
 
 
 class _Reparametrized(JointNoise):

@@ -1,7 +1,7 @@
 """A Gaussian mixture conditioned on some of its columns: the conditional counterpart of `gaussian-mixture`."""
 
 import math
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float
@@ -23,7 +23,7 @@ class Mixture(Protocol):
         """Whether `fit` has run."""
         ...
 
-    def fit(self, x: Tensor, /) -> None:
+    def fit(self, x: Tensor, sample_weight: Any = None) -> None:
         """Fit to rows."""
         ...
 
@@ -62,14 +62,16 @@ class ConditionedMixture(nn.Module):
         """Whether the mixture is fitted."""
         return self.joint.is_fitted
 
-    def fit(self, x: Float[Tensor, "n d"], *, given: Float[Tensor, "n k"]) -> None:
+    def fit(
+        self, x: Float[Tensor, "n d"], *, given: Float[Tensor, "n k"], sample_weight: Float[Tensor, " n"] | None = None
+    ) -> None:
         """Fit the mixture of (y, x) by EM.
 
         Raises:
             ContrastiveError: as `GaussianMixture.fit`, or if the contexts are not one for each row.
         """
         require_contexts(given, len(x), self.context_shape, "mixture")
-        self.joint.fit(torch.cat([given.to(x), x], 1))
+        self.joint.fit(torch.cat([given.to(x), x], 1), sample_weight)
 
     def log_prob(self, value: Float[Tensor, "n d"], *, given: Float[Tensor, "n k"]) -> Float[Tensor, " n"]:
         """log q(value | given) in nats."""

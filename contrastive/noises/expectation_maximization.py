@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from contrastive.numerics.row_weights import weights_of
+
 _NUMBERS_AT_ONCE = 1 << 20
 _LLOYD_STEPS = 20
 _LEAST_COUNT = 1e-8  # rows: what keeps the moments of a component without rows finite
@@ -22,7 +24,7 @@ class MixtureParameters(NamedTuple):
 
 
 class _Moments(NamedTuple):
-    """Sums over rows of responsibilities, times 1, x and x x^T (its lower triangle)."""
+    """Sums over rows of weighted responsibilities, times 1, x and x x^T (its lower triangle)."""
 
     counts: Float[Tensor, " k"]
     first: Float[Tensor, "k d"]
@@ -37,6 +39,7 @@ def expectation_maximization(
     ridge: float,
     max_iterations: int,
     tolerance: float,
+    sample_weight: Float[Tensor, " n"] | None = None,
 ) -> tuple[MixtureParameters, float]:
     """The mixture that EM ends at, and its mean log-likelihood in nats a row before the last update.
 
@@ -47,14 +50,16 @@ def expectation_maximization(
         ridge: added to the variances of every component after every iteration.
         max_iterations: at most.
         tolerance: EM ends when the log-likelihood changes by less, in nats a row.
+        sample_weight: how often each row counts, up to a common factor.
 
     Reference: Dempster, Laird & Rubin (1977); Bishop (2006), "Pattern recognition and machine learning", section 9.2.
     """
-    one_hot = torch.nn.functional.one_hot(labels, components).to(x)
+    weights = None if sample_weight is None else sample_weight / sample_weight.mean()  # in units of rows
+    one_hot = _weighted(torch.nn.functional.one_hot(labels, components).to(x), weights)
     parameters = _maximized(_summed(_moments(part, one_hot[rows]) for part, rows in _blocks(x)), ridge)
     before = -math.inf
     for _ in range(max_iterations):
-        moments, log_likelihood = _expected(x, parameters)
+        moments, log_likelihood = _expected(x, parameters, weights)
         parameters = _maximized(moments, ridge)
         if abs(log_likelihood - before) < tolerance:  # a ridge may lower it too
             break
@@ -62,36 +67,48 @@ def expectation_maximization(
     return parameters, log_likelihood
 
 
-def k_means(x: Float[Tensor, "n d"], clusters: int, generator: torch.Generator) -> Int[Tensor, " n"]:
-    """Cluster of each row by Lloyd's algorithm from k-means++ seeds.
+def k_means(
+    x: Float[Tensor, "n d"],
+    clusters: int,
+    generator: torch.Generator,
+    sample_weight: Float[Tensor, " n"] | None = None,
+) -> Int[Tensor, " n"]:
+    """Cluster of each row by Lloyd's algorithm from k-means++ seeds; a row counts as often as its weight says.
 
     Reference: Arthur & Vassilvitskii (2007), "k-means++: the advantages of careful seeding".
     """
-    centres = _seeds(x, clusters, generator)
+    centres = _seeds(x, clusters, generator, sample_weight)
+    weighted = x if sample_weight is None else x * sample_weight[:, None]
     for _ in range(_LLOYD_STEPS):
         labels = torch.cdist(x, centres).argmin(1)
-        counts = torch.bincount(labels, minlength=clusters)
-        sums = torch.zeros_like(centres).index_add_(0, labels, x)
-        moved = torch.where(counts[:, None] > 0, sums / counts.clamp_min(1)[:, None], centres)
+        counts = torch.bincount(labels, sample_weight, minlength=clusters)
+        sums = torch.zeros_like(centres).index_add_(0, labels, weighted)
+        moved = torch.where(counts[:, None] > 0, sums / counts.where(counts > 0, 1)[:, None], centres)
         if torch.equal(moved, centres):
             break
         centres = moved
     return labels
 
 
-def _seeds(x: Tensor, clusters: int, generator: torch.Generator) -> Float[Tensor, "k d"]:
+def _seeds(x: Tensor, clusters: int, generator: torch.Generator, weights: Tensor | None) -> Float[Tensor, "k d"]:
     """Rows drawn one after the other, each with probability in proportion to its squared distance to those before."""
-    chosen = [int(torch.randint(len(x), (), generator=generator))]
+    first = torch.randint(len(x), (), generator=generator) if weights is None else _picked(weights, generator)
+    chosen = [int(first)]
     nearest = (x - x[chosen[0]]).square().sum(1)
     while len(chosen) < clusters:
-        cumulative = nearest.cumsum(0)
-        u = float(torch.rand((), generator=generator, dtype=torch.float64)) * cumulative[-1]
-        chosen.append(min(int(torch.searchsorted(cumulative, u, right=True)), len(x) - 1))
+        chosen.append(_picked(nearest if weights is None else weights * nearest, generator))
         nearest = torch.minimum(nearest, (x - x[chosen[-1]]).square().sum(1))
     return x[chosen]
 
 
-def _expected(x: Tensor, parameters: MixtureParameters) -> tuple[_Moments, float]:
+def _picked(chances: Tensor, generator: torch.Generator) -> int:
+    """The number of a row that is drawn with probability in proportion to `chances`."""
+    cumulative = chances.cumsum(0)
+    u = float(torch.rand((), generator=generator, dtype=torch.float64)) * cumulative[-1]
+    return min(int(torch.searchsorted(cumulative, u, right=True)), len(chances) - 1)
+
+
+def _expected(x: Tensor, parameters: MixtureParameters, weights: Tensor | None) -> tuple[_Moments, float]:
     """Moments under the responsibilities of `parameters`, and their mean log-likelihood."""
     d = x.shape[1]
     precisions = torch.cholesky_inverse(parameters.factors)
@@ -102,12 +119,17 @@ def _expected(x: Tensor, parameters: MixtureParameters) -> tuple[_Moments, float
     i, j = torch.tril_indices(d, d)
     quadratic = precisions[:, i, j] * torch.where(i == j, 0.5, 1.0).to(x)  # what is off the diagonal comes twice
     parts, total = [], 0.0
-    for part, _ in _blocks(x):
+    for part, rows in _blocks(x):
         log_joint = torch.addmm(constants, part, linear.mT) - _pairs(part) @ quadratic.mT
         log_q = log_joint.logsumexp(1, keepdim=True)
-        parts.append(_moments(part, (log_joint - log_q).exp_()))
-        total += float(log_q.sum())
+        responsibilities = (log_joint - log_q).exp_()
+        parts.append(_moments(part, _weighted(responsibilities, weights_of(weights, rows))))
+        total += float(log_q.sum() if weights is None else weights[rows] @ log_q.squeeze(1))
     return _summed(parts), total / len(x)
+
+
+def _weighted(responsibilities: Float[Tensor, "n k"], weights: Float[Tensor, " n"] | None) -> Float[Tensor, "n k"]:
+    return responsibilities if weights is None else responsibilities * weights[:, None]
 
 
 def _maximized(moments: _Moments, ridge: float) -> MixtureParameters:

@@ -12,6 +12,7 @@ from torch.distributions import Distribution, Independent, MultivariateNormal, N
 from contrastive.noises.base import ParametricNoise, as_parameter, cholesky, sample_covariance
 from contrastive.noises.linear_gaussian import LinearGaussian
 from contrastive.numerics.precision import full_precision
+from contrastive.numerics.row_weights import weighted_mean, weighted_std
 
 
 class _ReparametrizedNoise(ParametricNoise):
@@ -79,9 +80,9 @@ class Gaussian(_ReparametrizedNoise):
     def _factor(self) -> Float[Tensor, "d d"]:
         return self.below_diagonal.tril(-1).diagonal_scatter(self.log_diagonal.exp())
 
-    def _fit(self, x: Float[Tensor, "n d"]) -> None:
-        factor = cholesky(sample_covariance(x))
-        self.loc.copy_(x.mean(0))
+    def _fit(self, x: Float[Tensor, "n d"], sample_weight: Float[Tensor, " n"] | None = None) -> None:
+        factor = cholesky(sample_covariance(x, sample_weight))
+        self.loc.copy_(weighted_mean(x, sample_weight))
         self.log_diagonal.copy_(factor.diagonal().log())
         self.below_diagonal.copy_(factor.tril(-1))
 
@@ -111,6 +112,6 @@ class DiagonalGaussian(_ReparametrizedNoise):
         """Independent normals."""
         return Independent(Normal(self.loc, self.log_scale.exp(), validate_args=False), 1)
 
-    def _fit(self, x: Float[Tensor, "n d"]) -> None:
-        self.loc.copy_(x.mean(0))
-        self.log_scale.copy_(x.std(0, correction=0).log())
+    def _fit(self, x: Float[Tensor, "n d"], sample_weight: Float[Tensor, " n"] | None = None) -> None:
+        self.loc.copy_(weighted_mean(x, sample_weight))
+        self.log_scale.copy_(weighted_std(x, sample_weight).log())

@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.distributions import Categorical, Distribution, MixtureSameFamily, MultivariateNormal
 
 from contrastive.errors import ContrastiveError
-from contrastive.noises.base import ParametricNoise, cholesky, sample_covariance, spaced_rows
+from contrastive.noises.base import ParametricNoise, cholesky, sample_covariance, spaced_by_weight
 from contrastive.noises.candidates import ladder
 from contrastive.noises.conditioned_mixture import ConditionedMixture
 from contrastive.noises.expectation_maximization import MixtureParameters, expectation_maximization, k_means
+from contrastive.numerics.row_weights import weighted_mean
 
 _DEPENDENT = 1e-6  # share of the variances that keeps the covariance of linearly dependent columns invertible
 _FEW_ROWS, _MOST_COMPONENTS = 500, 260
@@ -36,7 +37,8 @@ class GaussianMixture(ParametricNoise):
         max_iterations: EM iterations, at most, of each start.
         tolerance: EM ends when the log-likelihood changes by less, in nats a row.
         starts: k-means partitions (from k-means++ seeds) that EM starts from; the likeliest fit is kept.
-        max_rows: `fit` takes at most this many rows, evenly spaced (EM visits every row in every iteration).
+        max_rows: `fit` takes at most this many rows, evenly spaced (EM visits every row in every iteration); of
+            weighted ones, evenly by weight.
 
     Raises:
         ContrastiveError: if an option is out of range; by `fit` if there are fewer rows than components, or a column
@@ -90,11 +92,11 @@ class GaussianMixture(ParametricNoise):
         parts = MultivariateNormal(self.locs, scale_tril=self.scale_trils, validate_args=False)
         return MixtureSameFamily(Categorical(logits=self.logits, validate_args=False), parts, validate_args=False)
 
-    def _fit(self, x: Float[Tensor, "n d"]) -> None:
+    def _fit(self, x: Float[Tensor, "n d"], sample_weight: Float[Tensor, " n"] | None = None) -> None:
         if len(x) < self.components:
             raise ContrastiveError(f"{len(x)} rows cannot fit {self.components} mixture components; ask for fewer")
-        rows = spaced_rows(x, self.max_rows)
-        shift, covariance = rows.mean(0), sample_covariance(rows)
+        rows, weights = spaced_by_weight(x, sample_weight, self.max_rows)
+        shift, covariance = weighted_mean(rows, weights), sample_covariance(rows, weights)
         scale = covariance.diagonal().sqrt()
         if not bool((scale > 0).all()):
             raise ContrastiveError("a column does not vary: leave it out of the data")
@@ -102,14 +104,16 @@ class GaussianMixture(ParametricNoise):
         whitened = torch.linalg.solve_triangular(factor, (rows - shift).mT, upper=False).mT.contiguous()
         # Clusters are sought in standardised coordinates: whitening blurs those of nearly dependent columns.
         standardized = (rows - shift) / scale
-        fits = [self._start(standardized, whitened, seed) for seed in range(self.starts)]
+        fits = [self._start(standardized, whitened, weights, seed) for seed in range(self.starts)]
         found, _ = max(fits, key=lambda fit: fit[1])
         self.logits.copy_(found.log_weights)
         self.locs.copy_(shift + found.means @ factor.mT)
         self.scale_trils.copy_(factor @ found.factors)
 
-    def _start(self, standardized: Tensor, whitened: Tensor, seed: int) -> tuple[MixtureParameters, float]:
-        labels = k_means(standardized, self.components, torch.Generator().manual_seed(seed))
+    def _start(
+        self, standardized: Tensor, whitened: Tensor, weights: Tensor | None, seed: int
+    ) -> tuple[MixtureParameters, float]:
+        labels = k_means(standardized, self.components, torch.Generator().manual_seed(seed), weights)
         return expectation_maximization(
             whitened,
             labels,
@@ -117,4 +121,5 @@ class GaussianMixture(ParametricNoise):
             ridge=self.ridge,
             max_iterations=self.max_iterations,
             tolerance=self.tolerance,
+            sample_weight=weights,
         )

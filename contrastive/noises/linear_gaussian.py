@@ -10,6 +10,7 @@ from contrastive.errors import ContrastiveError
 from contrastive.noises.base import cholesky, sample_covariance
 from contrastive.noises.conditional import require_contexts
 from contrastive.numerics.precision import full_precision
+from contrastive.numerics.row_weights import shares, weighted_mean
 
 _RANK_TOLERANCE = 1e-12  # share of a column's variance, in float64
 
@@ -50,8 +51,10 @@ class LinearGaussian(nn.Module):
         return bool(self.fitted)
 
     @torch.no_grad()
-    def fit(self, x: Float[Tensor, "n d"], *, given: Float[Tensor, "n k"]) -> None:
-        """Maximum likelihood: least squares, and the covariance of the residuals, in float64.
+    def fit(
+        self, x: Float[Tensor, "n d"], *, given: Float[Tensor, "n k"], sample_weight: Float[Tensor, " n"] | None = None
+    ) -> None:
+        """Maximum likelihood: least squares, and the covariance of the residuals, in float64; weights are positive.
 
         Raises:
             ContrastiveError: if columns of x are linear in the others and y, the rows are too few, or the contexts are
@@ -59,14 +62,16 @@ class LinearGaussian(nn.Module):
         """
         require_contexts(given, len(x), self.context_shape, "linear gaussian")
         x, y = x.double(), given.double()
-        centred = y - y.mean(0)
+        mean_x, mean_y = weighted_mean(x, sample_weight), weighted_mean(y, sample_weight)
+        each = torch.ones(len(x), 1).to(x) if sample_weight is None else shares(sample_weight)[:, None].sqrt()
         # Of collinear contexts the shortest of the solutions, which all say the same; only the CPU's driver has it.
-        solution = torch.linalg.lstsq(centred.cpu(), (x - x.mean(0)).cpu(), driver="gelsd").solution.to(x)
-        covariance = sample_covariance(x - x.mean(0) - centred @ solution)
-        _require_residuals(covariance.diagonal(), x.var(0, correction=0))
+        sides = ((each * (y - mean_y)).cpu(), (each * (x - mean_x)).cpu())
+        solution = torch.linalg.lstsq(*sides, driver="gelsd").solution.to(x)
+        covariance = sample_covariance(x - mean_x - (y - mean_y) @ solution, sample_weight)
+        _require_residuals(covariance.diagonal(), sample_covariance(x, sample_weight).diagonal())
         factor = cholesky(covariance.diagonal().diag() if self.diagonal else covariance)
         self.weight.copy_(solution.mT)
-        self.loc.copy_(x.mean(0) - y.mean(0) @ solution)
+        self.loc.copy_(mean_x - mean_y @ solution)
         self.log_diagonal.copy_(factor.diagonal().log())
         self.below_diagonal.copy_(factor.tril(-1))
         self.fitted.fill_(True)

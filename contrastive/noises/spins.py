@@ -10,6 +10,7 @@ from torch.nn.functional import logsigmoid
 
 from contrastive.errors import ContrastiveError
 from contrastive.noises.base import ParametricNoise, as_parameter
+from contrastive.numerics.row_weights import effective_size, weighted_mean
 
 
 class IndependentSpins(Distribution):
@@ -38,7 +39,7 @@ class BernoulliSpins(ParametricNoise):
     `log_prob` is the log of a probability MASS (density with respect to the counting measure), -inf off the spins, for
     energies over {-1, +1}^d such as `ising`. Masses do not stretch: fit with `standardize=False`. Fitted, it is the
     mean-field model with the data's own magnetisations; a spin that never flips keeps the probability 1/(2n) of the
-    value it did not take.
+    value it did not take, n being the effective number of rows.
 
     Args:
         event_shape: shape of one configuration.
@@ -62,11 +63,11 @@ class BernoulliSpins(ParametricNoise):
         """The independent spins."""
         return IndependentSpins(self.logits)
 
-    def _fit(self, x: Float[Tensor, "n d"]) -> None:
+    def _fit(self, x: Float[Tensor, "n d"], sample_weight: Float[Tensor, " n"] | None = None) -> None:
         if not bool((x.abs() == 1).all()):
             raise ContrastiveError(
                 "the noise 'bernoulli-spins' is for values of -1 and +1; write 0/1 data as 2 x - 1 and fit with "
                 "standardize=False"
             )
-        least = 0.5 / len(x)
-        self.logits.copy_(((1 + x.mean(0)) / 2).clamp(least, 1 - least).logit())
+        least = 0.5 / effective_size(sample_weight, len(x))
+        self.logits.copy_(((1 + weighted_mean(x, sample_weight)) / 2).clamp(least, 1 - least).logit())

@@ -12,6 +12,7 @@ from contrastive.config.parsing import refuse_taken
 from contrastive.errors import ContrastiveError
 from contrastive.noises.base import Noise
 from contrastive.noises.conditional import make_noise_over
+from contrastive.numerics.row_weights import weighted_mean
 from contrastive.protocols import NoiseModel, is_discrete, is_ready, prepare_noise, rounds_networks_only
 
 
@@ -68,10 +69,10 @@ class Stack(Noise):
         """Whether every part has seen the data, or needs none."""
         return all(is_ready(part) for part in self.parts)
 
-    def fit(self, x: Float[Tensor, "n *event"]) -> None:
-        """Fit each part that has a fit of its own, and initialise the others; none twice."""
+    def fit(self, x: Float[Tensor, "n *event"], sample_weight: Any = None) -> None:
+        """Fit each part that has a fit of its own, and initialise the others; none twice. See `prepare_noise`."""
         for part in self.parts:
-            prepare_noise(part, x)
+            prepare_noise(part, x, sample_weight=sample_weight)
 
     @torch.no_grad()
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Float[Tensor, "*shape"]:
@@ -119,17 +120,20 @@ def _made(part: Mapping[str, Any], event_shape: tuple[int, ...], given: int) -> 
     return noise
 
 
-def stacking_weights(log_q: Float[Tensor, "n k"], *, iterations: int = 300) -> Float[Tensor, " k"]:
+def stacking_weights(
+    log_q: Float[Tensor, "n k"], sample_weight: Float[Tensor, " n"] | None = None, *, iterations: int = 300
+) -> Float[Tensor, " k"]:
     """Weights of a stack with the largest likelihood at rows that its parts were not fitted to.
 
     The likelihood is concave in the weights; EM climbs it.
 
     Args:
         log_q: log-density of each part at each row, nats.
+        sample_weight: of the rows.
         iterations: of EM.
     """
     log_q = log_q.double()
     weights = log_q.new_full((log_q.shape[1],), 1 / log_q.shape[1])
     for _ in range(iterations):
-        weights = (log_q + weights.log()).softmax(1).mean(0)
+        weights = weighted_mean((log_q + weights.log()).softmax(1), sample_weight)
     return weights

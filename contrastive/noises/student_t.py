@@ -10,6 +10,7 @@ from torch.distributions import Chi2, Distribution
 
 from contrastive.errors import ContrastiveError
 from contrastive.noises.base import ParametricNoise, as_parameter, cholesky, sample_covariance
+from contrastive.numerics.row_weights import weighted_mean
 
 _EM_STEPS = 100
 _TAILS = (1.0, 2.0, 3.0, 5.0, 10.0, 30.0)
@@ -80,15 +81,16 @@ class StudentT(ParametricNoise):
         """The multivariate Student t."""
         return MultivariateStudentT(self.df, self.loc, self.scale_tril)
 
-    def _fit(self, x: Float[Tensor, "n d"]) -> None:
+    def _fit(self, x: Float[Tensor, "n d"], sample_weight: Float[Tensor, " n"] | None = None) -> None:
         # EM for known df: Liu & Rubin (1995), "ML estimation of the t distribution using EM", section 3.
         df, d = self.df.double(), self.dim
-        loc, scale = x.mean(0), sample_covariance(x)
+        loc, scale = weighted_mean(x, sample_weight), sample_covariance(x, sample_weight)
+        multiplicity = x.new_ones(len(x)) if sample_weight is None else sample_weight
         for _ in range(_EM_STEPS):
             whitened = torch.linalg.solve_triangular(cholesky(scale), (x - loc).mT, upper=False)
-            weights = (df + d) / (df + whitened.square().sum(0))
+            weights = multiplicity * (df + d) / (df + whitened.square().sum(0))
             loc = (weights[:, None] * x).sum(0) / weights.sum()
             centred = x - loc
-            scale = (weights[:, None] * centred).mT @ centred / len(x)
+            scale = (weights[:, None] * centred).mT @ centred / multiplicity.sum()
         self.loc.copy_(loc)
         self.scale_tril.copy_(cholesky(scale))

@@ -44,7 +44,8 @@ class Uniform(ParametricNoise):
         """Independent uniforms; -inf outside."""
         return td.Independent(td.Uniform(self.low, self.high, validate_args=False), 1)
 
-    def _fit(self, x: Float[Tensor, "n d"]) -> None:
+    def _fit(self, x: Float[Tensor, "n d"], sample_weight: Float[Tensor, " n"] | None = None) -> None:
+        # The range of the rows, however much each of them weighs.
         low, high = x.amin(0), x.amax(0)
         self.low.copy_(low - self.margin * (high - low))
         self.high.copy_(high + self.margin * (high - low))

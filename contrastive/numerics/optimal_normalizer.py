@@ -11,12 +11,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from contrastive.errors import ContrastiveError
+from contrastive.numerics.row_weights import weighted_mean
 
 _TOLERANCE = 1e-14
 _ITERATIONS = 200
 
 
-def optimal_log_normalizer(r_data: Float[Tensor, " n"], r_noise: Float[Tensor, " m"], noise_ratio: float) -> float:
+def optimal_log_normalizer(
+    r_data: Float[Tensor, " n"],
+    r_noise: Float[Tensor, " m"],
+    noise_ratio: float,
+    sample_weight: Float[Tensor, " n"] | None = None,
+) -> float:
     """The c that solves mean sigmoid(-(r_data - c)) = nu mean sigmoid(r_noise - c), to the last digits of float64.
 
     The difference of both sides rises in c. Newton's method finds its root, held within a bracket that bisection
@@ -26,6 +32,7 @@ def optimal_log_normalizer(r_data: Float[Tensor, " n"], r_noise: Float[Tensor, "
         r_data: log-ratios at the data for c = 0.
         r_noise: log-ratios at the noise for c = 0.
         noise_ratio: nu.
+        sample_weight: of the data, by which their mean is taken.
 
     Raises:
         ContrastiveError: if no log-ratio is finite.
@@ -44,8 +51,10 @@ def optimal_log_normalizer(r_data: Float[Tensor, " n"], r_noise: Float[Tensor, "
     c = (low + high) / 2
     for _ in range(_ITERATIONS):
         missed_data, taken_noise = torch.sigmoid(c - r_data), torch.sigmoid(r_noise - c)
-        missing = float(missed_data.mean() - noise_ratio * taken_noise.mean())
-        slope = float((missed_data * (1 - missed_data)).mean() + noise_ratio * (taken_noise * (1 - taken_noise)).mean())
+        of_data = weighted_mean(missed_data, sample_weight)
+        missing = float(of_data - noise_ratio * taken_noise.mean())
+        curvature = weighted_mean(missed_data * (1 - missed_data), sample_weight)
+        slope = float(curvature + noise_ratio * (taken_noise * (1 - taken_noise)).mean())
         low, high = (low, c) if missing > 0 else (c, high)
         proposal = c - missing / slope if slope > 0 else math.nan
         following = proposal if low < proposal < high else (low + high) / 2

@@ -6,11 +6,27 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from contrastive.numerics.row_weights import effective_size, shares
 
-def mean_with_error(values: Float[Tensor, " n"]) -> tuple[float, float]:
-    """The mean of independent values and its standard error; of a single one the error is infinite."""
-    error = float(values.std()) / math.sqrt(len(values)) if len(values) > 1 else math.inf
-    return float(values.mean()), error
+
+def mean_with_error(
+    values: Float[Tensor, " n"], sample_weight: Float[Tensor, " n"] | None = None
+) -> tuple[float, float]:
+    """The mean of independent values and its standard error; of a single one the error is infinite.
+
+    With weights it is m = sum w v / sum w, and the error that of a ratio: its square is sum w^2 (v - m)^2 / (sum w)^2,
+    times n / (n - 1) with n the effective number of rows (sum w)^2 / sum w^2. Where weights do not depend on the values
+    that is their variance over n. Weights are importances, not counts of independent values: their scale means nothing.
+
+    Reference: Cochran (1977), "Sampling techniques", section 6.3.
+    """
+    if sample_weight is None:
+        error = float(values.std()) / math.sqrt(len(values)) if len(values) > 1 else math.inf
+        return float(values.mean()), error
+    w = shares(sample_weight).to(values)
+    mean, size = float(w @ values), effective_size(sample_weight, len(values))
+    variance = float((w * (values - mean)).square().sum())
+    return mean, math.sqrt(variance * size / (size - 1)) if size > 1 else math.inf
 
 
 def bernstein_radius(

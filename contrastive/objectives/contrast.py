@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from contrastive.errors import warn_renamed
+from contrastive.numerics.row_weights import weighted_mean
 
 #: Chance level of the estimate of 2 JSD, less a nat: below it the discriminator's gradient is uninformative.
 CHANCE_LEVEL = -1.0
@@ -34,6 +35,7 @@ class Contrast:
         data_term: the objective's term at the data, shape `()`.
         noise_term: the objective's term at the noise samples, nu counted, shape `()`.
         log_noise_ratio: log nu.
+        sample_weight: of the data, by which every mean over them is taken, shape `(n,)`; None for equal ones.
     """
 
     r_data: Float[Tensor, " n"]
@@ -41,6 +43,7 @@ class Contrast:
     data_term: Float[Tensor, ""]
     noise_term: Float[Tensor, ""]
     log_noise_ratio: float
+    sample_weight: Float[Tensor, " n"] | None = None
 
     @classmethod
     def from_losses(
@@ -50,13 +53,16 @@ class Contrast:
         data_losses: Float[Tensor, " n"],
         noise_losses: Float[Tensor, " m"],
         noise_ratio: float = 1.0,
+        sample_weight: Float[Tensor, " n"] | None = None,
     ) -> "Contrast":
         """The contrast of one batch from the loss of each row; a term is the mean over its rows."""
-        return cls(r_data, r_noise, data_losses.mean(), noise_losses.mean(), math.log(noise_ratio))
+        data_term = data_losses.mean() if sample_weight is None else weighted_mean(data_losses, sample_weight)
+        return cls(r_data, r_noise, data_term, noise_losses.mean(), math.log(noise_ratio), sample_weight)
 
     @classmethod
     def joined(cls, parts: "Sequence[Contrast]") -> "Contrast":
-        """The contrast of a batch from those of its parts."""
+        """The contrast of a batch from those of its parts, none of them weighted."""
+        assert all(part.sample_weight is None for part in parts)
         r_data, r_noise = torch.cat([part.r_data for part in parts]), torch.cat([part.r_noise for part in parts])
         data_term = torch.stack([part.data_term * len(part.r_data) for part in parts]).sum() / len(r_data)
         noise_term = torch.stack([part.noise_term * len(part.r_noise) for part in parts]).sum() / len(r_noise)
@@ -70,7 +76,12 @@ class Contrast:
             self.data_term.detach(),
             self.noise_term.detach(),
             self.log_noise_ratio,
+            self.sample_weight,
         )
+
+    def data_mean(self, values: Float[Tensor, " n"]) -> Float[Tensor, ""]:
+        """The mean of a number a data row, by the weights where there are some."""
+        return values.mean() if self.sample_weight is None else weighted_mean(values, self.sample_weight)
 
     @property
     def loss(self) -> Float[Tensor, ""]:
@@ -88,14 +99,14 @@ class Contrast:
 
         nu is left out so that the accuracy means the same at every noise ratio. A tie is half right.
         """
-        data, noise = ((r.detach() + self.log_noise_ratio).sign().mean() for r in (self.r_data, self.r_noise))
-        return (2 + data - noise) / 4
+        data, noise = ((r.detach() + self.log_noise_ratio).sign() for r in (self.r_data, self.r_noise))
+        return (2 + self.data_mean(data) - noise.mean()) / 4
 
     @property
     def twice_jsd(self) -> Float[Tensor, ""]:
         """2 JSD(p, q) as far as the energy is right, nats: V + log 4 at nu = 1, whatever nu and the objective are."""
         of_data, of_noise = (r.double() + self.log_noise_ratio for r in (self.r_data, self.r_noise))
-        return math.log(4) - softplus(-of_data).mean() - softplus(of_noise).mean()
+        return math.log(4) - self.data_mean(softplus(-of_data)) - softplus(of_noise).mean()
 
     # Names of version 0.1 before the package had its present form; they go with the next version. ----------------
 

@@ -76,6 +76,7 @@ TERMS = [
     Term("labelled_rows", "labelled rows", "rows", "{:,}", "training rows with a label"),
     Term("train_rows", "training rows", "rows", "{:,}", "rows that training repeats"),
     Term("test_rows", "held-out rows", "rows", "{:,}", "test rows: by them figures are reported"),
+    Term("effective_test_rows", "effective held-out rows", "rows", "{:,.1f}", "(sum w)² / sum w² of their weights"),
     Term("duplicated_test_rows", "held-out copies", "rows", "{:,}", "test rows that occur among the training rows too"),
     Term("pretrain_steps", "updates of the noise alone", "updates", "{:,}", "maximum likelihood, before the contrast"),
     Term("steps_energy", "updates of the energy", "updates", "{:,}", "in the contrast"),

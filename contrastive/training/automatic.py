@@ -13,6 +13,7 @@ from contrastive.data.preparation import Prepared
 from contrastive.errors import ContrastiveError
 from contrastive.noises.conditional import make_noise_over
 from contrastive.numerics.random_state import seeded
+from contrastive.numerics.row_weights import weights_of
 from contrastive.protocols import learns_by_gradient
 from contrastive.training.likelihood_fit import fit_noise
 from contrastive.training.models import adaptive_noises
@@ -68,6 +69,7 @@ def choose_noise(config: FitConfig, data: Prepared, progress: Progress) -> Chose
     log_det = float(data.scaling.log_det(data.test[:1]))
     selection = select_noise(
         data.fitting[:_ROWS],
+        sample_weight=weights_of(data.fitting_weight, slice(_ROWS)),
         names=None if config.game.method == "nce" else adaptive_noises(data.event_shape, data.num_given),
         num_given=data.num_given,
         seed=config.run.seed,
@@ -90,10 +92,10 @@ def choose_noise(config: FitConfig, data: Prepared, progress: Progress) -> Chose
     may_be_left, few = _may_be_left(config), selection.folds > 1
     if learns_by_gradient(noise) and config.likelihood.steps is None:
         progress.say(f"fitting {chosen.name} to all training rows")
-        rows = data.with_validation_rows().fitting if may_be_left and few else data.fitting
+        rows = data.with_validation_rows() if may_be_left and few else data
         ends = time.monotonic() + (config.run.budget * _SHARE_OF_BUDGET or math.inf)
-        how: dict[str, Any] = {"num_given": data.num_given, "seed": config.run.seed, "deadline": ends}
-        fitted = fit_noise(chosen.name, chosen.options, rows, **how)
+        how: dict[str, Any] = {"sample_weight": rows.fitting_weight, "seed": config.run.seed, "deadline": ends}
+        fitted = fit_noise(chosen.name, chosen.options, rows.fitting, num_given=data.num_given, **how)
         assert isinstance(fitted, nn.Module)
         state, config = fitted.state_dict(), changed(config, {"likelihood.steps": 0})
     if may_be_left:

@@ -47,6 +47,7 @@ def make_trainer(
         plan_stages(config, estimator, averaged, make_terms(config, estimator, labelled=data.classes is not None)),
         judge,
         make_scorer(data) if config.run.early_stopping else None,
+        score_weight=data.validation_weight,
         batch_size=config.game.batch_size,
         seed=config.run.seed,
         evaluate_every=config.run.evaluate_every,

@@ -4,7 +4,7 @@ import math
 import time
 from dataclasses import dataclass, replace
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -18,6 +18,7 @@ from contrastive.data.sources import ArraySource
 from contrastive.metrics import row_log_probs
 from contrastive.normalizer import log_partitions
 from contrastive.numerics.random_state import seeded
+from contrastive.numerics.row_weights import weights_of
 from contrastive.numerics.statistics import mean_with_error
 from contrastive.protocols import learns_by_gradient
 from contrastive.training.build import make_trainer
@@ -47,9 +48,9 @@ class Gain:
     folds: int = 1
 
     @classmethod
-    def of(cls, gains: Float[Tensor, " n"], folds: int = 1) -> "Gain":
-        """The gain from that of each row."""
-        return cls(*mean_with_error(gains), len(gains), folds)
+    def of(cls, gains: Float[Tensor, " n"], folds: int = 1, sample_weight: Float[Tensor, " n"] | None = None) -> "Gain":
+        """The gain from that of each row, by the weights of the rows where they have some."""
+        return cls(*mean_with_error(gains, sample_weight), len(gains), folds)
 
     @property
     def is_ahead(self) -> bool:
@@ -111,32 +112,46 @@ def cross_validated(
         progress.say(f"cross-validating the energy: fold {number + 1} of {len(folds)}")
         rest = torch.cat([*folds[:number], *folds[number + 1 :]])
         stopping, fitting = rest.split([round(len(rest) * _STOPPING), len(rest) - round(len(rest) * _STOPPING)])
-        fold = _fold(data, z[fitting], z[stopping], z[scored])
+        fold = _fold(data, fitting, stopping, scored)
         settings = changed(config, {**alone, "game.batch_size": fold.batch_size})
         estimator, _ = new_estimator(settings, fold)
         if learns_by_gradient(estimator.noise) and not settings.likelihood.steps:
-            fit_in_place(estimator.noise, fold.fitting, seed=config.run.seed)
+            fit_in_place(estimator.noise, fold.fitting, sample_weight=fold.fitting_weight, seed=config.run.seed)
         ends = time.monotonic() + (deadline - time.monotonic()) / (len(folds) - number + 1)
         trainer = make_trainer(settings, estimator, fold, deadline=ends)
         trainer.run()
         gains.append(gains_at(estimator, fold.test, config.run.seed))
         updates.append(trainer.position.best_updates)
-    return Gain.of(torch.cat(gains), len(folds)), round(median(updates))
+    return Gain.of(torch.cat(gains), len(folds), weights_of(data.fitting_weight, order)), round(median(updates))
 
 
 def _fold(data: Prepared, fitting: Tensor, stopping: Tensor, scored: Tensor) -> Prepared:
-    """Rows of one fold, in model coordinates, as data of their own."""
+    """Rows of one fold by number, in model coordinates, as data of their own."""
+    z, weight = data.fitting, weights_of(data.fitting_weight, fitting)
     return replace(
         data,
-        source=ArraySource(fitting),
+        source=ArraySource(z[fitting], sample_weight=weight),
         scaling=Scaling.identity(data.event_shape),
-        fitting=fitting,
-        validation=stopping,
-        test=scored,
+        fitting=z[fitting],
+        validation=z[stopping],
+        test=z[scored],
         batch_size=min(data.batch_size, len(fitting)),
+        fitting_weight=weight,
+        validation_weight=weights_of(data.fitting_weight, stopping),
+        test_weight=weights_of(data.fitting_weight, scored),
     )
 
 
-def split_validation(data: Prepared) -> tuple[Prepared, Float[Tensor, "n *event"]]:
+class Judging(NamedTuple):
+    """Rows in original units that say whether the energy is kept, and their weights where they have some."""
+
+    x: Float[Tensor, "n *event"]
+    sample_weight: Float[Tensor, " n"] | None
+
+
+def split_validation(data: Prepared) -> tuple[Prepared, Judging]:
     """Half of the validation rows to stop by, and the other half to say whether the energy is kept."""
-    return replace(data, validation=data.validation[::2]), data.validation[1::2]
+    even, odd = slice(None, None, 2), slice(1, None, 2)
+    stopping = weights_of(data.validation_weight, even)
+    judging = Judging(data.validation[odd], weights_of(data.validation_weight, odd))
+    return replace(data, validation=data.validation[even], validation_weight=stopping), judging

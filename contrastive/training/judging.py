@@ -26,6 +26,7 @@ from contrastive.metrics import (
 from contrastive.metrics.conditional import conditional_figures
 from contrastive.normalizer import log_partitions
 from contrastive.numerics.random_state import seeded
+from contrastive.numerics.row_weights import effective_size, resampled, weighted_mean, weights_of
 from contrastive.objectives.protocol import SamplingObjective, learns_normalizer
 from contrastive.protocols import FittableNoise, NoiseModel, is_discrete, learns_by_gradient
 from contrastive.training.trainer import Trainer
@@ -38,12 +39,13 @@ _NO_DENSITY = "the energy learned from the labels alone: it is a classifier, and
 def make_judge(estimator: Estimator, data: Prepared) -> Callable[[Estimator, str], dict[str, Any]]:
     """What gives the figures of an estimator in a stage of the run."""
     gaussian = _gaussian_log_prob(estimator, data, data.curve_rows)
+    weight = weights_of(data.test_weight, slice(len(data.curve_rows)))
 
     def judge(candidate: Estimator, stage: str) -> dict[str, Any]:
         started = has_energy(stage)
         if started:
             fill_log_normalizer(candidate, data)
-        metrics = evaluate(candidate, data.curve_rows, data.truth, energy=started) | gaussian
+        metrics = evaluate(candidate, data.curve_rows, data.truth, energy=started, sample_weight=weight) | gaussian
         metrics |= _training_figures(candidate, data, energy=started)
         if started:
             metrics |= _classification(candidate, data, len(data.curve_rows))
@@ -92,7 +94,9 @@ def _training_figures(estimator: Estimator, data: Prepared, *, energy: bool) -> 
     """Those of rows that repeat, as many as are held out for the curves: fresh draws cannot be overfitted."""
     if not data.repeats:
         return {}
-    return evaluate_training(estimator, data.fitting[: max(len(data.curve_rows), _TRAINING_ROWS)], energy=energy)
+    most = max(len(data.curve_rows), _TRAINING_ROWS)
+    weight = weights_of(data.fitting_weight, slice(most))
+    return evaluate_training(estimator, data.fitting[:most], energy=energy, sample_weight=weight)
 
 
 def _labelled_rows(data: Prepared) -> Labelled | None:
@@ -115,14 +119,16 @@ def fill_log_normalizer(estimator: Estimator, data: Prepared) -> None:
     if learns_normalizer(estimator.objective):
         return
     with seeded(0, estimator.log_normalizer.device):
-        estimator.solve_log_normalizer(data.first_rows)
+        first = data.first_rows
+        estimator.solve_log_normalizer(first, weights_of(data.fitting_weight, slice(len(first))))
 
 
 def summarize(config: ResolvedConfig, trainer: Trainer, data: Prepared) -> dict[str, Any]:
     """The figures of a finished run, all on the whole test set."""
     estimator, at = trainer.estimator, trainer.position
     started = time.monotonic()
-    metrics = evaluate(estimator, data.test, data.truth) | _gaussian_log_prob(estimator, data, data.test)
+    metrics = evaluate(estimator, data.test, data.truth, sample_weight=data.test_weight)
+    metrics |= _gaussian_log_prob(estimator, data, data.test)
     metrics |= _training_figures(estimator, data, energy=True)
     metrics |= _classification(estimator, data, len(data.test))
     metrics |= _partition(config, estimator, data)
@@ -152,6 +158,7 @@ def summarize(config: ResolvedConfig, trainer: Trainer, data: Prepared) -> dict[
         **({} if data.train_rows is None else {"train_rows": data.train_rows}),
         "test_rows": len(data.test),
         **({} if data.duplicated_test_rows is None else {"duplicated_test_rows": data.duplicated_test_rows}),
+        **_weight_figures(data),
         **_label_figures(data),
         **metrics,
         "noise_warning": _warning(config, trainer, metrics),
@@ -187,7 +194,17 @@ def _no_gain(config: ResolvedConfig, trainer: Trainer) -> str:
 def _classification(estimator: Estimator, data: Prepared, rows: int) -> dict[str, float]:
     if data.classes is None or data.test_labels is None:
         return {}
-    return classification(estimator, data.test[:rows], data.test_labels[:rows])
+    weight = weights_of(data.test_weight, slice(rows))
+    return classification(estimator, data.test[:rows], data.test_labels[:rows], weight)
+
+
+def _weight_figures(data: Prepared) -> dict[str, Any]:
+    """Effective numbers of rows of a weighted run, and how many rows had the weight 0."""
+    zeros = {"zero_weight_rows": data.zero_weights} if data.zero_weights else {}
+    if data.fitting_weight is None or data.test_weight is None:
+        return zeros
+    parts = {"train": data.fitting_weight, "test": data.test_weight}
+    return zeros | {f"effective_{part}_rows": effective_size(weight, len(weight)) for part, weight in parts.items()}
 
 
 def _label_figures(data: Prepared) -> dict[str, Any]:
@@ -206,10 +223,12 @@ def _partition(config: ResolvedConfig, estimator: Estimator, data: Prepared) -> 
         return {}
     with seeded(config.run.seed, estimator.log_normalizer.device):
         try:
-            settings: dict[str, Any] = {"draws": config.run.log_partition_draws, "data": data.curve_rows}
-            figures = partition_figures(estimator, log_partitions(estimator, "importance", **settings), data.test)
+            rows = resampled(data.curve_rows, weights_of(data.test_weight, slice(len(data.curve_rows))))
+            settings: dict[str, Any] = {"draws": config.run.log_partition_draws, "data": rows}
+            estimates = log_partitions(estimator, "importance", **settings)
+            figures = partition_figures(estimator, estimates, data.test, data.test_weight)
             given = bool(data.num_given) and estimator.num_classes is None
-            return figures | (conditional_figures(estimator, data.test) if given else {})
+            return figures | (conditional_figures(estimator, data.test, data.test_weight) if given else {})
         except ContrastiveError as error:
             return {"log_partition_verdict": f"doubtful because {error}"}
 
@@ -227,5 +246,6 @@ def _gaussian_log_prob(estimator: Estimator, data: Prepared, x: Tensor) -> dict[
         return {}
     z = estimator.model_coordinates(x)
     with torch.no_grad():
-        log_prob = gaussian.to(z.device).log_prob(z.float()).double().mean()
+        log_q = gaussian.to(z.device).log_prob(z.float()).double().cpu()
+    log_prob = weighted_mean(log_q, weights_of(data.test_weight, slice(len(x))))
     return {"test_log_prob_gaussian": float(log_prob + estimator.scaling.log_det(x).mean())}

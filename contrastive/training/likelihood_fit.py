@@ -14,6 +14,7 @@ from contrastive.energies.noise import NoiseEnergy
 from contrastive.noises.conditional import make_noise_over
 from contrastive.numerics.chunks import rows_at_once
 from contrastive.numerics.random_state import seeded
+from contrastive.numerics.row_weights import weights_of
 from contrastive.protocols import ComposedNoise, NoiseModel, learns_by_gradient, prepare_noise, trainable_parameters
 from contrastive.training.plan import twins
 from contrastive.training.players import Player
@@ -34,6 +35,7 @@ def fit_noise(
     z: Float[Tensor, "n *event"],
     *,
     num_given: int = 0,
+    sample_weight: Float[Tensor, " n"] | None = None,
     seed: int = 0,
     deadline: float = math.inf,
 ) -> NoiseModel:
@@ -47,6 +49,7 @@ def fit_noise(
         options: of its factory.
         z: rows.
         num_given: how many of their last columns the noise conditions on.
+        sample_weight: how often each row counts, up to a common factor; gradient steps draw rows by weight.
         seed: of parameters, batches and the split.
         deadline: of gradient steps, by `time.monotonic()`.
 
@@ -57,43 +60,55 @@ def fit_noise(
         noise: Any = make_noise_over(name, event_shape=tuple(z.shape[1:]), num_given=num_given, **options)
         if isinstance(noise, nn.Module):
             noise.to(z.device, z.dtype)
-    fit_in_place(noise, z, seed=seed, deadline=deadline)
+    fit_in_place(noise, z, sample_weight=sample_weight, seed=seed, deadline=deadline)
     return noise
 
 
-def fit_in_place(noise: Any, z: Float[Tensor, "n *event"], *, seed: int = 0, deadline: float = math.inf) -> None:
+def fit_in_place(
+    noise: Any,
+    z: Float[Tensor, "n *event"],
+    *,
+    sample_weight: Float[Tensor, " n"] | None = None,
+    seed: int = 0,
+    deadline: float = math.inf,
+) -> None:
     """Fit a noise as `fit_noise` does, each part of a composed one in its own way; it learns no more then."""
     if isinstance(noise, ComposedNoise):
         for part in noise.parts:
-            fit_in_place(part, z, seed=seed, deadline=deadline)
+            fit_in_place(part, z, sample_weight=sample_weight, seed=seed, deadline=deadline)
         return
     with seeded(seed, z.device):
         if not learns_by_gradient(noise):
-            prepare_noise(noise, z)
+            prepare_noise(noise, z, sample_weight=sample_weight)
             return
         stopping = round(min(max(1, len(z) * _STOPPING), _MOST_STOPPING))
-        held_out, fitting = z[torch.randperm(len(z)).to(z.device)].split([stopping, len(z) - stopping])
-        prepare_noise(noise, fitting)
+        rows = torch.randperm(len(z))
+        held_out, fitting = (_part(z, sample_weight, part) for part in rows.split([stopping, len(z) - stopping]))
+        prepare_noise(noise, fitting.z, sample_weight=fitting.sample_weight)
     _maximize_likelihood(noise, fitting, held_out, seed, deadline)
 
 
-def _maximize_likelihood(
-    noise: Any, fitting: Float[Tensor, "n *event"], held_out: Float[Tensor, "m *event"], seed: int, deadline: float
-) -> None:
+def _part(z: Tensor, sample_weight: Tensor | None, rows: Tensor) -> ArraySource:
+    return ArraySource(z[rows.to(z.device)], sample_weight=weights_of(sample_weight, rows))
+
+
+def _maximize_likelihood(noise: Any, fitting: ArraySource, held_out: ArraySource, seed: int, deadline: float) -> None:
     """Adam on the mean log q of `fitting`, stopped early by that of `held_out`."""
-    estimator = Estimator(NoiseEnergy(tuple(fitting.shape[1:])), noise)
+    rows = len(fitting.z)
+    estimator = Estimator(NoiseEnergy(tuple(fitting.z.shape[1:])), noise)
     averaged = copy.deepcopy(estimator).requires_grad_(False).eval()
-    batch = min(_SMALL_BATCH if len(fitting) < _SMALL_ROWS else _BATCH, len(fitting))
-    steps = max(_FEWEST_STEPS, min(_MOST_STEPS, _EPOCHS * len(fitting) // batch))
+    batch = min(_SMALL_BATCH if rows < _SMALL_ROWS else _BATCH, rows)
+    steps = max(_FEWEST_STEPS, min(_MOST_STEPS, _EPOCHS * rows // batch))
     averages = twins(averaged.noise, noise)
     player = Player(trainable_parameters(noise), averages, learning_rate=_LEARNING_RATE, ema=_EMA)
     trainer = Trainer(
         estimator,
         averaged,
-        ArraySource(fitting),
+        fitting,
         [MaximumLikelihood(estimator, player, steps)],
         lambda candidate, stage: {},
-        lambda candidate, stage: log_prob_in_parts(candidate.noise, held_out),
+        lambda candidate, stage: log_prob_in_parts(candidate.noise, held_out.z),
+        score_weight=held_out.sample_weight,
         batch_size=batch,
         seed=seed,
         evaluate_every=steps // _EVALUATIONS,

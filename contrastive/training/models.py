@@ -15,6 +15,7 @@ from contrastive.energies.tilted import default_correction
 from contrastive.errors import ContrastiveError
 from contrastive.noises.conditional import joint_noise, make_noise_over
 from contrastive.numerics.random_state import seeded
+from contrastive.numerics.row_weights import weights_of
 from contrastive.objectives import make_objective
 from contrastive.protocols import (
     AdaptiveNoise,
@@ -82,7 +83,9 @@ def models_for(config: FitConfig, data: Prepared, *, energy_is_given: bool = Fal
 def _labelled_shares(data: Prepared) -> str:
     assert data.labels is not None
     assert data.classes is not None
-    shares = torch.bincount(data.labels[data.labels >= 0], minlength=len(data.classes)).double()
+    known = data.labels >= 0
+    weight = weights_of(data.fitting_weight, known)
+    shares = torch.bincount(data.labels[known], weight, minlength=len(data.classes)).double()
     return ", ".join(f"{share:.17g}" for share in (shares / shares.sum()).tolist())
 
 
@@ -208,7 +211,7 @@ def take_noise(run: str, estimator: Estimator, data: Prepared) -> None:
 def show_data_to_noise(estimator: Estimator, data: Prepared, seed: int) -> None:
     """Fit or initialise a noise that needs data before its first use; the energy's base becomes what it is then."""
     with seeded(seed):
-        prepare_noise(estimator.noise, data.fitting, first=data.first_rows)
+        prepare_noise(estimator.noise, data.fitting, first=data.first_rows, sample_weight=data.fitting_weight)
     estimator.update_base_noise()
 
 

@@ -6,6 +6,7 @@ from contrastive.data.preparation import Prepared
 from contrastive.data.preparation.collinear import dependent_columns, describe_dependent
 from contrastive.data.preparation.copies import are_many, describe_copies
 from contrastive.data.preparation.ties import describe_spread, describe_ties
+from contrastive.data.preparation.weights import are_few, describe_weights
 from contrastive.errors import warn
 from contrastive.training.progress import Progress
 
@@ -50,3 +51,5 @@ def _say_of_rows(data: Prepared, progress: Progress) -> None:
     copies, rounded = data.duplicated_test_rows or 0, len(data.ties) == len(data.columns)
     if said := describe_copies(copies, len(data.test), rounded=rounded):
         (progress.say if rounded or not are_many(copies, len(data.test)) else warn)(said)
+    if said := describe_weights(data.zero_weights, data.fitting_weight):
+        (warn if are_few(data.fitting_weight) else progress.say)(said)

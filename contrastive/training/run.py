@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
 from torch.distributions import Distribution
 
 from contrastive.config import (
@@ -35,8 +34,8 @@ from contrastive.training.automatic import ChosenNoise, choose_noise
 from contrastive.training.build import make_trainer
 from contrastive.training.callbacks import Callback
 from contrastive.training.execution import check_precision, eagerly, threads
-from contrastive.training.gain import Gain, cross_validated, gains_at, split_validation
-from contrastive.training.held_out import keep_held_out
+from contrastive.training.gain import Gain, Judging, cross_validated, gains_at, split_validation
+from contrastive.training.held_out import check_same_weights, keep_held_out
 from contrastive.training.judging import fill_log_normalizer, summarize
 from contrastive.training.models import facts_of, make_estimator, new_estimator
 from contrastive.training.progress import Progress
@@ -70,6 +69,7 @@ def train(
     data: Any,
     y: Any = None,
     *,
+    sample_weight: Any = None,
     kind: type[Estimator] = Estimator,
     estimator: Estimator | None = None,
     energy: EnergyModel | None = None,
@@ -86,6 +86,7 @@ def train(
         config: as given. A run is kept on disk where it names `out`.
         data: as in `contrastive.fit`.
         y: labels, likewise.
+        sample_weight: weights of the rows, likewise.
         kind: class of the estimator to build.
         estimator: one to train in place, with its own models; else one is built.
         energy: for the estimator that is built, in place of the one that the config names; trained in place.
@@ -110,7 +111,10 @@ def train(
     asked, objects = config, energy is not None or noise is not None
     if estimator is not None or objects or y is not None:
         config = _as_they_are(config)
-    prepared = prepare(data, config, y, rounding_steps=directory.rounding_steps() if directory and resume else None)
+    steps = directory.rounding_steps() if directory and resume else None
+    prepared = prepare(data, config, y, rounding_steps=steps, sample_weight=sample_weight)
+    if directory is not None and resume:
+        check_same_weights(directory, prepared)
     with threads(default_threads(prepared.facts) if config.run.threads is None else config.run.threads):
         found = {} if resume else remarks_on_rows(prepared, progress)
         built = estimator is None
@@ -130,7 +134,7 @@ def train(
         elif directory is not None:
             directory.create(settled, overwrite=overwrite)
             directory.write_found(found)
-            if not isinstance(data, str | Path):
+            if sample_weight is not None or not isinstance(data, str | Path):
                 keep_held_out(directory, prepared)
         judging = None
         if settled.game.energy.keep == "ahead":
@@ -236,9 +240,9 @@ def _by_cross_validation(
     return changed(config, {**decided, "game.steps": max(updates, 1)}), gain
 
 
-def _judge_energy(estimator: Estimator, x: Tensor, seed: int) -> dict[str, Any]:
+def _judge_energy(estimator: Estimator, judging: Judging, seed: int) -> dict[str, Any]:
     """The gain at rows that chose nothing; where it is none, the model becomes the noise itself."""
-    gain = Gain.of(gains_at(estimator, x, seed))
+    gain = Gain.of(gains_at(estimator, judging.x, seed), sample_weight=judging.sample_weight)
     if not gain.is_ahead:
         estimator.restart_energy()
     return {**gain.figures(), "energy_kept": gain.is_ahead}
@@ -310,10 +314,11 @@ def go_on(path: str | Path, data: Any = None, y: Any = None, **how: Any) -> Trai
         path: of the run.
         data: what it was fitted to, where that was no name or file.
         y: labels, likewise.
-        **how: as in `train`.
+        **how: as in `train`; `sample_weight`, where the run's weights were no column.
 
     Raises:
-        ContrastiveError: if `path` is no run, or one that is finished, or its data were in memory and are not given.
+        ContrastiveError: if `path` is no run, or one that is finished, or its data were in memory and are not given, or
+            its weights.
     """
     directory = RunDirectory(path)
     config = directory.read_config()

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -13,6 +13,7 @@ from torch import Tensor
 from contrastive.errors import ContrastiveError
 from contrastive.noises.candidates import Options, candidates_of, ladders
 from contrastive.noises.stack import stacking_weights
+from contrastive.numerics.row_weights import effective_size, weighted_mean, weights_of
 from contrastive.numerics.statistics import mean_with_error
 from contrastive.registry import available_noises, noises
 from contrastive.training.likelihood_fit import fit_noise, log_prob_in_parts
@@ -36,6 +37,7 @@ class Trial:
         log_q: held-out log q of every scored row in nats, the same rows for all candidates; None if it failed.
         seconds: of all its fits and scores.
         error: why it failed; None if it did not.
+        sample_weight: of the scored rows, by which means over them are taken; None for equal ones.
     """
 
     name: str
@@ -43,11 +45,12 @@ class Trial:
     log_q: Float[Tensor, " n"] | None
     seconds: float
     error: str | None = None
+    sample_weight: Float[Tensor, " n"] | None = None
 
     @property
     def mean(self) -> float:
         """Mean held-out log q a row, in nats; -inf if it failed."""
-        return -math.inf if self.log_q is None else float(self.log_q.mean())
+        return -math.inf if self.log_q is None else float(weighted_mean(self.log_q, self.sample_weight))
 
     @property
     def label(self) -> str:
@@ -61,7 +64,7 @@ class Trial:
         """Mean of the paired differences of log q to `other`, in nats a row, and its standard error."""
         assert self.log_q is not None
         assert other.log_q is not None
-        return mean_with_error(self.log_q - other.log_q)
+        return mean_with_error(self.log_q - other.log_q, self.sample_weight)
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ def _row(trial: Trial, best: Trial) -> dict[str, Any]:
 def select_noise(
     z: Float[Tensor, "n *event"],
     *,
+    sample_weight: Float[Tensor, " n"] | None = None,
     names: Sequence[str] | None = None,
     num_given: int = 0,
     seed: int = 0,
@@ -140,6 +144,8 @@ def select_noise(
 
     Args:
         z: training rows in model coordinates, none of the rows by which the run is judged.
+        sample_weight: how often each row counts, up to a common factor: in fits, means and weights of the stack. The
+            candidates are those for as many rows as count (`effective_size`).
         names: of the noises to ask for candidates; all that are registered, if None.
         num_given: how many of the last columns are given: then noises that condition are tried alone.
         seed: of the split and of every fit.
@@ -156,7 +162,8 @@ def select_noise(
     parts = held_out_parts(len(z), seed)
     if names is None and num_given:
         names, stacked = noises.conditional_names(), stacked is not False
-    climbs, trials = _proposals(names, len(z), tuple(z.shape[1:]))
+    climbs, trials = _proposals(names, round(effective_size(sample_weight, len(z))), tuple(z.shape[1:]))
+    rows = _Rows(z, sample_weight)
     skipped, tops = 0, list[Trial]()
     for name, rungs in climbs:
         climb: list[Trial] = []
@@ -164,7 +171,7 @@ def select_noise(
             if trials and time.monotonic() > deadline:
                 skipped += 1
             elif not _is_past_its_top(climb):
-                climb.append(_try(name, options, z, parts, num_given, seed, deadline))
+                climb.append(_try(name, options, rows, parts, num_given, seed, deadline))
                 trials.append(climb[-1])
                 if progress is not None:
                     progress(climb[-1])
@@ -194,18 +201,19 @@ def _stack(tops: list[Trial], seed: int) -> Trial | None:
     tops = [top for top in tops if top.log_q is not None]
     if len(tops) < 2:
         return None
-    log_q = torch.stack([top.log_q for top in tops if top.log_q is not None], 1)
+    log_q, weight = torch.stack([top.log_q for top in tops if top.log_q is not None], 1), tops[0].sample_weight
     halves = torch.randperm(len(log_q), generator=torch.Generator().manual_seed(seed)).tensor_split(2)
     scores = torch.empty(len(log_q), dtype=log_q.dtype)
     for own, other in (halves, halves[::-1]):
-        scores[own] = _log_stack(log_q[own], _without_crumbs(stacking_weights(log_q[other])))
-    weights = _without_crumbs(stacking_weights(log_q))
+        of_others = stacking_weights(log_q[other], weights_of(weight, other))
+        scores[own] = _log_stack(log_q[own], _without_crumbs(of_others))
+    weights = _without_crumbs(stacking_weights(log_q, weight))
     kept = [(top, float(weight)) for top, weight in zip(tops, weights) if weight > 0]
     if len(kept) < 2:
         return None
     parts = [{"name": top.name, **top.options} for top, _ in kept]
     options = {"parts": parts, "weights": [round(weight, 4) for _, weight in kept]}
-    return Trial(_STACK, options, scores, time.monotonic() - started)
+    return Trial(_STACK, options, scores, time.monotonic() - started, sample_weight=weight)
 
 
 def _log_stack(log_q: Float[Tensor, "n k"], weights: Float[Tensor, " k"]) -> Float[Tensor, " n"]:
@@ -251,27 +259,37 @@ def _is_past_its_top(climb: list[Trial]) -> bool:
     return bool(below) and max(t.mean for t in climb[-_WORSE_RUNGS:]) < max(t.mean for t in below)
 
 
+class _Rows(NamedTuple):
+    z: Float[Tensor, "n *event"]
+    sample_weight: Float[Tensor, " n"] | None
+
+    def part(self, rows: Tensor) -> "_Rows":
+        return _Rows(self.z[rows.to(self.z.device)], weights_of(self.sample_weight, rows))
+
+
 def _try(
-    name: str, options: Options, z: Tensor, parts: list[Part], num_given: int, seed: int, deadline: float
+    name: str, options: Options, rows: _Rows, parts: list[Part], num_given: int, seed: int, deadline: float
 ) -> Trial:
     started = time.monotonic()
     log_q, error = None, None
     how: dict[str, Any] = {"num_given": num_given, "seed": seed, "deadline": deadline}
     try:
-        log_q = torch.cat(list(_scores(name, options, z, parts, how)))
+        log_q = torch.cat(list(_scores(name, options, rows, parts, how)))
         if unscored := int((~log_q.isfinite()).sum()):
-            log_q, error = None, f"log q is not finite at {unscored} of {z.shape[0]} rows"
+            log_q, error = None, f"log q is not finite at {unscored} of {len(rows.z)} rows"
     except Exception as failure:  # of third parties' code too: one candidate must not end the others
         error = _reason(failure)
-    return Trial(name, options, log_q, time.monotonic() - started, error)
+    weight = rows.part(torch.cat([scored for _, scored in parts])).sample_weight
+    return Trial(name, options, log_q, time.monotonic() - started, error, None if weight is None else weight.cpu())
 
 
 def _scores(
-    name: str, options: Options, z: Tensor, parts: list[Part], how: dict[str, Any]
+    name: str, options: Options, rows: _Rows, parts: list[Part], how: dict[str, Any]
 ) -> Iterator[Float[Tensor, " s"]]:
     for fitting, scored in parts:
-        noise = fit_noise(name, options, z[fitting.to(z.device)], **how)
-        yield log_prob_in_parts(noise, z[scored.to(z.device)]).double().cpu()
+        z, weight = rows.part(fitting)
+        noise = fit_noise(name, options, z, sample_weight=weight, **how)
+        yield log_prob_in_parts(noise, rows.part(scored).z).double().cpu()
 
 
 def _reason(error: Exception) -> str:

@@ -15,6 +15,7 @@ from contrastive.data.sources import Batch, Source
 from contrastive.errors import ContrastiveError, NumericalError
 from contrastive.io.checkpoints import read_checkpoint, write_checkpoint
 from contrastive.numerics.random_state import seeded
+from contrastive.numerics.statistics import mean_with_error
 from contrastive.training.callbacks import Callback
 from contrastive.training.clock import Clock
 from contrastive.training.interrupt import Interrupt
@@ -36,6 +37,7 @@ class Trainer:
         stages: in order.
         evaluate: the metrics of an estimator in a stage, by its name.
         score: the score of an estimator at each held-out row, for early stopping; higher is better.
+        score_weight: of the held-out rows, by which the mean of their scores is taken.
         batch_size: data points per update.
         seed: of the stream and of every other random number.
         evaluate_every: updates between evaluations.
@@ -58,6 +60,7 @@ class Trainer:
         evaluate: Callable[[Estimator, str], dict[str, Any]],
         score: Callable[[Estimator, str], Tensor] | None = None,
         *,
+        score_weight: Tensor | None = None,
         batch_size: int,
         seed: int = 0,
         evaluate_every: int = 250,
@@ -69,7 +72,8 @@ class Trainer:
         callbacks: Sequence[Callback] = (),
     ) -> None:
         self.estimator, self.averaged, self.source, self.stages = estimator, averaged, source, stages
-        self.evaluate, self.score, self.batch_size, self.seed = evaluate, score, batch_size, seed
+        self.evaluate, self.score, self.score_weight = evaluate, score, score_weight
+        self.batch_size, self.seed = batch_size, seed
         self.evaluate_every, self.checkpoint_every = evaluate_every, checkpoint_every
         self.early_stopping, self.deadline, self.directory = early_stopping, deadline, directory
         self.progress = progress or Progress(quiet=True)
@@ -160,7 +164,7 @@ class Trainer:
         at = self.position
         metrics = self.evaluate(self.averaged, stage.name)
         if self.early_stopping and self.score is not None:
-            metrics["score"] = float(self.score(self.averaged, stage.name).mean())
+            metrics["score"] = mean_with_error(self.score(self.averaged, stage.name), self.score_weight)[0]
         skipped = sum(player.skipped for player in stage.players.values())
         line = {
             "stage": stage.name,
@@ -203,8 +207,8 @@ class Trainer:
         scores = self.score(self.averaged, stage.name)
         self.averaged.load_state_dict(self.best)
         gain = self.score(self.averaged, stage.name) - scores
-        error = float(gain.std()) / math.sqrt(len(gain)) if len(gain) > 1 else 0.0
-        if bool(torch.isfinite(gain).all()) and float(gain.mean()) <= error:
+        mean, error = mean_with_error(gain, self.score_weight)
+        if bool(torch.isfinite(gain).all()) and mean <= (error if math.isfinite(error) else 0.0):
             self.averaged.load_state_dict(last)
             self.position.best_updates = self.position.updates
         else:

@@ -8,6 +8,7 @@ from contrastive.data.preparation.prepare import holds_images, prepare
 from contrastive.data.preparation.prepared import Prepared
 from contrastive.data.preparation.splits import TEST_SEED
 from contrastive.data.preparation.ties import describe_spread, describe_ties, described_steps, spread_rows
+from contrastive.data.preparation.weights import read_weights
 
 __all__ = [
     "TEST_SEED",
@@ -25,5 +26,6 @@ __all__ = [
     "open_rows",
     "prepare",
     "read_rows",
+    "read_weights",
     "spread_rows",
 ]

@@ -15,6 +15,7 @@ from contrastive.data.preparation.splits import Portions
 from contrastive.data.sources import ArraySource, DatasetSource, DensitySource, Source
 from contrastive.errors import ContrastiveError
 from contrastive.numerics.random_state import seeded
+from contrastive.numerics.row_weights import weights_of
 
 _LABEL_SEED, _DRAWS_A_LABEL = 1_000_005, 20
 IMAGE_LABELS = ("y", "labels")
@@ -128,7 +129,8 @@ def _part(source: Source, rows: Tensor, y: Tensor) -> Source:
             source.images, source.scaling, rows=source.rows[rows], flip=source.flip, device=source.device
         )
     if isinstance(source, ArraySource):
-        return ArraySource(source.z[rows.to(source.z.device)], y.to(source.z.device))
+        weight = weights_of(source.sample_weight, rows)
+        return ArraySource(source.z[rows.to(source.z.device)], y.to(source.z.device), weight)
     if isinstance(source, DatasetSource):
         z = source.rows(rows)
         return ArraySource(z, y.to(z.device))

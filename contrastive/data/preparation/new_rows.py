@@ -17,6 +17,7 @@ from contrastive.data.preparation.images import images_of, read_image_rows
 from contrastive.data.preparation.labels import IMAGE_LABELS, labelled_draws
 from contrastive.data.preparation.rows import draw
 from contrastive.data.preparation.splits import FRESH_TEST, TEST_SEED
+from contrastive.data.preparation.weights import event_array
 from contrastive.errors import ContrastiveError, listed
 
 
@@ -77,7 +78,7 @@ def open_rows(
         )
     stream = tables.open_table(data, *_chosen(data, config, columns))
     if columns is not None and stream.named:
-        tables.say_ignored(stream.others, data)
+        tables.say_ignored(_not_weights(stream.others, config), data)
     if stream.event_shape != event_shape:
         raise ContrastiveError(f"{data} has rows of shape {stream.event_shape}, the run was fitted to {event_shape}")
     return stream
@@ -96,8 +97,12 @@ def _read_fitted(data: str, config: FitConfig, columns: Sequence[str] | None) ->
     """A file's rows in the order of the run's columns."""
     table = tables.read_table(data, *_chosen(data, config, columns))
     if columns is not None and tables.has_named_columns(data):
-        tables.say_ignored(table.others, data)
+        tables.say_ignored(_not_weights(table.others, config), data)
     return table
+
+
+def _not_weights(others: Sequence[str], config: FitConfig) -> list[str]:
+    return [name for name in others if name != config.data.weight_column]
 
 
 def _chosen(
@@ -106,7 +111,7 @@ def _chosen(
     """The columns to read, and that of the labels: those of the run, where it and the file have names for them."""
     label = config.labels.column or None
     if columns is None or not tables.has_named_columns(data):
-        return config.data.columns or None, label
+        return event_array(data, tables.split_names(config.data.columns), label, config.data.weight_column), label
     given = tables.split_names(config.data.columns)
     if given is not None and set(given) != set(columns):
         raise ContrastiveError(

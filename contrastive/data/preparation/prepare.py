@@ -20,6 +20,7 @@ from contrastive.data.preparation.labels import with_image_labels, with_labels
 from contrastive.data.preparation.new_rows import label_column_in
 from contrastive.data.preparation.prepared import Prepared
 from contrastive.data.preparation.rows import from_dataset, from_density, from_table, refuse_dequantize
+from contrastive.data.preparation.weights import read_weighted, refuse_weights, weighted, with_weight_column
 from contrastive.data.tables.frames import from_frame, is_frame
 from contrastive.errors import ContrastiveError, did_you_mean
 from contrastive.protocols import NoiseModel
@@ -34,6 +35,7 @@ def prepare(
     *,
     columns: Sequence[str] | None = None,
     rounding_steps: Mapping[str, float] | None = None,
+    sample_weight: Any = None,
 ) -> Prepared:
     """Prepare a density, a density's or an image set's name, a file, a folder, an array or tensor, or a `Dataset`.
 
@@ -43,13 +45,15 @@ def prepare(
         y: one label a row of an array, table, set of images or `Dataset`; -1 is unlabelled.
         columns: of a table whose columns are known already (default: those that `config` names).
         rounding_steps: of a run that is there already, by column; they are found where it has none.
+        sample_weight: how often each row of an array or table counts, up to a common factor.
 
     Raises:
-        ContrastiveError: if `data` is none of these, cannot be fitted to (see `tables.check`), or `y` is not of it.
+        ContrastiveError: if `data` is none of these, cannot be fitted to (see `tables.check`), or `y` or the weights
+            are not of it.
     """
     if columns is None:
         columns = with_given(tables.split_names(config.data.columns), given_columns(config))
-    return with_labels(_prepared(data, config, y, columns, rounding_steps), config)
+    return with_labels(_prepared(data, config, y, columns, rounding_steps, sample_weight), config)
 
 
 def holds_images(data: Any, name: str = "") -> bool:
@@ -69,6 +73,7 @@ def _prepared(
     y: Any,
     columns: Sequence[str] | None,
     rounding_steps: Mapping[str, float] | None,
+    sample_weight: Any,
 ) -> Prepared:
     device = _device(config.run.device)
     if holds_images(data, config.data.columns):
@@ -78,17 +83,21 @@ def _prepared(
     if isinstance(data, ImageSet):
         refuse_dequantize(config, "pixels are always spread over theirs")
         refuse_given(config, "images have none")
+        refuse_weights(config, sample_weight, "images have none")
         images, classes = with_image_labels(data, y)
         return replace(prepare_images(images, config, device), classes=classes)
     _refuse_image_options(config)
     if isinstance(data, Tensor):
         data = tables.from_array(data.detach().cpu().numpy())
     if is_frame(data):
-        data = from_frame(data, columns, config.labels.column or None)
+        frame, label = data, config.labels.column or None
+        data = with_weight_column(lambda some: from_frame(frame, some, label), columns, config.data.weight_column)
     if isinstance(data, np.ndarray | list | tuple):
         data = tables.from_array(data)
     if isinstance(data, tables.Table):
-        return from_table(data if y is None else replace(data, labels=y), config, device, rounding_steps)
+        table, zeros = weighted(data if y is None else replace(data, labels=y), config, sample_weight)
+        return replace(from_table(table, config, device, rounding_steps), zero_weights=zeros)
+    refuse_weights(config, sample_weight, "a density draws its own, and a Dataset is read item by item")
     if isinstance(data, Dataset):
         refuse_dequantize(config, "a Dataset gives its items itself")
         refuse_given(config, "a Dataset gives its items itself")
@@ -119,7 +128,8 @@ def _named(data: str, config: FitConfig, columns: Sequence[str] | None) -> Noise
     if data in available_densities():
         return make_density(data)
     if tables.is_table(data) or Path(data).exists():
-        return tables.read_table(data, columns, config.labels.column or label_column_in(data, config) or None)
+        label = config.labels.column or label_column_in(data, config) or None
+        return read_weighted(data, columns, label, config.data.weight_column)
     near = did_you_mean(data, [*available_densities(), *available_sets()])
     raise ContrastiveError(f"{data!r} is neither a density nor a set of images, a file or a folder; {near}")
 

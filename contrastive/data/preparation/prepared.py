@@ -47,6 +47,10 @@ class Prepared:
         ties: the columns with ties, spread or not; none where the steps were known before.
         duplicated_test_rows: test rows that occur among the training or validation rows, before values are spread; None
             where rows are not compared.
+        fitting_weight: how often each row of `fitting` counts, up to a common factor; None for equal weights.
+        validation_weight: likewise.
+        test_weight: likewise.
+        zero_weights: rows of weight 0, which were left out.
     """
 
     source: Source
@@ -67,6 +71,10 @@ class Prepared:
     rounding_steps: dict[str, float] = field(default_factory=dict)
     ties: dict[str, Tie] = field(default_factory=dict)
     duplicated_test_rows: int | None = None
+    fitting_weight: Float[Tensor, " n"] | None = None
+    validation_weight: Float[Tensor, " v"] | None = None
+    test_weight: Float[Tensor, " t"] | None = None
+    zero_weights: int = 0
 
     @property
     def repeats(self) -> bool:
@@ -120,7 +128,12 @@ class Prepared:
         """
         assert isinstance(self.source, ArraySource)
         z = torch.cat([self.fitting, self.scaling(self.validation).to(self.fitting)])
-        return replace(self, source=ArraySource(z), fitting=z, validation=self.validation[:0])
+        weight = None
+        if self.fitting_weight is not None and self.validation_weight is not None:
+            weight = torch.cat([self.fitting_weight, self.validation_weight])
+        source = ArraySource(z, sample_weight=weight)
+        grown = replace(self, source=source, fitting=z, fitting_weight=weight)
+        return replace(grown, validation=self.validation[:0], validation_weight=None)
 
     @property
     def facts(self) -> DataFacts:
@@ -144,7 +157,7 @@ class Prepared:
             ContrastiveError: if the rows do not determine a covariance.
         """
         gaussian = frozen_gaussian(self.event_shape, self.num_given)
-        prepare_noise(gaussian, self.fitting)
+        prepare_noise(gaussian, self.fitting, sample_weight=self.fitting_weight)
         return gaussian
 
 

@@ -29,6 +29,7 @@ from contrastive.data.preparation.splits import (
     validation_rows,
 )
 from contrastive.data.preparation.ties import Tie, find_ties, spread_rows
+from contrastive.data.preparation.weights import split_weights
 from contrastive.data.scaling import Scaling
 from contrastive.data.sources import ArraySource, DatasetSource, DensitySource, dataset_rows
 from contrastive.errors import ContrastiveError
@@ -68,10 +69,11 @@ def from_table(
         x = spread_rows(x, table.columns, rounding.steps, ROUNDING_SEED + config.run.seed)
     validation, test, train = (x[rows] for rows in portions)
     standardize = config.data.standardize is not False
-    scaling = _scaling(train, standardize, len(given))
+    weights = split_weights(table.weights, portions, config.data.test_rows or None)
+    scaling = _scaling(train, standardize, len(given), weights.get("fitting_weight"))
     z = scaling(train).to(device)
     prepared = Prepared(
-        source=ArraySource(z),
+        source=ArraySource(z, sample_weight=weights.get("fitting_weight")),
         scaling=scaling,
         fitting=z,
         validation=validation,
@@ -86,6 +88,7 @@ def from_table(
         rounding_steps=rounding.steps,
         ties=rounding.ties,
         duplicated_test_rows=copies,
+        **weights,
     )
     return with_row_labels(prepared, labels, portions)
 
@@ -192,8 +195,8 @@ def _copies(table: tables.Table, portions: Portions, config: FitConfig) -> int:
     return count_copies(rows[test.numpy()], rows[torch.cat([portions.validation, portions.train]).numpy()])
 
 
-def _scaling(x: Tensor, standardize: bool, given: int = 0) -> Scaling:
-    return Scaling.standardize(x, given) if standardize else Scaling.identity(tuple(x.shape[1:]), given)
+def _scaling(x: Tensor, standardize: bool, given: int = 0, weights: Tensor | None = None) -> Scaling:
+    return Scaling.standardize(x, given, weights) if standardize else Scaling.identity(tuple(x.shape[1:]), given)
 
 
 def _numbered_columns(x: Tensor) -> list[str]:

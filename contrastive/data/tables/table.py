@@ -24,6 +24,7 @@ class Table:
         named: whether the columns have names of their own, by which they are matched; those of an array are counted.
         others: columns that were there and left out.
         line: the line of the file on which a row, counted from 0, begins; None for what is no file of lines.
+        weights: how often each row counts, up to a common factor, shape `(n,)`; None for equal ones.
     """
 
     values: NDArray[np.float64]
@@ -32,6 +33,7 @@ class Table:
     named: bool = False
     others: list[str] = field(default_factory=list)
     line: Callable[[int], int] | None = field(default=None, compare=False)
+    weights: NDArray[np.float64] | None = None
 
 
 def from_array(array: Any, digits: "LostDigits | None" = None) -> Table:
