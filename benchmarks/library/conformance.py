@@ -2,6 +2,7 @@
 
     python -m benchmarks.library.conformance                       # 200 seeds a correct model, 20 a defect
     python -m benchmarks.library.conformance --models glow made    # registered noises besides the zoo
+    python -m benchmarks.library.conformance --conditional         # noises q(x | y) instead
     python -m benchmarks.library.conformance --quick
 
 Fails (exit code 1) on a false alarm, or if a defect is missed under any seed.
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from benchmarks.lib import conditional_defects as conditional
 from benchmarks.lib import defects as zoo
 from benchmarks.lib.grid import benchmark_parser, provenance, run_all
 from contrastive.testing import make_subject, outcomes_of
@@ -22,7 +24,8 @@ Task = tuple[str, str, tuple[int, ...], int, str | None]  # model, kind, event s
 def main() -> None:
     """Run the kit over and over, count, write the table."""
     parser = benchmark_parser(__doc__, "conformance", quick="one seed, one registered noise, no results kept")
-    parser.add_argument("--models", nargs="*", default=["gaussian", "student-t", "made"])
+    parser.add_argument("--conditional", action="store_true", help="conditional noises, and their defects")
+    parser.add_argument("--models", nargs="*", help="[gaussian student-t made; given y gaussian made]")
     parser.add_argument("--seeds", type=int, default=200, help="of each correct model [200]")
     parser.add_argument("--defect-seeds", type=int, default=20, help="of each defect [20]")
     arguments = parser.parse_args()
@@ -30,9 +33,11 @@ def main() -> None:
         arguments.seeds = arguments.defect_seeds = 1
         arguments.models, arguments.results = ["gaussian"], arguments.out
         arguments.jobs = 1
-    correct = [*_zoo()[0], *[(name, "noise", (2,), None) for name in arguments.models]]
+    kind, right, wrong = ("conditional", *_conditional_zoo()) if arguments.conditional else ("noise", *_zoo())
+    models = arguments.models or ["gaussian", *([] if arguments.conditional else ["student-t"]), "made"]
+    correct = [*right, *[(name, kind, (2,), None) for name in models]]
     rows = _run(correct, arguments.seeds, arguments.jobs, _correct_row)
-    defects = _run(_zoo()[1], arguments.defect_seeds, arguments.jobs, _defect_row)
+    defects = _run(wrong, arguments.defect_seeds, arguments.jobs, _defect_row)
     print(f"{'correct model':16} {'runs':>5} {'checks':>7} {'false alarms':>13} {'median s':>9} {'largest s':>10}")
     for r in rows:
         print(
@@ -47,7 +52,8 @@ def main() -> None:
     print(*alarms, sep="\n")
     arguments.results.mkdir(parents=True, exist_ok=True)
     content = {**provenance(), "correct": rows, "defects": defects}
-    (arguments.results / "conformance.json").write_text(json.dumps(content, indent=2) + "\n")
+    name = "conformance-conditional" if arguments.conditional else "conformance"
+    (arguments.results / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
     sys.exit(int(bool(missed or alarms)))
 
 
@@ -62,6 +68,11 @@ def _zoo() -> tuple[list[Any], list[Any]]:
     )
 
 
+def _conditional_zoo() -> tuple[list[Any], list[Any]]:
+    right = [(model.__name__, "conditional", (2,), None) for model in conditional.CONDITIONAL_CORRECT]
+    return right, [(defect.name, "conditional", (2,), defect.check) for defect in conditional.CONDITIONAL_DEFECTS]
+
+
 def _run(
     subjects: list[Any], seeds: int, jobs: int, row: Callable[[str, list[list[Any]]], dict[str, Any]]
 ) -> list[dict[str, Any]]:
@@ -72,7 +83,7 @@ def _run(
 
 def _outcomes(task: Task) -> list[Any]:
     name, kind, shape, seed, check = task
-    target = getattr(zoo, name, name)
+    target = getattr(conditional if kind == "conditional" else zoo, name, name)
     return list(outcomes_of(make_subject(target, kind, shape, seed=seed), check and [check]))  # type: ignore[arg-type]
 
 

@@ -32,8 +32,12 @@ def run(
     list_checks: bool,
     dotted: list[str],
     allow_import: bool = False,
+    given: int | None = None,
 ) -> int:
-    """Run the conformance kit on one model; returns 1 if a check failed."""
+    """Run the conformance kit on one model; returns 1 if a check failed.
+
+    Given `given` columns it is the conditional noise q(x | y), or the conditional counterpart of what is named.
+    """
     if list_checks:
         _list()
         return 0
@@ -41,8 +45,9 @@ def run(
         raise ContrastiveError("say what to check: contrastive check NAME (contrastive list shows the names)")
     shape = (dim,) if event_shape is None else _shape(event_shape)
     options = {key.partition(".")[2].replace("-", "_"): value for key, value in dotted_options(dotted)}
-    factory, kind = _factory(name, kind, shape, options, allow_import)
-    subject = make_subject(factory, kind, shape, seed=seed)  # type: ignore[arg-type]
+    contexts = None if given is None else _contexts(given)
+    factory, kind = _factory(name, kind, shape, contexts, options, allow_import)
+    subject = make_subject(factory, kind, shape, contexts, seed=seed)  # type: ignore[arg-type]
     try:
         subject.fresh()  # what cannot be made is told before any check
     except SystemExit as error:
@@ -61,7 +66,7 @@ def run(
         print(json.dumps([dataclasses.asdict(outcome) for outcome in outcomes], indent=2))
     else:
         counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in _SIGNS)
-        print(f"{name} over events of shape {shape}: {counts}")
+        print(f"{name} over events of shape {shape}{f' given {given}' if given else ''}: {counts}")
     return int("failed" in verdicts)
 
 
@@ -78,17 +83,36 @@ def _list() -> None:
 
 
 def _factory(
-    name: str, kind: str | None, shape: tuple[int, ...], options: dict[str, Any], allow_import: bool
+    name: str,
+    kind: str | None,
+    shape: tuple[int, ...],
+    contexts: tuple[int, ...] | None,
+    options: dict[str, Any],
+    allow_import: bool,
 ) -> tuple[Callable[[], Any], str]:
     """What makes the model, and its kind: as told, or an energy where only energies have the name."""
     if ":" in name:
-        return partial(_typed_object(name), **options), kind or "noise"
+        factory = _typed_object(name)
+        if contexts is None:
+            return partial(factory, **options), kind or "noise"
+        return partial(getattr(factory, "conditional", factory), **options), "conditional"
     only_energy = name in energies.names() and name not in noises.names()
     kind = kind or ("energy" if only_energy else "noise")
     registry = energies if kind == "energy" else noises
+    if kind == "energy" and contexts is not None:
+        raise ContrastiveError(f"--given is for a noise q(x | y): {name!r} is an energy")
     for option in options:
         refuse_taken(f"{kind}.{option}")
-    return partial(registry.make, name, event_shape=shape, allow_import=allow_import, **options), kind
+    make = partial(registry.make, name, event_shape=shape, allow_import=allow_import, **options)
+    if contexts is None:
+        return make, kind
+    return partial(make, context_shape=contexts), "conditional"
+
+
+def _contexts(given: int) -> tuple[int, ...]:
+    if given < 1:
+        raise ContrastiveError(f"--given takes the number of columns that a noise conditions on, got {given}")
+    return (given,)
 
 
 def _typed_object(path: str) -> Callable[..., Any]:

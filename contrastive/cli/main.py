@@ -103,6 +103,7 @@ docs/how-to/ratios.md""",
   contrastive check glow --dim 4 --noise.width 32
   contrastive check my_package.my_module:MyNoise --event-shape 3,8,8 --json
   contrastive check glow --only jacobian,normalization
+  contrastive check glow --given 2
   contrastive check --list-checks""",
     "init-config": """examples:
   contrastive init-config > config.yaml
@@ -302,6 +303,7 @@ def build_parser() -> argparse.ArgumentParser:
     size.add_argument("--dim", type=int, default=2, help="length of a data vector [2]")
     size.add_argument("--event-shape", metavar="SHAPE", help="shape of a data point, such as 3,32,32")
     check.add_argument("--kind", choices=("noise", "energy"), help="[what the name is registered as]")
+    check.add_argument("--given", type=int, metavar="K", help="check q(x | y), with K columns y given")
     check.add_argument("--only", metavar="CHECKS", help="these checks, separated by commas [all]")
     check.add_argument("--seed", type=int, default=0)
     check.add_argument("--json", dest="json_output", action="store_true", help="print JSON")

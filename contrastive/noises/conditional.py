@@ -223,6 +223,22 @@ def make_noise_over(
     return joint_noise(make_noise(name, event_shape=(d,), context_shape=(num_given,), **options))
 
 
+def require_contexts(given: Tensor, rows: int, context_shape: tuple[int, ...], name: str = "noise") -> None:
+    """Refuse contexts that are not one of `context_shape` for each of `rows` events, rather than broadcast them.
+
+    Raises:
+        ContrastiveError: naming both shapes.
+
+    Example:
+        >>> require_contexts(torch.zeros(5, 2), 5, (2,))
+    """
+    expected = (rows, *context_shape)
+    if tuple(given.shape) != expected:
+        raise ContrastiveError(
+            f"this {name} takes contexts of shape {expected} as given, a row for each event; got {tuple(given.shape)}"
+        )
+
+
 @contextmanager
 def contexts_fixed(model: nn.Module, y: Float[Tensor, "n k"]) -> Iterator[None]:
     """Let every noise over rows in `model` draw its contexts from `y` alone.

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from contrastive.noises.conditional import require_contexts
+
 
 class Mixture(Protocol):
     """A Gaussian mixture that is fitted to rows: `GaussianMixture`."""
@@ -66,13 +68,14 @@ class ConditionedMixture(nn.Module):
         """Fit the mixture of (y, x) by EM.
 
         Raises:
-            ContrastiveError: as `GaussianMixture.fit`.
+            ContrastiveError: as `GaussianMixture.fit`, or if the contexts are not one for each row.
         """
+        require_contexts(given, len(x), self.context_shape, "mixture")
         self.joint.fit(torch.cat([given.to(x), x], 1), sample_weight)
 
     def log_prob(self, value: Float[Tensor, "n d"], *, given: Float[Tensor, "n k"]) -> Float[Tensor, " n"]:
         """log q(value | given) in nats."""
-        log_weights, means = self._given(given)
+        log_weights, means = self._given(given, len(value))
         standard = _solved(self._factors, value.to(means)[:, None, :] - means)
         log_density = _log_normal(standard, self._factors)
         return (log_weights + log_density).logsumexp(-1)
@@ -80,7 +83,7 @@ class ConditionedMixture(nn.Module):
     @torch.no_grad()
     def sample(self, *, given: Float[Tensor, "n k"]) -> Float[Tensor, "n d"]:
         """One draw for each context."""
-        log_weights, means = self._given(given)
+        log_weights, means = self._given(given, len(given))
         picked = torch.multinomial(log_weights.exp(), 1).squeeze(1) if len(given) else given.new_zeros(0).long()
         standard = torch.randn(len(given), self.event_shape.numel(), 1, dtype=means.dtype, device=means.device)
         rows = torch.arange(len(given), device=means.device)
@@ -90,8 +93,9 @@ class ConditionedMixture(nn.Module):
     def _factors(self) -> Float[Tensor, "c d d"]:
         return self.joint.scale_trils[:, self.k :, self.k :]
 
-    def _given(self, y: Float[Tensor, "n k"]) -> tuple[Float[Tensor, "n c"], Float[Tensor, "n c d"]]:
+    def _given(self, y: Float[Tensor, "n k"], rows: int) -> tuple[Float[Tensor, "n c"], Float[Tensor, "n c d"]]:
         """log w_k(y) and the mean of x in each component, from the component's position of y."""
+        require_contexts(y, rows, self.context_shape, "mixture")
         joint, k = self.joint, self.k
         factors = joint.scale_trils[:, :k, :k]
         standard = _solved(factors, y.to(joint.locs)[:, None, :] - joint.locs[:, :k])

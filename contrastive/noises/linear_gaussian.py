@@ -6,9 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from contrastive.errors import ContrastiveError
 from contrastive.noises.base import cholesky, sample_covariance
+from contrastive.noises.conditional import require_contexts
 from contrastive.numerics.precision import full_precision
 from contrastive.numerics.row_weights import shares, weighted_mean
+
+_RANK_TOLERANCE = 1e-12  # share of a column's variance, in float64
 
 
 class LinearGaussian(nn.Module):
@@ -53,8 +57,10 @@ class LinearGaussian(nn.Module):
         """Maximum likelihood: least squares, and the covariance of the residuals, in float64; weights are positive.
 
         Raises:
-            ContrastiveError: if columns of x are linear in the others and y, or the rows are too few.
+            ContrastiveError: if columns of x are linear in the others and y, the rows are too few, or the contexts are
+                not one for each.
         """
+        require_contexts(given, len(x), self.context_shape, "linear gaussian")
         x, y = x.double(), given.double()
         mean_x, mean_y = weighted_mean(x, sample_weight), weighted_mean(y, sample_weight)
         each = torch.ones(len(x), 1).to(x) if sample_weight is None else shares(sample_weight)[:, None].sqrt()
@@ -62,6 +68,7 @@ class LinearGaussian(nn.Module):
         sides = ((each * (y - mean_y)).cpu(), (each * (x - mean_x)).cpu())
         solution = torch.linalg.lstsq(*sides, driver="gelsd").solution.to(x)
         covariance = sample_covariance(x - mean_x - (y - mean_y) @ solution, sample_weight)
+        _require_residuals(covariance.diagonal(), sample_covariance(x, sample_weight).diagonal())
         factor = cholesky(covariance.diagonal().diag() if self.diagonal else covariance)
         self.weight.copy_(solution.mT)
         self.loc.copy_(mean_x - mean_y @ solution)
@@ -72,7 +79,7 @@ class LinearGaussian(nn.Module):
     def log_prob(self, value: Float[Tensor, "n d"], *, given: Float[Tensor, "n k"]) -> Float[Tensor, " n"]:
         """log q(value | given) in nats."""
         with full_precision(value):
-            residual = value - self._mean(given)
+            residual = value - self._mean(given, len(value))
             standard = torch.linalg.solve_triangular(self._factor(), residual.mT, upper=False).mT
             return self._log_density(standard)
 
@@ -85,9 +92,10 @@ class LinearGaussian(nn.Module):
         """One draw for each context and its log-density, both differentiable in the parameters (pathwise)."""
         standard = torch.randn(len(given), len(self.loc), dtype=self.loc.dtype, device=self.loc.device)
         with full_precision(standard):
-            return self._mean(given) + standard @ self._factor().mT, self._log_density(standard)
+            return self._mean(given, len(given)) + standard @ self._factor().mT, self._log_density(standard)
 
-    def _mean(self, y: Float[Tensor, "n k"]) -> Float[Tensor, "n d"]:
+    def _mean(self, y: Float[Tensor, "n k"], rows: int) -> Float[Tensor, "n d"]:
+        require_contexts(y, rows, self.context_shape, "linear gaussian")
         return y.to(self.weight.dtype) @ self.weight.mT + self.loc
 
     def _factor(self) -> Float[Tensor, "d d"]:
@@ -96,3 +104,12 @@ class LinearGaussian(nn.Module):
 
     def _log_density(self, standard: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
         return -(standard.square() + math.log(2 * math.pi)).sum(-1) / 2 - self.log_diagonal.sum()
+
+
+def _require_residuals(left: Float[Tensor, " d"], variance: Float[Tensor, " d"]) -> None:
+    """Refuse columns of which rounding alone is left over: their density given y would have no bound."""
+    explained = ((left <= _RANK_TOLERANCE * variance) & (variance > 0)).nonzero().flatten().tolist()
+    if explained:
+        raise ContrastiveError(
+            f"the given columns determine column {explained[0]} of the events exactly: drop it, or fit to more rows"
+        )

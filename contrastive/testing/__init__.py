@@ -4,9 +4,10 @@
 
     check_noise_model(MyNoise, event_shape=(2,))
 
-On the command line `contrastive check NAME`. Every check runs on a model that has seen data and whose parameters were
-perturbed from their initial values, in float64. Checks that rest on random draws fail a correct model with
-probability at most `false_alarm` each (default: 1e-6).
+On the command line `contrastive check NAME`. A conditional noise q(x | y) is for `check_conditional_noise`, on the
+command line `--given K`. Every check runs on a model that has seen data and whose parameters were perturbed from their
+initial values, in float64. Checks that rest on random draws fail a correct model with probability at most
+`false_alarm` each (default: 1e-6).
 """
 
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from contrastive.testing.suite import (
     SUITES,
     check_adaptive_noise,
     check_bijection,
+    check_conditional_noise,
     check_energy_model,
     check_noise_model,
     outcomes_of,
@@ -32,6 +34,7 @@ __all__ = [
     "Subject",
     "check_adaptive_noise",
     "check_bijection",
+    "check_conditional_noise",
     "check_energy_model",
     "check_noise_model",
     "make_subject",

@@ -5,7 +5,7 @@ import inspect
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -15,11 +15,14 @@ from torch.distributions import Distribution
 
 from contrastive.errors import ContrastiveError
 from contrastive.noises import DistributionNoise, Gaussian
+from contrastive.noises.conditional import joint_noise
 from contrastive.numerics.random_state import seeded
-from contrastive.protocols import NoiseAwareEnergy, ShapedModel, is_discrete, prepare_noise
+from contrastive.protocols import ConditionalNoise, NoiseAwareEnergy, ShapedModel, is_discrete, prepare_noise
 from contrastive.registry import energies, noises
 
-Kind = Literal["noise", "energy", "bijection"]
+Kind = Literal["noise", "energy", "bijection", "conditional"]
+
+_CONTEXTS = 500  # that rows are drawn with
 
 
 class CheckFailed(AssertionError):
@@ -68,6 +71,7 @@ class Subject:
         rows: draws that the statistical checks take.
         false_alarm: largest probability that a statistical check fails a correct model.
         strength: size of the perturbation of every parameter, relative to its own.
+        context_shape: shape of one context, `(k,)`, of a conditional noise.
     """
 
     factory: Callable[[], Any]
@@ -77,6 +81,7 @@ class Subject:
     rows: int = 20_000
     false_alarm: float = 1e-6
     strength: float = 0.3
+    context_shape: tuple[int, ...] = ()
 
     @property
     def dim(self) -> int:
@@ -104,6 +109,8 @@ class Subject:
 
     def model(self) -> Any:
         """A model that is initialised on data, with every parameter perturbed, in eval mode."""
+        if self.kind == "conditional":
+            return self.over_rows().model().conditional
         model = self.fresh()
         if self.kind == "noise":
             prepare_noise(model, model.sample(torch.Size([2000])) if is_discrete(model) else self.data(2000))
@@ -111,6 +118,13 @@ class Subject:
             model.eval()
             randomize(model, self.strength)
         return model
+
+    def over_rows(self) -> "Subject":
+        """Of a conditional noise q(x | y): the noise over joint rows (x, y), its contexts those of the data."""
+        (d,), (k,) = self.event_shape, self.context_shape
+        rows = replace(self, kind="noise", event_shape=(d + k,), context_shape=())
+        contexts = rows.data(_CONTEXTS)[:, d:]
+        return replace(rows, factory=lambda: joint_noise(self.factory(), contexts))
 
 
 @torch.no_grad()
@@ -144,36 +158,54 @@ def gap(a: Tensor, b: Tensor) -> float:
     return float((a - b).detach().abs().nan_to_num(nan=math.inf).max())
 
 
-def make_subject(target: Any, kind: Kind, event_shape: Iterable[int] | None = None, **settings: Any) -> Subject:
+def make_subject(
+    target: Any,
+    kind: Kind,
+    event_shape: Iterable[int] | None = None,
+    context_shape: Iterable[int] | None = None,
+    **settings: Any,
+) -> Subject:
     """A subject from a registered name, a factory, or a ready model (copied for every check).
 
     Args:
-        target: what is to be checked; a factory is called with `event_shape` if it takes that, with nothing else.
+        target: what is to be checked; a factory is called with `event_shape`, and `context_shape` of a conditional
+            noise, if it takes that, with nothing else. Of a factory with a conditional counterpart that one is checked.
         kind: which protocol it claims.
         event_shape: shape of one data point (default: the noise's own; `(2,)` for a name).
+        context_shape: shape of one context of a conditional noise (default: likewise).
         **settings: fields of `Subject`.
 
     Raises:
-        ContrastiveError: if the target cannot be made, or the event shape is not known.
+        ContrastiveError: if the target cannot be made, or the shapes are not known, or no vectors where they must be.
     """
-    shape = None if event_shape is None else tuple(event_shape)
+    shapes: dict[str, Any] = {} if event_shape is None else {"event_shape": tuple(event_shape)}
+    if context_shape is not None:
+        shapes["context_shape"] = tuple(context_shape)
     if isinstance(target, str):
-        shape = shape or (2,)
+        shapes = {"event_shape": (2,)} | ({"context_shape": (2,)} if kind == "conditional" else {}) | shapes
         registry = energies if kind == "energy" else noises
-        factory: Callable[[], Any] = partial(registry.make, target, event_shape=shape)
+        factory: Callable[[], Any] = partial(registry.make, target, **shapes)
     elif isinstance(target, Distribution | nn.Module):
         factory = partial(twin, target)
     elif callable(target):
-        takes_shape = "event_shape" in inspect.signature(target).parameters
-        factory = partial(target, event_shape=shape) if takes_shape and shape else target
+        target = getattr(target, "conditional", target) if kind == "conditional" else target
+        taken = inspect.signature(target).parameters
+        factory = partial(target, **{name: shape for name, shape in shapes.items() if name in taken})
     else:
         raise ContrastiveError(f"cannot check a {type(target).__name__}: give a name, a factory or a module")
-    if shape is None:
-        made = factory()
-        shape = made.event_shape if isinstance(made, ShapedModel) else None
-    if shape is None:
-        raise ContrastiveError("the model has no event_shape: pass event_shape=")
-    return Subject(factory, kind, tuple(shape), **settings)
+    for name in ("event_shape", "context_shape") if kind == "conditional" else ("event_shape",):
+        if name not in shapes:
+            shapes[name] = _own_shape(factory(), name)
+    if kind == "conditional" and [len(shape) for shape in shapes.values()] != [1, 1]:
+        raise ContrastiveError(f"a conditional noise is over vectors given vectors, got {list(shapes.values())}")
+    return Subject(factory, kind, **shapes, **settings)
+
+
+def _own_shape(made: Any, name: str) -> tuple[int, ...]:
+    protocol = ShapedModel if name == "event_shape" else ConditionalNoise
+    if not isinstance(made, protocol):
+        raise ContrastiveError(f"the model has no {name}: pass {name}=")
+    return tuple(getattr(made, name))
 
 
 def run_checks(subject: Subject, checks: Iterable[Check]) -> Iterable[Outcome]:

@@ -16,7 +16,7 @@ def parametrize_with_checks(targets: Iterable[Any], *, kind: Kind = "noise", **s
 
     Args:
         targets: as in `check_noise_model`: names, factories, modules, distributions.
-        kind: "noise", "energy" or "bijection".
+        kind: "noise", "energy", "bijection" or "conditional".
         **settings: as in `check_noise_model`.
 
     Example:

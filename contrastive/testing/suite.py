@@ -1,4 +1,4 @@
-"""The suites: which checks a noise, an adaptive noise, an energy or a bijection must pass."""
+"""The suites: which checks a noise, a conditional noise, an energy or a bijection must pass."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -7,6 +7,7 @@ from contrastive.errors import ContrastiveError, did_you_mean
 from contrastive.protocols import trainable_parameters
 from contrastive.testing.behaviour import BEHAVIOUR
 from contrastive.testing.bijections import BIJECTION
+from contrastive.testing.conditional import CONDITIONAL
 from contrastive.testing.core import Check, CheckFailed, Kind, Outcome, Subject, make_subject, require, run_checks
 from contrastive.testing.densities import DENSITY
 from contrastive.testing.energies import ENERGY
@@ -23,6 +24,7 @@ SUITES: dict[Kind, list[Check]] = {
     "noise": [*BEHAVIOUR, *GRADIENTS, *BIJECTION, *DENSITY],
     "energy": ENERGY,
     "bijection": BIJECTION,
+    "conditional": CONDITIONAL,
 }
 _IS_ADAPTIVE = Check("is-adaptive", "It can adapt in FCE: it has trainable parameters.", _adaptive)
 
@@ -63,6 +65,26 @@ def check_energy_model(target: Any, **settings: Any) -> list[Outcome]:
 def check_bijection(target: Any, event_shape: tuple[int, ...], **settings: Any) -> list[Outcome]:
     """Prove an invertible layer right: `forward(z)` and `inverse(x)`, each giving `(mapped, log_det)`."""
     return _all_pass(target, "bijection", event_shape=event_shape, **settings)
+
+
+def check_conditional_noise(target: Any, **settings: Any) -> list[Outcome]:
+    """Prove a conditional noise q(x | y) right: every check that applies to it.
+
+    Args:
+        target: as in `check_noise_model`; of a registered name, or a factory with a conditional counterpart, that one
+            is checked.
+        **settings: as in `check_noise_model`, and `context_shape`.
+
+    Raises:
+        CheckFailed: as `check_noise_model`.
+        ContrastiveError: as `check_noise_model`, or if the target cannot condition.
+
+    Example:
+        >>> outcomes = check_conditional_noise("gaussian", event_shape=(2,), context_shape=(1,), rows=3000)
+        >>> sum(outcome.verdict == "failed" for outcome in outcomes)
+        0
+    """
+    return _all_pass(target, "conditional", **settings)
 
 
 def select(kind: Kind, only: Iterable[str] | None = None) -> list[Check]:

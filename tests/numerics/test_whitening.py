@@ -41,6 +41,19 @@ def test_the_map_is_inverted_and_its_log_determinant_is_autograds(d, seed):
     assert torch.equal(jacobian.triu(1), torch.zeros_like(jacobian))  # entry i sees none after it
 
 
+@settings(deadline=None, max_examples=20)
+@given(st.integers(1, 4), st.integers(1, 3), st.integers(0, 100))
+def test_given_the_first_entries_its_log_determinant_is_that_of_the_others(d, k, seed):
+    """By autograd: the map of x at a fixed y; and y is whitened without x."""
+    torch.manual_seed(seed)
+    whitening = Whitening(k + d, given=k)
+    whitening.fit(torch.randn(50, k + d) @ torch.randn(k + d, k + d) + torch.randn(k + d))
+    y, x = torch.randn(k, dtype=torch.float64), torch.randn(d, dtype=torch.float64)
+    jacobian = torch.autograd.functional.jacobian(lambda x: whitening(torch.cat([y, x])[None])[0], x)
+    assert not jacobian[:k].any()
+    torch.testing.assert_close(whitening.log_det, jacobian[k:].slogdet().logabsdet)
+
+
 def test_collinear_columns_part_in_float32():
     x = collinear(spread=1e-4).float()
     whitening = Whitening(4)

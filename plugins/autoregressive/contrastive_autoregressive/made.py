@@ -128,10 +128,10 @@ class MADE(Noise):
         x = w if self.whitening is None else self.whitening.inverse(w)
         return x[:, self.k :].reshape(*shape, *self.event_shape)
 
-    def conditional_cdf(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    def conditional_cdf(self, x: Float[Tensor, "n d"], *, given: Float[Tensor, "n k"] | None = None) -> Tensor:
         """u_i = F(x_i | x_<i), the distribution function of each conditional: independent uniforms if x ~ q."""
-        w = self._whitened(x)
-        return self._conditionals(w).cdf(w, self.family)
+        w = self._whitened(self._joined(x, given))
+        return self._conditionals(w).cdf(w[:, self.k :], self.family)
 
     def conditionals(self, x: Float[Tensor, "n d"]) -> Mixture:
         """The mixture of every entry given those before it, fields of shape `(n, d, K)`; of whitened entries, if so."""

@@ -189,3 +189,48 @@ def test_a_whitened_model_starts_as_the_gaussian_of_nearly_collinear_columns():
     gaussian = scipy.stats.multivariate_normal(x.mean(0).numpy(), np.cov(x.double().numpy().T))
     assert made.log_prob(x).mean().item() == pytest.approx(gaussian.logpdf(x.numpy()).mean(), abs=0.5)
     assert MADE((3,)).log_prob(x).mean() < made.log_prob(x).mean() - 5
+
+
+def conditioned(d=2, k=2, seed=0, **options):
+    """A small model of q(x | y), far from its start, and a row."""
+    torch.manual_seed(seed)
+    made = MADE((d,), context_shape=(k,), width=16, components=3, **options).double()
+    x, y = torch.randn(200, d, dtype=torch.float64), 3 + 2 * torch.randn(200, k, dtype=torch.float64)
+    made.initialize(x + y.sum(1, keepdim=True), given=y)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return made, x[0], y[0]
+
+
+@parametrize_with_checks(
+    [partial(MADE, whiten=True, width=16, components=3)],
+    kind="conditional",
+    event_shape=(2,),
+    context_shape=(2,),
+    rows=6000,
+    only=["draws-match-density", "probability-integral-transform", "copies", "score-identity", "float64"],
+)
+def test_kit_given_contexts(check):
+    check()
+
+
+@given(d=st.integers(1, 4), k=st.integers(1, 3), whiten=st.booleans(), seed=st.integers(0, 10_000))
+def test_given_a_context_an_entry_sees_all_of_it_and_the_entries_before(d, k, whiten, seed):
+    """By autograd's Jacobians of the distribution functions, in which an entry's own is its density."""
+    made, x, y = conditioned(d, k, seed, whiten=whiten)
+    in_x, in_y = torch.autograd.functional.jacobian(
+        lambda x, y: made.conditional_cdf(x[None], given=y[None])[0], (x, y)
+    )
+    assert bool((in_y != 0).all())
+    assert torch.equal(in_x != 0, torch.ones(d, d).tril().bool())
+    torch.testing.assert_close(made.log_prob(x[None], given=y[None])[0], in_x.diagonal().log().sum())
+
+
+@pytest.mark.parametrize("given_y", [None, torch.zeros(3, 1), torch.zeros(3, 3)])
+def test_contexts_that_do_not_fit_are_refused(given_y):
+    made, *_ = conditioned()
+    with pytest.raises(ContrastiveError, match=r"takes contexts of shape \(3, 2\)"):
+        made.log_prob(torch.zeros(3, 2), given=given_y)
+    with pytest.raises(ContrastiveError, match=r"takes contexts of shape \(3, 0\)"):
+        MADE((2,)).log_prob(torch.zeros(3, 2), given=torch.zeros(3, 2))

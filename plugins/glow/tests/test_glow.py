@@ -2,6 +2,7 @@
 
 import copy
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from contrastive import ContrastiveError, make_noise
 from contrastive.protocols import AdaptiveNoise, InitializableNoise, NoiseModel
+from contrastive.testing import parametrize_with_checks
 
 shapes = {
     "dim": st.integers(2, 5),
@@ -185,3 +187,24 @@ def test_dtype_is_kept():
 def test_bad_options_are_refused_in_a_sentence(arguments, message):
     with pytest.raises(ContrastiveError, match=message):
         Glow(**arguments)
+
+
+@parametrize_with_checks(
+    [partial(Glow, depth=2, width=8, coupling=coupling) for coupling in ("affine", "spline")],
+    kind="conditional",
+    event_shape=(2,),
+    context_shape=(2,),
+    rows=3000,
+    only=["jacobian", "round-trip", "gradient-is-pathwise", "copies", "one-pass-draws-match-density"],
+)
+def test_kit_given_contexts(check):
+    check()
+
+
+def test_a_number_given_a_context_needs_no_other_entry():
+    glow = Glow((1,), context_shape=(2,), depth=2, width=8).double()
+    x, y = torch.randn(100, 1, dtype=torch.float64), torch.randn(100, 2, dtype=torch.float64)
+    glow.initialize(x, given=y)
+    assert glow.sample(given=y).shape == (100, 1)
+    with pytest.raises(ContrastiveError, match="vectors of 2 or more"):
+        Glow((1,), depth=2, width=8)

@@ -208,16 +208,22 @@ class ZukoFlow(ZukoNoise):
         return x, (log_q + self._log_det()).reshape(shape)
 
     @validation(False)
-    def to_latent(self, x: Float[Tensor, "n *event"]) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
-        """z = g^-1(x) and log |det dz/dx|, of a flow without a context."""
-        z, log_det = self._distribution().transform.call_and_ladj(self._standardized(x)[0])
+    def to_latent(
+        self, x: Float[Tensor, "n *event"], *, given: Float[Tensor, "n k"] | None = None
+    ) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
+        """z = g^-1(x) and log |det dz/dx|."""
+        standard, context = self._standardized(x, given)
+        z, log_det = self._distribution(context).transform.call_and_ladj(standard)
         return z.reshape(x.shape), log_det + self._log_det()
 
     @validation(False)
-    def from_latent(self, z: Float[Tensor, "n *event"]) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
-        """x = g(z) and log |det dx/dz|, of a flow without a context."""
-        x, log_det = self._distribution().transform.inv.call_and_ladj(z.flatten(1))
-        return self._restored(x, None), log_det - self._log_det()
+    def from_latent(
+        self, z: Float[Tensor, "n *event"], *, given: Float[Tensor, "n k"] | None = None
+    ) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"]]:
+        """x = g(z) and log |det dx/dz|."""
+        context = self._standardized_context(given)
+        x, log_det = self._distribution(context).transform.inv.call_and_ladj(z.flatten(1))
+        return self._restored(x, context), log_det - self._log_det()
 
     def _log_prob(self, z: Float[Tensor, "n d"], context: Tensor | None) -> Float[Tensor, " n"]:
         q = self._distribution(context)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from zuko.transforms import MonotonicTransform
 
 from contrastive import ContrastiveError, available_noises, make_noise
 from contrastive.protocols import AdaptiveNoise, InvertibleNoise
+from contrastive.testing import parametrize_with_checks
 
 SMALL = {
     "maf": {"transforms": 2},
@@ -268,3 +270,26 @@ def test_a_whitened_flow_counts_the_map_and_parts_nearly_collinear_columns(prese
         flow.initialize(x)
         start[whiten] = flow.log_prob(x).mean()
     assert start[True] > start[False] + 3
+
+
+@parametrize_with_checks(
+    [partial(make_flow, flow, hidden_features=[8], **SMALL[flow]) for flow in SMALL],
+    kind="conditional",
+    event_shape=(2,),
+    context_shape=(1,),
+    only=["jacobian"],
+)
+def test_jacobians_given_contexts(check):
+    check()
+
+
+@parametrize_with_checks(
+    [partial(maf, transforms=2, width=8, whiten=True)],
+    kind="conditional",
+    event_shape=(2,),
+    context_shape=(2,),
+    rows=3000,
+    only=["jacobian", "round-trip", "draws-match-density", "copies", "score-identity", "gradient-is-pathwise"],
+)
+def test_kit_given_contexts(check):
+    check()
