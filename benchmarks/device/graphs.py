@@ -70,11 +70,11 @@ def captured(noise: Any, rows: int, precision: str, *, draws: bool) -> Iterator[
 
 
 def _of_shape(
-    shape: torch.Size, graphed: Callable[[Tensor], Mapped], eager: Callable[[Tensor], Mapped]
-) -> Callable[[Tensor], Mapped]:
-    def run(x: Tensor) -> Mapped:
-        if x.shape != shape:
-            return eager(x)
+    shape: torch.Size, graphed: Callable[[Tensor], Mapped], eager: Callable[..., Mapped]
+) -> Callable[..., Mapped]:
+    def run(x: Tensor, *, given: Tensor | None = None) -> Mapped:
+        if given is not None or x.shape != shape:
+            return eager(x, given=given)
         mapped, log_det = graphed(x)
         return mapped.clone(), log_det.clone()  # the next replay writes to the same place
 

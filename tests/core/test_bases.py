@@ -192,6 +192,7 @@ ASKED = {
     "noises/distribution.py": {"is_discrete"},  # of a torch constraint
     "sampling/targets.py": {"base_constraint"},  # of a torch constraint
     "testing/parametrize.py": {"__name__"},  # of a function, to name a test
+    "testing/core.py": {"conditional"},  # of a factory: what makes its conditional counterpart
 }
 
 
