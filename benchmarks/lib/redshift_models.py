@@ -26,6 +26,7 @@ from contrastive.numerics.random_state import seeded
 #: log p(z | y) up to a constant for each y: of z `(n, 1)` and y `(n, k)`, `(n,)` in nats.
 LogDensity = Callable[[Tensor, Tensor], Tensor]
 _HELD_OUT = 0.1
+_KNOWN_WARNING = ".*does not define `arg_constraints`"  # of zuko's flows: it says nothing of their parameters
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,13 @@ def fit_flow(z: Tensor, y: Tensor, seed: int, most_seconds: float) -> Fitted:
         return found
 
     def log_density(points: Tensor, given: Tensor) -> Tensor:
-        return in_parts(log_prob, (torch.cat([points, given], 1) - mean) / std)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=_KNOWN_WARNING)
+            return in_parts(log_prob, (torch.cat([points, given], 1) - mean) / std)
 
     started = time.monotonic()
     with seeded(seed), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*does not define `arg_constraints`")
+        warnings.filterwarnings("ignore", message=_KNOWN_WARNING)
         flow = NSF(1, context=y.shape[1], transforms=3, bins=8, hidden_features=(64, 64))
         shuffled = ((rows - mean) / std)[torch.randperm(len(rows))]
         held_out, training = shuffled.tensor_split([max(1, round(_HELD_OUT * len(rows)))])
