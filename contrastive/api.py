@@ -17,6 +17,7 @@ from contrastive.data.images import PixelScaling
 from contrastive.data.points import Rows
 from contrastive.data.preparation.prepared import frozen_gaussian
 from contrastive.data.scaling import Coordinates, Scaling
+from contrastive.data.schema import TableScaling
 from contrastive.data.tables import has_named_columns
 from contrastive.errors import ContrastiveError, warn
 from contrastive.inference.asymptotics import StandardErrors, standard_errors
@@ -345,6 +346,8 @@ def _named_columns(config: FitConfig, summary: dict[str, Any]) -> tuple[str, ...
 
 def _restored(tensors: dict[str, Tensor]) -> Coordinates:
     """The scaling, from a run's tensors."""
+    if "scaling.schema" in tensors:
+        return TableScaling.restored(*(tensors[f"scaling.{name}"] for name in ("schema", "shift", "scale")))
     if "scaling.layout" in tensors:
         return PixelScaling.restored(tensors["scaling.layout"], tensors["scaling.alpha"])
     return Scaling(tensors["scaling.shift"], tensors["scaling.scale"])

@@ -17,7 +17,7 @@ except ImportError:
         "pip uninstall contrastive, then install contrastive-estimation again"
     )
 from contrastive.cli.options import add_config_options
-from contrastive.config import PARTS
+from contrastive.config import PARTS, SETTINGS
 from contrastive.errors import ContrastiveError, ContrastiveWarning, near
 
 _EXAMPLES = {
@@ -78,6 +78,13 @@ labels: an array `y` beside the data in an .npz, or what --labels names. More: d
 
 The learned c is a parameter; this is an estimate of log Z with an interval, and a verdict: reliable, or doubtful with
 the reasons. What they mean and what to do: docs/how-to/normalizer.md""",
+    "schema": """examples:
+  contrastive schema people.csv                                        # the kinds that would be read
+  contrastive schema people.csv --positive income --bounded share:0:1 --circular longitude:-180:180
+  contrastive schema people.csv --json
+  contrastive schema runs/people-nce-mixed-made                        # the kinds of a finished run
+
+A fit takes a table so with --data.mixed true, or where the kind of a column is told: docs/how-to/mixed-tables.md""",
     "plot": """examples:
   contrastive plot runs/8gaussians-fce-glow
   contrastive plot runs/8gaussians-nce-gaussian runs/8gaussians-fce-glow --out report.html""",
@@ -250,6 +257,12 @@ def build_parser() -> argparse.ArgumentParser:
     normalizer.add_argument("--seed", type=int, default=0)
     normalizer.add_argument("--json", action="store_true", help="print JSON")
     add_allow_import(normalizer)
+
+    schema = command("schema", "show the kinds of a table's columns, as a fit would take them")
+    schema.add_argument("data", metavar="DATA", help="a .csv, .tsv, .parquet, .npy or .npz file, or a run")
+    for name in ("columns", "categorical", "integer", "continuous", "positive", "bounded", "circular"):
+        schema.add_argument(f"--{name}", metavar=name.upper(), help=SETTINGS[f"data.{name}"].help)
+    schema.add_argument("--json", action="store_true", help="print JSON")
 
     plot = command("plot", "write the report of finished runs")
     plot.add_argument("runs", metavar="RUN", nargs="+")

@@ -13,6 +13,13 @@ class Keywords(TypedDict, total=False):
     columns: str | Sequence[str] | None
     standardize: bool | None
     dequantize: bool | None
+    mixed: bool | None
+    categorical: str | Sequence[str]
+    integer: str | Sequence[str]
+    continuous: str | Sequence[str]
+    positive: str | Sequence[str]
+    bounded: str | Sequence[str]
+    circular: str | Sequence[str]
     validation: float | None
     test: float
     label_column: str | None

@@ -16,6 +16,7 @@ from contrastive.data.densities import available_densities, make_density
 from contrastive.data.images import ImageSet, are_images, available_sets, names_images
 from contrastive.data.preparation.images import images_of, prepare_images
 from contrastive.data.preparation.labels import with_image_labels, with_labels
+from contrastive.data.preparation.mixed import from_raw_table, is_taken_as_it_is, read_as_it_is
 from contrastive.data.preparation.new_rows import label_column_in
 from contrastive.data.preparation.prepared import Prepared
 from contrastive.data.preparation.rows import from_dataset, from_density, from_table, refuse_dequantize
@@ -70,6 +71,8 @@ def _prepared(
     rounding_steps: Mapping[str, float] | None,
 ) -> Prepared:
     device = _device(config.run.device)
+    if is_taken_as_it_is(config) and (table := read_as_it_is(data, config)) is not None:
+        return from_raw_table(table, config, device, y)
     if holds_images(data, config.data.columns):
         data = images_of(str(data) if isinstance(data, Path) else data, config)
     elif isinstance(data, str | Path):
