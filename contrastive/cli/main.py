@@ -78,6 +78,12 @@ labels: an array `y` beside the data in an .npz, or what --labels names. More: d
 
 The learned c is a parameter; this is an estimate of log Z with an interval, and a verdict: reliable, or doubtful with
 the reasons. What they mean and what to do: docs/how-to/normalizer.md""",
+    "impute": """examples:
+  contrastive impute runs/people-nce-mixed-made --data holes.csv --out filled.csv
+  contrastive impute runs/people-nce-mixed-made --data holes.csv --draws 20 --out drawn.csv    # multiple imputation
+
+Of each row with gaps: draws of the missing values given the others, from the energy; the other values stay. With more
+draws than one the first column counts them. For runs of a table as it is: docs/how-to/missing-values.md""",
     "schema": """examples:
   contrastive schema people.csv                                        # the kinds that would be read
   contrastive schema people.csv --positive income --bounded share:0:1 --circular longitude:-180:180
@@ -257,6 +263,18 @@ def build_parser() -> argparse.ArgumentParser:
     normalizer.add_argument("--seed", type=int, default=0)
     normalizer.add_argument("--json", action="store_true", help="print JSON")
     add_allow_import(normalizer)
+
+    impute = command("impute", "draw the missing values of a table given the others, by a finished run")
+    impute.add_argument("run", metavar="RUN")
+    impute.add_argument("--data", required=True, metavar="FILE", help="a table like the one that was fitted, with gaps")
+    impute.add_argument("--out", required=True, metavar="FILE", help=".csv or .parquet")
+    impute.add_argument("--draws", type=int, default=1, metavar="N", help="tables to draw [1]")
+    impute.add_argument("--proposals", type=int, default=64, metavar="N", help="tries of each row at each step [64]")
+    impute.add_argument("--warmup", type=int, default=10, metavar="N", help="steps before the first draw [10]")
+    impute.add_argument("--thin", type=int, default=3, metavar="N", help="steps from one draw to the next [3]")
+    impute.add_argument("--seed", type=int, default=0)
+    impute.add_argument("--overwrite", action="store_true", help="replace FILE")
+    add_allow_import(impute)
 
     schema = command("schema", "show the kinds of a table's columns, as a fit would take them")
     schema.add_argument("data", metavar="DATA", help="a .csv, .tsv, .parquet, .npy or .npz file, or a run")

@@ -34,7 +34,7 @@ def _rounding(data: Prepared) -> dict[str, Any]:
 
 def _dependent(data: Prepared) -> dict[str, str]:
     """A warning of columns that are linearly dependent, as in summary.json; nothing for none."""
-    if len(data.event_shape) != 1 or not data.repeats:
+    if len(data.event_shape) != 1 or not data.repeats or data.facts.mixed:
         return {}
     said = describe_dependent([data.columns[i] for i in dependent_columns(data.fitting)])
     if said:

@@ -214,10 +214,13 @@ def test_a_gap_where_training_had_none_is_told_apart_from_a_missing_value():
     x = scaling.encode(raw_table(frame))
     at = scaling.entries.index("visits")
     assert x[:, at].isnan().tolist() == [False, True, False]
-    fixed = scaling.fixed(x)
-    assert not fixed[1, at]
-    assert not fixed[0, scaling.entries.index("height")]
-    assert fixed[0, scaling.entries.index("height (state)")]
+    opened, known, forbidden = scaling.opened(x)
+    assert opened.isfinite().all()
+    assert not known[1, at]
+    assert not known[0, scaling.entries.index("height")]
+    assert known[0, scaling.entries.index("height (state)")]
+    assert opened[0, scaling.entries.index("height (state)")] == 0
+    assert (forbidden == -1).all()
 
 
 def test_words_of_a_text_file_are_read_as_they_are(tmp_path):

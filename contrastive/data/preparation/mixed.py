@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from contrastive.config import AUTO, FitConfig
 from contrastive.data import tables
@@ -68,6 +69,11 @@ def _described(data: Any) -> str:
     return str(data) if isinstance(data, str | Path) else f"a {type(data).__name__}"
 
 
+def _copies(scaling: TableScaling, test: Tensor, others: Tensor) -> int:
+    """Test rows that occur among the others, of those with a continuous value: discrete ones are the same by chance."""
+    return count_copies(*(rows[scaling.has_continuous(rows)].numpy() for rows in (test, others)))
+
+
 def schema_of(table: RawTable, config: FitConfig) -> tuple[Column, ...]:
     """The schema that a fit would use.
 
@@ -111,6 +117,6 @@ def from_raw_table(table: RawTable, config: FitConfig, device: torch.device, y: 
         named=table.named,
         standardize=standardize,
         validation_share=len(validation) / n,
-        duplicated_test_rows=count_copies(test.numpy(), torch.cat([validation, train]).numpy()),
+        duplicated_test_rows=_copies(scaling, test[: config.data.test_rows or None], torch.cat([validation, train])),
     )
     return with_row_labels(prepared, labels, portions)

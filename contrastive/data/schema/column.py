@@ -121,6 +121,8 @@ class Column:
             gone = gone | (self.missing & (state == PRESENT + 1))
             for i, atom in enumerate(self.atoms):
                 value = np.where(state == PRESENT + 1 + self.missing + i, atom, value)
+        if self.step is not None:  # as it is written: 46.4, not 46.400000000000006
+            value = np.round(value, max(0, 9 - math.floor(math.log10(self.step))))
         if not (self.has_words or self.kind == "boolean"):
             return np.where(gone, np.nan, value)
         names = np.array([False, True] if self.kind == "boolean" else list(self.values), dtype=object)

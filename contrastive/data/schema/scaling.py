@@ -193,14 +193,35 @@ class TableScaling(Coordinates):
                 total = total + torch.where(there, _log_slope(column, value) - self.scale[at].log(), 0.0)
         return total
 
-    def fixed(self, x: Float[Tensor, "n d"]) -> Bool[Tensor, "n d"]:
-        """Which entries of encoded rows a draw of the missing values leaves as they are."""
-        kept = ~x.isnan()
+    def has_continuous(self, x: Float[Tensor, "n d"]) -> Bool[Tensor, " n"]:
+        """Which rows have a continuous value that is there."""
+        found = torch.zeros(len(x), dtype=torch.bool)
         for column, place in self._places:
+            if not column.is_discrete:
+                found |= _is_present(column, x[:, place])
+        return found
+
+    def opened(self, x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n d"], Bool[Tensor, "n d"], Float[Tensor, "n d"]]:
+        """Encoded rows made ready for a draw of their missing values, given that these are there.
+
+        Returns:
+            The rows, with any valid value where one is missing; which entries are known; and of the others the code
+            that a draw must not take, that of "missing", else -1.
+        """
+        x = x.double().clone()
+        known, forbidden = torch.ones_like(x, dtype=torch.bool), torch.full_like(x, -1.0)
+        for column, place in self._places:
+            state, value = place.start, place.stop - 1
+            gone = x[:, value].isnan()
             if column.missing:
-                gone = x[..., place.start] == PRESENT + 1
-                kept[..., place.stop - 1] &= ~gone
-        return kept
+                gone = gone | (x[:, state] == PRESENT + 1)
+            known[gone, value] = False
+            x[gone, value] = column.filler
+            if column.states > 1:
+                x[gone, state] = PRESENT
+                known[gone, state] = not column.atoms
+                forbidden[gone, state] = PRESENT + 1 if column.missing and column.atoms else -1
+        return x, known, forbidden
 
 
 def _is_present(column: Column, x: Tensor) -> Tensor:

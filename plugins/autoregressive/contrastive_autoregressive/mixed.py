@@ -109,19 +109,18 @@ class MixedMADE(Noise):
         self, sample_shape: torch.Size = torch.Size()
     ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*batch"]]:
         """Draws and their log q in nats, for the passes of the draws alone."""
-        x = self.first.new_zeros(math.prod(sample_shape), *self.event_shape)
-        x, log_q = self.complete(x, torch.zeros_like(x, dtype=torch.bool))
+        x, log_q = self.complete(self.first.new_zeros(math.prod(sample_shape), *self.event_shape))
         return x.reshape(*sample_shape, *self.event_shape), log_q.reshape(sample_shape)
 
     @torch.no_grad()
     def complete(
-        self, x: Float[Tensor, "n d"], known: Bool[Tensor, "n d"]
+        self, x: Float[Tensor, "n d"], known: Bool[Tensor, "n d"] | None = None
     ) -> tuple[Float[Tensor, "n d"], Float[Tensor, " n"]]:
         """Draw the entries that are not known, each given all that are before it, known or drawn.
 
         Args:
             x: rows.
-            known: the entries that stay as they are.
+            known: the entries that stay as they are (default: none).
 
         Returns:
             The rows, and sum log q_i(x_i | x_<i) over the entries that were drawn, nats: with all known entries after
@@ -129,11 +128,15 @@ class MixedMADE(Noise):
         """
         x, total = x.clone(), self.first.new_zeros(len(x))
         for i, (entry, conditional) in enumerate(zip(self.layout, self.conditionals)):
+            kept = None if known is None else known[:, i]
+            if kept is not None and bool(kept.all()):
+                continue
             raw = self.first.expand(len(x), -1) if i == 0 else self._only(x, i)
             there = x[:, i - 1] == 0 if entry.optional else torch.ones_like(total, dtype=torch.bool)
             drawn = torch.where(there, conditional.sample(raw), 0.0)
-            x[:, i] = torch.where(known[:, i], x[:, i], drawn)
-            total = total + torch.where(there & ~known[:, i], conditional.log_prob(raw, x[:, i]), 0.0)
+            x[:, i] = drawn if kept is None else torch.where(kept, x[:, i], drawn)
+            counts = there if kept is None else there & ~kept
+            total = total + torch.where(counts, conditional.log_prob(raw, x[:, i]), 0.0)
         return x, total
 
     def _raw(self, x: Float[Tensor, "n d"]) -> list[Tensor]:
