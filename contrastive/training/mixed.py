@@ -12,7 +12,9 @@ from contrastive.numerics.layout import has_discrete, takes_layout
 from contrastive.protocols import is_discrete
 from contrastive.registry import energies, noises
 
-_NOISE, _BOUND, _REUSE = "mixed-made", 3.0, 8
+#: The noise of a table that is taken as it is, where none is named.
+MIXED_NOISE = "mixed-made"
+_BOUND, _REUSE = 3.0, 8
 
 
 def with_mixed_models(config: FitConfig, data: Prepared, *, energy: Any = None, noise: Any = None) -> FitConfig:
@@ -36,7 +38,7 @@ def with_mixed_models(config: FitConfig, data: Prepared, *, energy: Any = None, 
     if config.noise.name == AUTO:
         raise ContrastiveError("noise 'auto' is for continuous columns: for a table as it is take --noise mixed-made")
     if noise is None and not config.likelihood.init_noise:
-        name = config.noise.name or _NOISE
+        name = config.noise.name or MIXED_NOISE
         if takes_layout(noises.load(name)):
             config = with_part(config, "noise", name, {**config.noise.options, "layout": words})
         elif has_discrete(layout):

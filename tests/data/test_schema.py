@@ -238,6 +238,11 @@ def test_words_of_a_text_file_are_read_as_they_are(tmp_path):
     np.testing.assert_array_equal(table.columns["ok"].values, [1, 0, np.nan])
 
 
+def test_words_of_a_frame_are_dates_and_truths_where_all_are():
+    frame = pd.DataFrame({"when": ["2020-01-02", None], "ok": ["True", "False"], "not": ["2020-02-31", "2020-01-01"]})
+    assert [column.holds for column in raw_table(frame).columns.values()] == ["dates", "truths", "words"]
+
+
 def test_a_frame_of_polars_and_a_parquet_file_read_as_that_of_pandas(tmp_path):
     polars = pytest.importorskip("polars")
     frame = people()

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import matplotlib.image
 import numpy as np
+import pandas as pd
 import pytest
 from helpers.paths import ROOT
 from sklearn.datasets import load_iris, load_wine
@@ -68,6 +69,21 @@ def flowers(path):
     iris.data.assign(species=species).sample(frac=1, random_state=0).to_csv(path, index=False)
 
 
+def people(path):
+    rng, n = np.random.default_rng(0), 300
+    frame = pd.DataFrame(
+        {
+            "country": rng.choice(["at", "de", "fr"], n),
+            "seen": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 99, n), unit="D"),
+            "visits": rng.poisson(40, n),
+            "bearing": rng.uniform(-180, 180, n),
+            "income": np.where(rng.random(n) < 0.3, 0.0, rng.lognormal(10, 1, n)),
+            "height": np.where(rng.random(n) < 0.2, np.nan, rng.normal(170, 10, n)),
+        }
+    )
+    (frame.head(20) if path.name == "holes.csv" else frame).to_csv(path, index=False)
+
+
 def pictures(path):
     path.mkdir()
     rng = np.random.default_rng(0)
@@ -77,6 +93,7 @@ def pictures(path):
 
 #: What pages call the reader's own data: name of the file or folder -> what writes it.
 OWN_DATA = {"table.csv": table, "new.csv": table, "flowers.csv": flowers, "pictures": pictures}
+OWN_DATA |= {"people.csv": people, "holes.csv": people}
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Columns as they are: numbers, words, truths and dates, with their gaps; nothing is left out and nothing refused."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from contrastive.data.unreadable import readable, require_file
 from contrastive.errors import ContrastiveError
 
 _TRUTHS = {"true", "false"}
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?")
 
 
 @dataclass(frozen=True)
@@ -130,18 +132,16 @@ def _of_field(text: Text, dialect: Dialect, name: str, column: Any, notes: Notes
     marks = marks_of(text, dialect, name, found, notes, dotted=dialect.decimal != ",")
     if marks is not None:
         return RawColumn(numbers(column, marks).astype(np.float64))
-    if found.are_dates and (days := _days(column)) is not None:
-        return RawColumn(days, "dates")
     return of_words(column.where(column.notna(), None).tolist())
 
 
-def _days(column: Any) -> NDArray[np.float64] | None:
-    """Dates as days since 1970-01-01, NaN where missing; None where they have more than one meaning."""
-    import pandas as pd
-
+def _days(words: list[str | None]) -> NDArray[np.float64] | None:
+    """Words as days since 1970-01-01, NaN where missing; None where one is no date, as 2020-01-31 or with a time."""
+    if not all(word is None or _DATE.fullmatch(word) for word in words):
+        return None
     try:
-        return _since_1970(pd.to_datetime(column, format="ISO8601").to_numpy())
-    except (ValueError, TypeError):
+        return _since_1970(np.array([np.datetime64("NaT") if word is None else np.datetime64(word) for word in words]))
+    except ValueError:  # such as the 31st of February
         return None
 
 
@@ -152,13 +152,15 @@ def _since_1970(dates: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def of_words(values: Sequence[Any]) -> RawColumn:
-    """A column of Python's values, of which some are words; None and NaN are missing."""
+    """A column of Python's values, of which some are words: truths or dates if all are; None and NaN are missing."""
     kept = [None if value is None or value != value else value for value in values]
     words = [None if value is None else " ".join(str(value).split()) for value in kept]
     if all(word is None or word.casefold() in _TRUTHS for word in words) and any(word is not None for word in words):
         return RawColumn(
             np.array([np.nan if word is None else float(word.casefold() == "true") for word in words]), "truths"
         )
+    if any(word is not None for word in words) and (days := _days(words)) is not None:
+        return RawColumn(days, "dates")
     array = np.empty(len(words), dtype=object)
     array[:] = words
     return RawColumn(array, "words")
