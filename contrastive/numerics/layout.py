@@ -9,7 +9,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 import torch
@@ -167,11 +167,6 @@ def _features(entry: Entry, column: Float[Tensor, " n"]) -> Float[Tensor, "n wid
     if entry.kind == "circle":
         return torch.stack([column.sin(), column.cos()], 1)
     return column[:, None].clamp(-_FARTHEST, _FARTHEST)
-
-
-def optional(entry: Entry) -> Entry:
-    """The same entry, there only where the one before it is 0."""
-    return replace(entry, optional=True)
 
 
 def takes_layout(factory: Callable[..., object]) -> bool:

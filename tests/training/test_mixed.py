@@ -151,7 +151,18 @@ def test_the_commands_from_the_schema_to_the_filled_table(run, tmp_path, capsys,
     assert main(["sample", str(out), "--from", "noise", "-n", "20", "--out", "drawn.csv"]) == 0
     assert set(pd.read_csv("drawn.csv")["kind"]) <= {"a", "b", "c"}
     assert main(["evaluate", str(out), "--data", "t.csv", "--json"]) == 0
+    assert main(["features", str(out), "--data", "t.csv", "--out", "features.npz"]) == 0
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_classes_are_learned_from_rows_with_gaps():
+    settings = {"label_column": "kind", "mixed": True, "noise_options": {"width": 8}, **QUICK, "steps": 200}
+    frame = table()
+    estimator = contrastive.fit(frame, **settings)
+    there = frame["size"].notna().to_numpy()
+    right = np.array(["a", "b", "c"])[estimator.predict(frame)] == frame["kind"]
+    assert right[there].mean() > 0.7
+    assert estimator.predict_proba(frame).shape == (N, 3)
 
 
 @pytest.mark.parametrize(

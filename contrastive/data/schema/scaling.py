@@ -105,6 +105,10 @@ class TableScaling(Coordinates):
         """Names of the entries."""
         return [name for column in self.columns for name in column.entries]
 
+    def place(self, name: str) -> slice:
+        """Where the entries of a column are in a row: its state, if it has one, and its value."""
+        return next(place for column, place in self._places if column.name == name)
+
     @property
     def layout(self) -> Layout:
         """What each entry is in model coordinates."""

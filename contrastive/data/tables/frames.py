@@ -79,6 +79,6 @@ def _numbers(name: str, column: Any) -> NDArray[np.float64]:
     except (TypeError, ValueError) as error:
         kind = getattr(column, "dtype", getattr(column, "type", "other values"))
         raise ContrastiveError(
-            f"the column {name!r} holds {kind}, expected numbers: leave it out (columns), or name the one of the "
-            "classes (label_column)"
+            f"the column {name!r} holds {kind}, expected numbers: leave it out (columns), name the one of the "
+            "classes (label_column), or take it as it is (mixed=True)"
         ) from error
