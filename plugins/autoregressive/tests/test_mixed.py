@@ -59,7 +59,7 @@ class ForgetsTheGap(MixedMADE):
 class DrawsTheGap(MixedMADE):
     """Scores patterns of gaps by the model, and draws them half and half."""
 
-    def complete(self, x, known):
+    def complete(self, x, known=None):
         drawn, log_q = super().complete(x, known)
         drawn[:, 0] = (torch.rand(len(x)) < 0.5).to(x)
         drawn[:, 1] = torch.where(drawn[:, 0] == 0, drawn[:, 1] + 0.01 * torch.randn_like(drawn[:, 1]), 0.0)
