@@ -23,7 +23,7 @@ from contrastive.errors import ContrastiveError
 from contrastive.numerics.layout import takes_layout
 from contrastive.registry import noises
 
-_BATCH_SIZE = 1000
+_SMALL_BATCH, _BATCH, _SMALL_ROWS = 128, 512, 4_000  # as a noise that is fitted alone takes
 
 
 def is_taken_as_it_is(config: FitConfig) -> bool:
@@ -111,7 +111,7 @@ def from_raw_table(table: RawTable, config: FitConfig, device: torch.device, y: 
         fitting=z,
         validation=validation,
         test=test[: config.data.test_rows or None],
-        batch_size=choose_batch_size(len(train), config, _BATCH_SIZE),
+        batch_size=choose_batch_size(len(train), config, _SMALL_BATCH if len(train) < _SMALL_ROWS else _BATCH),
         truth=None,
         columns=scaling.entries,
         named=table.named,
