@@ -18,6 +18,8 @@ from contrastive.data.points import Rows
 from contrastive.data.preparation.given import given_columns, joined, names_columns
 from contrastive.data.preparation.prepared import frozen_gaussian
 from contrastive.data.scaling import Coordinates, Scaling
+from contrastive.data.schema import TableScaling
+from contrastive.data.schema.frames import to_frame
 from contrastive.data.tables import has_named_columns
 from contrastive.data.tables.frames import is_frame
 from contrastive.errors import ContrastiveError, warn
@@ -31,6 +33,7 @@ from contrastive.objectives import make_objective
 from contrastive.protocols import NoiseModel
 from contrastive.registry import make_energy
 from contrastive.sampling import sample_energy, sample_given
+from contrastive.sampling.imputation import Imputed, impute
 from contrastive.training.callbacks import Callback
 from contrastive.training.models import class_prior_of
 from contrastive.training.progress import Progress
@@ -113,6 +116,32 @@ class ContrastiveEstimator(Estimator):
         for rows in complete.split(rows_at_once(self.scaling.event_shape, _ROWS)):
             answer[rows.cpu().numpy()] = self.log_prob(x[rows]).detach().cpu().double().numpy()
         return answer
+
+    def to_frame(self, x: Float[Tensor, "n d"]) -> Any:
+        """Rows of a table that was fitted as it is, such as samples, as a data frame: words, dates, gaps.
+
+        Raises:
+            ContrastiveError: if the estimator was fitted to something else.
+        """
+        if not isinstance(self.scaling, TableScaling):
+            raise ContrastiveError("to_frame is for a table that was fitted as it is (mixed=True)")
+        return to_frame(x, self.scaling)
+
+    def impute(self, x: Rows, draws: int = 1, **settings: Any) -> Imputed:
+        """Draw the missing values of rows from p(missing | observed), given that they are there.
+
+        Args:
+            x: rows with gaps, as `fit` takes them; the answer's `x` has `draws` tables, each for `to_frame`.
+            draws: how many tables to draw.
+            **settings: `proposals`, `warmup` and `thin`: see `contrastive.sampling.imputation.impute`.
+
+        Raises:
+            ContrastiveError: for a fit of another kind, or a value that its column cannot take.
+        """
+        imputed = impute(self, self.points(x), draws=draws, **settings)
+        if imputed.warning:
+            warn(imputed.warning)
+        return imputed
 
     def features(self, x: Rows, layers: str | Sequence[str] = "top", **settings: Any) -> Float[Tensor, "n features"]:
         """Activations of chosen layers of the energy at `x`, float32, on the CPU, for a classifier to learn from.
@@ -429,6 +458,8 @@ def _named_columns(config: FitConfig, summary: dict[str, Any]) -> tuple[str, ...
 
 def _restored(tensors: dict[str, Tensor], num_given: int) -> Coordinates:
     """The scaling, from a run's tensors."""
+    if "scaling.schema" in tensors:
+        return TableScaling.restored(*(tensors[f"scaling.{name}"] for name in ("schema", "shift", "scale")))
     if "scaling.layout" in tensors:
         return PixelScaling.restored(tensors["scaling.layout"], tensors["scaling.alpha"])
     return Scaling(tensors["scaling.shift"], tensors["scaling.scale"], num_given)

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from contrastive.errors import warn_renamed
+from contrastive.numerics.layout import Layout
 from contrastive.numerics.row_weights import as_weights, fit_weighted, resampled, weights_of
 
 
@@ -158,6 +159,20 @@ class AutoregressiveNoise(NoiseModel, Protocol):
 
     def conditional_cdf(self, x: Tensor) -> Tensor:
         """u_i = P(X_i <= x_i given x_1 to x_(i-1)), shape `(batch, d)` for `x` of shape `(batch, *event)`."""
+        ...
+
+
+@runtime_checkable
+class MixedNoise(NoiseModel, Protocol):
+    """A noise over entries of different kinds, with respect to the base measure that its layout tells."""
+
+    layout: Layout
+
+    def complete(self, x: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows of shape `(n, d)` with the entries that are not `known` drawn one by one, and the log q of the drawn.
+
+        Each is drawn given the entries before it, so this is a proposal for a draw given all known entries.
+        """
         ...
 
 
@@ -340,7 +355,7 @@ def log_prob_of_point(noise: NoiseModel, x: Tensor) -> Tensor:
 
 
 def is_discrete(model: object) -> bool:
-    """Whether the events of a noise or an energy are discrete, by its attribute `is_discrete` (default: False)."""
+    """Whether events, or some of their entries, are discrete, by a model's attribute `is_discrete` (default: False)."""
     return bool(getattr(model, "is_discrete", False))
 
 

@@ -25,6 +25,7 @@ KNOWN_PLUGINS = {
     "noise": {
         "glow": "contrastive-glow",
         "made": "contrastive-autoregressive",
+        "mixed-made": "contrastive-autoregressive",
         "pixelcnn": "contrastive-autoregressive",
         "maf": "contrastive-zuko",
         "iaf": "contrastive-zuko",

@@ -68,7 +68,12 @@ def run(
         labels = label_column or label_column_in(name, config)
         config = changed(config, {"data.columns": columns or config.data.columns, "labels.column": labels})
         x, y = read_rows(
-            name, config, tuple(estimator.noise.event_shape), columns=estimator.columns, classes=summary.get("classes")
+            name,
+            config,
+            tuple(estimator.noise.event_shape),
+            columns=estimator.columns,
+            classes=summary.get("classes"),
+            scaling=estimator.scaling,
         )
         x = _spread(x, summary)
         weight = read_weights(name, config, len(x))

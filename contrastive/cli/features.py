@@ -15,6 +15,7 @@ from contrastive.data import tables
 from contrastive.data.densities import available_densities
 from contrastive.data.images import names_images
 from contrastive.data.preparation import images_of, label_column_in, read_rows
+from contrastive.data.scaling import Coordinates
 from contrastive.errors import ContrastiveError
 from contrastive.inference.features import extract_features, named_layers
 from contrastive.io.atomic import write_atomically
@@ -49,7 +50,8 @@ def run(
     refuse_existing(path, overwrite=overwrite, data=data)
     estimator, config = load(run, allow_import=allow_import), RunDirectory(run).read_config()
     config = changed(config, {"data.columns": columns or config.data.columns})
-    x, y = _rows_and_labels(data, part, labels, config, tuple(estimator.noise.event_shape), estimator.columns)
+    shape, scaling = tuple(estimator.noise.event_shape), estimator.scaling
+    x, y = _rows_and_labels(data, part, labels, config, shape, estimator.columns, scaling)
     names: str | list[str] = [name.strip() for name in layers.split(",")] if "," in layers else layers
     features = extract_features(estimator, x, names, pool=pool, batch_size=batch_size)
     arrays: dict[str, Any] = {"features": features.values.numpy(), "layers": np.array(features.layers)}
@@ -68,12 +70,13 @@ def _rows_and_labels(
     config: FitConfig,
     event_shape: tuple[int, ...],
     fitted: tuple[str, ...] | None,
+    scaling: Coordinates,
 ) -> tuple[Tensor, NDArray[Any] | None]:
     """All rows in the order in which they lie, in original units or as uint8, and a label for each where there are."""
     if data in available_densities() or not names_images(data, config.data.columns or None):
         own = labels if tables.has_named_columns(data) else None
         config = changed(config, {"labels.column": own or label_column_in(data, config)})
-        x, _ = read_rows(data, config, event_shape, columns=fitted)
+        x, _ = read_rows(data, config, event_shape, columns=fitted, scaling=scaling)
         return x, _labels(data, labels, len(x))
     images = images_of(data, config)
     if part == "test":

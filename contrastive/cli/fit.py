@@ -8,8 +8,10 @@ from typing import Any
 from contrastive.cli.options import build_config
 from contrastive.config import AUTO, FitConfig, as_option, asks_for_auto, changed, choose_models
 from contrastive.data.images import names_images
+from contrastive.data.preparation.mixed import is_taken_as_it_is
 from contrastive.data.tables import is_table as is_table_file
 from contrastive.errors import ContrastiveError, MissingExtraError, warn
+from contrastive.training.mixed import MIXED_NOISE
 from contrastive.training.progress import Progress, describe
 from contrastive.training.run import go_on, train
 from contrastive.training.run_directory import RunDirectory
@@ -71,6 +73,8 @@ def _default_directory(config: FitConfig) -> str:
     source, named = config.data.source, choose_models(config, images=False).noise.name or ""
     is_table = is_table_file(source) and not names_images(source, config.data.columns or None)
     noise = AUTO if is_table and asks_for_auto(config) else named.replace("/", "-")
+    if is_table and config.noise.name is None and is_taken_as_it_is(config):
+        noise = MIXED_NOISE
     return str(Path("runs") / f"{Path(source).stem}-{config.game.method}-{noise}")
 
 

@@ -17,7 +17,7 @@ except ImportError:
         "pip uninstall contrastive, then install contrastive-estimation again"
     )
 from contrastive.cli.options import add_config_options
-from contrastive.config import PARTS
+from contrastive.config import PARTS, SETTINGS
 from contrastive.errors import ContrastiveError, ContrastiveWarning, near
 
 _EXAMPLES = {
@@ -82,6 +82,19 @@ labels: an array `y` beside the data in an .npz, or what --labels names. More: d
 
 The learned c is a parameter; this is an estimate of log Z with an interval, and a verdict: reliable, or doubtful with
 the reasons. What they mean and what to do: docs/how-to/normalizer.md""",
+    "impute": """examples:
+  contrastive impute runs/people-nce-mixed-made --data holes.csv --out filled.csv
+  contrastive impute runs/people-nce-mixed-made --data holes.csv --draws 20 --out drawn.csv    # multiple imputation
+
+Of each row with gaps: draws of the missing values given the others, from the energy; the other values stay. With more
+draws than one the first column counts them. For runs of a table as it is: docs/how-to/missing-values.md""",
+    "schema": """examples:
+  contrastive schema people.csv                                        # the kinds that would be read
+  contrastive schema people.csv --positive income --bounded share:0:1 --circular longitude:-180:180
+  contrastive schema people.csv --json
+  contrastive schema runs/people-nce-mixed-made                        # the kinds of a finished run
+
+A fit takes a table so with --data.mixed true, or where the kind of a column is told: docs/how-to/mixed-tables.md""",
     "ratio": """examples:
   contrastive ratio patients.csv controls.csv                               # log p_A / p_B, KL, a test, calibration
   contrastive ratio target.csv source.csv --out ratios/shift                # weights of source's rows, in b.csv
@@ -288,6 +301,23 @@ def build_parser() -> argparse.ArgumentParser:
     ratio.add_argument("--overwrite", action="store_true", help="replace the ratio at --out")
     ratio.add_argument("--quiet", action="store_true", help="show no progress and no warnings")
     ratio.add_argument("--json", dest="json_output", action="store_true", help="print JSON")
+    impute = command("impute", "draw the missing values of a table given the others, by a finished run")
+    impute.add_argument("run", metavar="RUN")
+    impute.add_argument("--data", required=True, metavar="FILE", help="a table like the one that was fitted, with gaps")
+    impute.add_argument("--out", required=True, metavar="FILE", help=".csv or .parquet")
+    impute.add_argument("--draws", type=int, default=1, metavar="N", help="tables to draw [1]")
+    impute.add_argument("--proposals", type=int, default=64, metavar="N", help="tries of each row at each step [64]")
+    impute.add_argument("--warmup", type=int, default=10, metavar="N", help="steps before the first draw [10]")
+    impute.add_argument("--thin", type=int, default=3, metavar="N", help="steps from one draw to the next [3]")
+    impute.add_argument("--seed", type=int, default=0)
+    impute.add_argument("--overwrite", action="store_true", help="replace FILE")
+    add_allow_import(impute)
+
+    schema = command("schema", "show the kinds of a table's columns, as a fit would take them")
+    schema.add_argument("data", metavar="DATA", help="a .csv, .tsv, .parquet, .npy or .npz file, or a run")
+    for name in ("columns", "categorical", "integer", "continuous", "positive", "bounded", "circular"):
+        schema.add_argument(f"--{name}", metavar=name.upper(), help=SETTINGS[f"data.{name}"].help)
+    schema.add_argument("--json", action="store_true", help="print JSON")
 
     plot = command("plot", "write the report of finished runs")
     plot.add_argument("runs", metavar="RUN", nargs="+")

@@ -32,7 +32,7 @@ def run(*, run: str, data: str, columns: str | None, out: str, overwrite: bool, 
     shape = tuple(estimator.noise.event_shape)
     asked = {"data.columns": columns or config.data.columns, "labels.column": label_column_in(data, config)}
     config = changed(config, {**asked, "labels.per_class": -1})
-    x, _ = read_rows(data, config, shape, columns=estimator.columns)
+    x, _ = read_rows(data, config, shape, columns=estimator.columns, scaling=estimator.scaling)
     with torch.no_grad():
         proba = predict_log_proba(estimator, x).exp().numpy()
         log_p = torch.cat([estimator.log_prob(part).cpu() for part in x.split(_ROWS)]).double().numpy()

@@ -15,6 +15,8 @@ from contrastive.cli.contexts import read_contexts
 from contrastive.cli.outputs import refuse_existing
 from contrastive.data.images import PixelScaling, image_grid, quantize, write_png
 from contrastive.data.points import Rows, as_contexts
+from contrastive.data.schema import TableScaling
+from contrastive.data.schema.frames import to_frame
 from contrastive.errors import ContrastiveError, warn
 from contrastive.io.atomic import write_atomically
 from contrastive.io.checkpoints import finite_or_none
@@ -74,6 +76,9 @@ def run(
     if isinstance(scaling, PixelScaling):
         images = quantize(x, scaling.bits).cpu()
         write_atomically(path, lambda part: _write_images(part, path.suffix, images))
+    elif isinstance(scaling, TableScaling) and path.suffix == ".csv":
+        frame = to_frame(x, scaling)
+        write_atomically(path, lambda part: frame.to_csv(part, index=False))
     else:
         write_atomically(path, lambda part: _write(part, path.suffix, x.cpu().numpy(), columns))
     if not json:

@@ -60,7 +60,9 @@ def run(
     config = changed(
         config, {"data.columns": columns or config.data.columns, "labels.column": label_column_in(data, config)}
     )
-    stream = open_rows(data, config, tuple(estimator.noise.event_shape), columns=estimator.columns)
+    stream = open_rows(
+        data, config, tuple(estimator.noise.event_shape), columns=estimator.columns, scaling=estimator.scaling
+    )
     scorer = _scorer(estimator, directory)
     origin = {"data": _identity(data), "columns": stream.columns, **scorer.origin(directory)}
     partial = PartialRows(

@@ -14,6 +14,13 @@ class Keywords(TypedDict, total=False):
     given: Any
     standardize: bool | None
     dequantize: bool | None
+    mixed: bool | None
+    categorical: str | Sequence[str]
+    integer: str | Sequence[str]
+    continuous: str | Sequence[str]
+    positive: str | Sequence[str]
+    bounded: str | Sequence[str]
+    circular: str | Sequence[str]
     validation: float | None
     test: float
     label_column: str | None

@@ -97,7 +97,10 @@ EARLIER = {
     "tensorboard": "run.tensorboard",
 }
 #: `data` being the first argument of `contrastive.fit`, settings of its section are flat there, as those of `EARLIER`.
-OF_DATA = {"dequantize": "data.dequantize"}
+OF_DATA = {
+    name: f"data.{name}"
+    for name in ("dequantize", "mixed", "categorical", "integer", "continuous", "positive", "bounded", "circular")
+}
 ALIASES = {**EVERYDAY, **OF_DATA, **EARLIER}
 #: Settings that every config.yaml of version 0.1 has.
 OF_0_1 = frozenset({*EVERYDAY.values(), *EARLIER.values()} - {"run.budget", "data.given", "data.weight_column"})

@@ -32,6 +32,7 @@ class DataFacts:
         validation: share of the rows that is held out for early stopping.
         batch_size: rows per batch.
         dequantize: whether columns with ties are spread over their rounding step.
+        mixed: whether a table is taken as it is.
     """
 
     images: bool
@@ -42,6 +43,7 @@ class DataFacts:
     validation: float
     batch_size: int
     dequantize: bool = False
+    mixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,7 @@ def _by_data(config: FitConfig, data: DataFacts) -> dict[str, Any]:
     return {
         "data.standardize": data.standardize,
         "data.dequantize": data.dequantize,
+        "data.mixed": data.mixed,
         "data.validation": data.validation,
         "game.batch_size": data.batch_size,
         "objective.noise_per_data": config.objective.noise_ratio,

@@ -60,6 +60,17 @@ class Data(Generic[Open]):
         None,
         "spread the values of columns with ties uniformly over the rounding step [table with noise auto: yes; else no]",
     )
+    mixed: bool | Open = setting(
+        None,
+        "take a table as it is: words are categories, gaps are missing, tied whole numbers have masses "
+        "(contrastive schema shows it) [yes where a column's kind is told, or the noise is mixed-made]",
+    )
+    categorical: str = setting("", "columns that are categories, comma-separated")
+    integer: str = setting("", "columns of whole numbers, each with a mass")
+    continuous: str = setting("", "columns of continuous numbers, whatever their ties")
+    positive: str = setting("", "columns of positive numbers, modelled by their logarithm; 0 gets a mass of its own")
+    bounded: str = setting("", "bounded columns as NAME:LOW:HIGH, by their logit; the ends get masses of their own")
+    circular: str = setting("", "columns that close in a circle as NAME:LOW:HIGH, such as longitude:-180:180")
     validation: float | Open = setting(
         None,
         "share of the rows held out for early stopping [0.1, at most 10,000; a small table: 40, at most 0.2]",

@@ -14,8 +14,10 @@ from contrastive.data import tables
 from contrastive.data.images import PixelScaling, are_images, cell_centres
 from contrastive.data.images.arrays import channels_first
 from contrastive.data.scaling import Coordinates, Scaling
+from contrastive.data.schema.scaling import TableScaling
 from contrastive.data.sources import dataset_rows
 from contrastive.data.tables.frames import from_frame, is_frame
+from contrastive.data.tables.raw import raw_table
 from contrastive.errors import ContrastiveError
 
 #: Whatever `as_points` takes.
@@ -92,6 +94,8 @@ def as_points(x: Rows, scaling: Coordinates, columns: Sequence[str] | None = Non
     Raises:
         ContrastiveError: if `x` is nothing of this, a column is not there, or the rows are other events.
     """
+    if isinstance(scaling, TableScaling):
+        x = _by_schema(x, scaling)
     if isinstance(x, str | Path) or is_frame(x):
         table = from_frame(x, columns) if is_frame(x) else tables.read_table(x, columns)
         tables.say_ignored(table.others, "the data frame" if is_frame(x) else str(x))
@@ -110,3 +114,22 @@ def as_points(x: Rows, scaling: Coordinates, columns: Sequence[str] | None = Non
         expected = ", ".join(map(str, ("n", *event)))
         raise ContrastiveError(f"expected a batch of events, shape ({expected}), got {tuple(x.shape)}")
     return x
+
+
+def _by_schema(x: Rows, scaling: TableScaling) -> Rows:
+    """Rows of a table that was fitted as it is: frames, files and rows of a number a column become entries.
+
+    Rows that have the entries already, as the estimator's own samples, stay as they are.
+
+    Raises:
+        ContrastiveError: for a value that its column cannot take.
+    """
+    if isinstance(x, str | Path) or is_frame(x):
+        table = raw_table(x, [column.name for column in scaling.columns])
+        if table.named:
+            tables.say_ignored(table.others, "the data frame" if is_frame(x) else str(x))
+        return scaling.encode(table)
+    entries, columns = scaling.event_shape[0], len(scaling.columns)
+    values = x.detach().cpu().double().numpy() if isinstance(x, Tensor) else tables.from_array(x).values
+    is_table = values.ndim == 2 and values.shape[1] == columns and not (isinstance(x, Tensor) and columns == entries)
+    return scaling.encode_array(values) if is_table else x

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from contrastive.energies.base import Energy
 from contrastive.errors import ContrastiveError, did_you_mean
+from contrastive.numerics.layout import EntryFeatures, has_discrete, parse_layout
 from contrastive.numerics.precision import at_least_float32, full_precision
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -29,6 +30,8 @@ class MLP(Energy):
         event_shape: shape of one data point; it is flattened.
         widths: units of each hidden layer.
         activation: one of `ACTIVATIONS`.
+        layout: what each entry of the event is (`contrastive.numerics.layout`): categories are seen one-hot, angles by
+            sine and cosine (default: numbers all).
         num_classes: None for one density, f of shape `(batch,)`; K for K densities, f of shape `(batch, K)`.
 
     Raises:
@@ -44,6 +47,7 @@ class MLP(Energy):
         widths: Sequence[int] = (128, 128, 128),
         activation: str = "silu",
         num_classes: int | None = None,
+        layout: Sequence[str] | str | None = None,
     ) -> None:
         super().__init__()
         if activation not in ACTIVATIONS:
@@ -54,12 +58,21 @@ class MLP(Energy):
         if num_classes is not None and num_classes < 1:
             raise ContrastiveError(f"num_classes must be at least 1, got {num_classes}")
         self.num_classes = num_classes
-        layers: list[nn.Module] = [nn.Flatten()]
         size = math.prod(event_shape)
+        self.layout = parse_layout(layout, size)
+        layers: list[nn.Module] = [nn.Flatten()]
+        if has_discrete(self.layout):
+            features = EntryFeatures(self.layout)
+            layers, size = [features], sum(features.widths)
         for width in widths:
             layers += [nn.Linear(size, width), ACTIVATIONS[activation]()]
             size = width
         self.layers = nn.Sequential(*layers, nn.Linear(size, num_classes or 1))
+
+    @property
+    def is_discrete(self) -> bool:
+        """Whether the layout has entries that are no real numbers."""
+        return has_discrete(self.layout)
 
     def feature_layers(self) -> list[str]:
         """The activation of each hidden layer, lowest first."""

@@ -10,7 +10,7 @@ from contrastive.energies.built_on_noise import BuiltOnNoise
 from contrastive.errors import ContrastiveError
 from contrastive.numerics.random_state import seeded
 from contrastive.numerics.whitening import Whitening
-from contrastive.protocols import NoiseModel, feature_layers, is_ready, num_classes, rounds_networks_only
+from contrastive.protocols import NoiseModel, feature_layers, is_discrete, is_ready, num_classes, rounds_networks_only
 from contrastive.registry import make_energy
 
 _DRAWS, _SEED = 10_000, 0  # of the noise, by which it is whitened
@@ -40,8 +40,8 @@ class Tilted(BuiltOnNoise):
         correction: name of the energy g (default: mlp for vectors, conv with `detail=16` for images).
         follow: let q0 be the noise itself, not a copy (default: for images only).
         bound: B > 0 in nats; None leaves the correction unbounded.
-        whiten: give the correction x whitened (default: for vectors, where no correction is named).
-        **options: of the correction, such as `widths=(64, 64)`.
+        whiten: give the correction x whitened (default: for vectors, where no correction and no layout is named).
+        **options: of the correction, such as `widths=(64, 64)`, or the `layout` of events with categories.
 
     Raises:
         ContrastiveError: if the bound is not positive, or the correction cannot be made or is tilted itself.
@@ -74,7 +74,8 @@ class Tilted(BuiltOnNoise):
         if isinstance(self.correction, Tilted):
             raise ContrastiveError("the correction of a tilted energy cannot be tilted itself; take another energy")
         self.num_classes = num_classes(self.correction)
-        whiten = (len(event_shape) == 1 and correction is None) if whiten is None else whiten
+        plain = len(event_shape) == 1 and correction is None and "layout" not in options
+        whiten = plain if whiten is None else whiten
         if whiten and len(event_shape) != 1:
             raise ContrastiveError("whiten is for vectors")
         self.whitening = Whitening(event_shape[0]) if whiten else None
@@ -93,6 +94,11 @@ class Tilted(BuiltOnNoise):
     def rounds_networks_only(self) -> bool:
         """Whether f keeps its digits under autocast."""
         return super().rounds_networks_only and rounds_networks_only(self.correction)
+
+    @property
+    def is_discrete(self) -> bool:
+        """Whether the correction is of events with discrete entries."""
+        return is_discrete(self.correction)
 
     def feature_layers(self) -> list[str]:
         """The hidden layers of the correction, lowest first."""

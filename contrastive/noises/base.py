@@ -61,7 +61,7 @@ class Noise(nn.Module, ABC):
 
     @property
     def is_discrete(self) -> bool:
-        """Whether events are discrete and `log_prob` is a log-mass: then no gradient in x is taken."""
+        """Whether events, or some entries, are discrete and have masses: then no gradient in x is taken."""
         return False
 
     @property

@@ -28,8 +28,20 @@ class ProposesCandidates(Protocol):
         ...
 
 
-def proposes(candidates: Callable[[int, tuple[int, ...]], list[Options]]) -> Callable[[F], F]:
-    """Decorator that gives a factory function its `candidates`.
+@runtime_checkable
+class ProposesConditionalCandidates(Protocol):
+    """A factory whose conditional noises want other options than those of whole events."""
+
+    def conditional_candidates(self, rows: int, event_shape: tuple[int, ...]) -> list[Options]:
+        """As `ProposesCandidates.candidates`; `event_shape` is that of a row with its context."""
+        ...
+
+
+def proposes(
+    candidates: Callable[[int, tuple[int, ...]], list[Options]],
+    given: Callable[[int, tuple[int, ...]], list[Options]] | None = None,
+) -> Callable[[F], F]:
+    """Decorator that gives a factory function its `candidates`, and `given` those of its conditional noises.
 
     Example:
         >>> @proposes(lambda rows, event_shape: [{"width": 16}] if rows > 1000 else [])
@@ -40,13 +52,19 @@ def proposes(candidates: Callable[[int, tuple[int, ...]], list[Options]]) -> Cal
 
     def add(factory: F) -> F:
         factory.candidates = candidates  # type: ignore[attr-defined]
+        if given is not None:
+            factory.conditional_candidates = given  # type: ignore[attr-defined]
         return factory
 
     return add
 
 
-def candidates_of(factory: Callable[..., Any], rows: int, event_shape: tuple[int, ...]) -> list[Options]:
+def candidates_of(
+    factory: Callable[..., Any], rows: int, event_shape: tuple[int, ...], num_given: int = 0
+) -> list[Options]:
     """The options that a factory proposes; none if it proposes nothing."""
+    if num_given and isinstance(factory, ProposesConditionalCandidates):
+        return factory.conditional_candidates(rows, event_shape)
     return factory.candidates(rows, event_shape) if isinstance(factory, ProposesCandidates) else []
 
 

@@ -35,7 +35,8 @@ def _rounding(data: Prepared) -> dict[str, Any]:
 
 def _dependent(data: Prepared) -> dict[str, str]:
     """A warning of columns that are linearly dependent, as in summary.json; nothing for none."""
-    if len(data.event_shape) != 1 or not data.repeats or data.held_out_noise is not None:  # a ratio stays bounded
+    bounded = data.held_out_noise is not None or data.facts.mixed  # of a ratio, and of a table as it is
+    if len(data.event_shape) != 1 or not data.repeats or bounded:
         return {}
     said = describe_dependent([data.columns[i] for i in dependent_columns(data.fitting)])
     if said:

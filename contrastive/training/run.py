@@ -37,6 +37,7 @@ from contrastive.training.execution import check_precision, eagerly, threads
 from contrastive.training.gain import Gain, Judging, cross_validated, gains_at, split_validation
 from contrastive.training.held_out import check_same_weights, keep_held_out
 from contrastive.training.judging import fill_log_normalizer, summarize
+from contrastive.training.mixed import with_mixed_models
 from contrastive.training.models import facts_of, make_estimator, new_estimator
 from contrastive.training.progress import Progress
 from contrastive.training.remarks import remarks_on_rows, warn_of_ties
@@ -119,6 +120,8 @@ def train(
         found = {} if resume else remarks_on_rows(prepared, progress)
         built = estimator is None
         if estimator is None:
+            if not resume:
+                config = with_mixed_models(config, prepared, energy=energy, noise=noise)
             models: dict[str, Any] = {"energy": energy, "noise": noise, "allow_import": allow_import}
             make = _built_again if resume else _built_anew
             estimator, config, more = make(config, prepared, kind, models, progress)

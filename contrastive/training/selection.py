@@ -162,7 +162,7 @@ def select_noise(
     parts = held_out_parts(len(z), seed)
     if names is None and num_given:
         names, stacked = noises.conditional_names(), stacked is not False
-    climbs, trials = _proposals(names, round(effective_size(sample_weight, len(z))), tuple(z.shape[1:]))
+    climbs, trials = _proposals(names, round(effective_size(sample_weight, len(z))), tuple(z.shape[1:]), num_given)
     rows = _Rows(z, sample_weight)
     skipped, tops = 0, list[Trial]()
     for name, rungs in climbs:
@@ -227,13 +227,13 @@ def _without_crumbs(weights: Float[Tensor, " k"]) -> Float[Tensor, " k"]:
 
 
 def _proposals(
-    names: Sequence[str] | None, rows: int, event_shape: tuple[int, ...]
+    names: Sequence[str] | None, rows: int, event_shape: tuple[int, ...], num_given: int
 ) -> tuple[list[tuple[str, list[Options]]], list[Trial]]:
     """Ladders of candidates, those without gradient steps first, and noises that could not be asked."""
     climbs, failed = [], []
     for name in available_noises() if names is None else names:
         try:
-            options = candidates_of(noises.load(name), rows, event_shape)
+            options = candidates_of(noises.load(name), rows, event_shape, num_given)
         except Exception as error:
             if names is not None and isinstance(error, ContrastiveError):
                 raise

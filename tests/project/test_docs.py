@@ -17,6 +17,7 @@ from pathlib import Path
 
 import matplotlib.image
 import numpy as np
+import pandas as pd
 import pytest
 from helpers.paths import ROOT
 from sklearn.datasets import load_iris, load_wine
@@ -69,6 +70,21 @@ def flowers(path):
     iris.data.assign(species=species).sample(frac=1, random_state=0).to_csv(path, index=False)
 
 
+def people(path):
+    rng, n = np.random.default_rng(0), 300
+    frame = pd.DataFrame(
+        {
+            "country": rng.choice(["at", "de", "fr"], n),
+            "seen": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 99, n), unit="D"),
+            "visits": rng.poisson(40, n),
+            "bearing": rng.uniform(-180, 180, n),
+            "income": np.where(rng.random(n) < 0.3, 0.0, rng.lognormal(10, 1, n)),
+            "height": np.where(rng.random(n) < 0.2, np.nan, rng.normal(170, 10, n)),
+        }
+    )
+    (frame.head(20) if path.name == "holes.csv" else frame).to_csv(path, index=False)
+
+
 def pictures(path):
     path.mkdir()
     rng = np.random.default_rng(0)
@@ -89,6 +105,8 @@ OWN_DATA = {
     "flowers.csv": flowers,
     "pictures": pictures,
     "simulations.csv": simulations,
+    "people.csv": people,
+    "holes.csv": people,
 }
 
 

@@ -18,6 +18,9 @@ from contrastive.data.preparation.labels import IMAGE_LABELS, labelled_draws
 from contrastive.data.preparation.rows import draw
 from contrastive.data.preparation.splits import FRESH_TEST, TEST_SEED
 from contrastive.data.preparation.weights import event_array
+from contrastive.data.scaling import Coordinates
+from contrastive.data.schema.scaling import TableScaling
+from contrastive.data.tables.raw import RawTable, raw_table
 from contrastive.errors import ContrastiveError, listed
 
 
@@ -28,6 +31,7 @@ def read_rows(
     *,
     columns: Sequence[str] | None = None,
     classes: list[Name] | None = None,
+    scaling: Coordinates | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Rows to evaluate a finished run on: fresh draws of a density, a whole file, or images.
 
@@ -38,6 +42,7 @@ def read_rows(
         columns: names of the columns that the run was fitted to, by which those of a table are found; None where they
             have none and are taken in order.
         classes: names of the run's classes.
+        scaling: of the run; where it was fitted to a table as it is, rows are read by that schema.
 
     Returns:
         The rows, and their classes where they are known and the run has some.
@@ -50,6 +55,8 @@ def read_rows(
     if data in available_densities():
         density = make_density(data)
         x, labels = draw(density, FRESH_TEST, TEST_SEED), labelled_draws(density, FRESH_TEST, TEST_SEED)
+    elif isinstance(scaling, TableScaling):
+        x, labels = _by_schema(data, config, scaling)
     elif names_images(data, config.data.columns or None):
         x, labels = read_image_rows(images_of(data, config), config)
     else:
@@ -64,9 +71,16 @@ def read_rows(
 
 
 def open_rows(
-    data: str, config: FitConfig, event_shape: tuple[int, ...], *, columns: Sequence[str] | None = None
+    data: str,
+    config: FitConfig,
+    event_shape: tuple[int, ...],
+    *,
+    columns: Sequence[str] | None = None,
+    scaling: Coordinates | None = None,
 ) -> tables.TableStream:
     """A file's rows, to be scored in blocks and in order; columns are found as by `read_rows`.
+
+    Where the run was fitted to a table as it is, the file is read whole, by that schema.
 
     Raises:
         ContrastiveError: if it is no table, a column is not there, or the rows do not fit the run's `event_shape`.
@@ -76,12 +90,39 @@ def open_rows(
             f"{data} is no table: expected one of {', '.join(tables.SUFFIXES)}; for images take the estimator's "
             "score_samples in Python"
         )
+    if isinstance(scaling, TableScaling):
+        x = scaling.encode(_raw_by_schema(data, config, scaling)).numpy()
+        return tables.in_memory(tables.Table(x, scaling.entries, named=True))
     stream = tables.open_table(data, *_chosen(data, config, columns))
     if columns is not None and stream.named:
         tables.say_ignored(_not_weights(stream.others, config), data)
     if stream.event_shape != event_shape:
         raise ContrastiveError(f"{data} has rows of shape {stream.event_shape}, the run was fitted to {event_shape}")
     return stream
+
+
+def _by_schema(data: str, config: FitConfig, scaling: TableScaling) -> tuple[Tensor, Any]:
+    """A file's rows as entries, and their labels.
+
+    Raises:
+        ContrastiveError: naming the first value that is missing where none was in training.
+    """
+    table = _raw_by_schema(data, config, scaling)
+    x = scaling.encode(table)
+    if x.isnan().any():
+        row, entry = x.isnan().nonzero()[0].tolist()
+        raise ContrastiveError(
+            f"column {scaling.entries[entry]!r}, row {row + 1}: a missing value, and training had none there; fill it "
+            "(contrastive impute), or leave the row out"
+        )
+    return x, table.labels
+
+
+def _raw_by_schema(data: str, config: FitConfig, scaling: TableScaling) -> RawTable:
+    table = raw_table(data, [column.name for column in scaling.columns], config.labels.column or None)
+    if table.named:
+        tables.say_ignored(table.others, data)
+    return table
 
 
 def label_column_in(data: str, config: FitConfig) -> str:

@@ -17,6 +17,7 @@ from contrastive.data.images import ImageSet, are_images, available_sets, names_
 from contrastive.data.preparation.given import given_columns, refuse_given, with_given
 from contrastive.data.preparation.images import images_of, prepare_images
 from contrastive.data.preparation.labels import with_image_labels, with_labels
+from contrastive.data.preparation.mixed import from_raw_table, is_taken_as_it_is, read_as_it_is
 from contrastive.data.preparation.new_rows import label_column_in
 from contrastive.data.preparation.prepared import Prepared
 from contrastive.data.preparation.rows import from_dataset, from_density, from_table, refuse_dequantize
@@ -78,6 +79,10 @@ def _prepared(
     sample_weight: Any,
 ) -> Prepared:
     device = _device(config.run.device)
+    if is_taken_as_it_is(config) and (raw := read_as_it_is(data, config)) is not None:
+        refuse_given(config, "a table that is taken as it is (--data.mixed) has a density of whole rows")
+        refuse_weights(config, sample_weight, "a table that is taken as it is (--data.mixed) has none yet")
+        return from_raw_table(raw, config, device, y)
     if holds_images(data, config.data.columns):
         data = images_of(str(data) if isinstance(data, Path) else data, config)
     elif isinstance(data, str | Path):

@@ -13,6 +13,7 @@ from contrastive.data.images import ImageSource, PixelScaling
 from contrastive.data.labels import LabelledSource, Name
 from contrastive.data.preparation.ties import Tie
 from contrastive.data.scaling import Coordinates
+from contrastive.data.schema.scaling import TableScaling
 from contrastive.data.sources import ArraySource, DatasetSource, Source
 from contrastive.noises import Gaussian
 from contrastive.noises.conditional import JointNoise, make_noise_over
@@ -150,6 +151,7 @@ class Prepared:
             validation=self.validation_share,
             batch_size=self.batch_size,
             dequantize=self.dequantize,
+            mixed=isinstance(self.scaling, TableScaling),
         )
 
     @cached_property

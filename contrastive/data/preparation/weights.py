@@ -114,7 +114,7 @@ def refuse_weights(config: FitConfig, sample_weight: Any, why: str) -> None:
         ContrastiveError: with the reason.
     """
     if config.data.weight_column or sample_weight is not None:
-        raise ContrastiveError(f"weights are for the rows of a table or an array: {why}, leave them out")
+        raise ContrastiveError(f"weights are for the rows of a table or an array of numbers: {why}, leave them out")
 
 
 def split_weights(weights: NDArray[np.float64] | None, portions: Portions, most: int | None) -> dict[str, Any]:

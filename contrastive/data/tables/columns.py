@@ -5,7 +5,7 @@ from pathlib import Path
 
 from contrastive.errors import ContrastiveError, did_you_mean, listed, warn
 
-_DATES = "turn them into numbers, such as days since the first, or leave them out (--columns)"
+_DATES = "turn them into numbers, such as days since the first, leave them out (--columns), or take --data.mixed true"
 
 
 class Notes:
@@ -99,7 +99,7 @@ def refuse_text(text: Sequence[str], dates: Sequence[str], example: Callable[[st
     if text:
         raise ContrastiveError(
             f"columns that are not numeric: {', '.join(map(one_line, text[:5]))}; {example(text[0])}; leave them out "
-            "(--columns), or name the one of the classes (--label-column)"
+            "(--columns), name the one of the classes (--label-column), or take them as categories (--data.mixed true)"
         )
     if dates:
         raise ContrastiveError(

@@ -27,6 +27,17 @@ def from_frame(frame: Any, columns: Sequence[str] | None = None, label_column: s
     Raises:
         ContrastiveError: for a column that is not there, named twice or not numeric, or no rows.
     """
+    names, wanted = frame_names(frame, columns, label_column)
+    values = np.stack([_numbers(name, frame_column(frame, names.index(name))) for name in wanted], axis=1)
+    labels = None if label_column is None else _array(frame_column(frame, names.index(label_column)))
+    others = [name for name in names if name not in wanted and name != label_column]
+    return Table(values, wanted, labels, named=True, others=others)
+
+
+def frame_names(
+    frame: Any, columns: Sequence[str] | None = None, label_column: str | None = None
+) -> tuple[list[str], list[str]]:
+    """Names of all columns of a data frame, and of those wanted; see `from_frame`."""
     names = [str(name) for name in getattr(frame, "column_names", None) or frame.columns]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -41,13 +52,11 @@ def from_frame(frame: Any, columns: Sequence[str] | None = None, label_column: s
         wanted = [wanted[i] for i in pick(wanted, columns, "the data frame")]
     if not rows or not wanted:
         raise ContrastiveError(f"the data have {rows} rows and {len(wanted)} columns to fit")
-    values = np.stack([_numbers(name, _column(frame, names.index(name))) for name in wanted], axis=1)
-    labels = None if label_column is None else _array(_column(frame, names.index(label_column)))
-    others = [name for name in names if name not in wanted and name != label_column]
-    return Table(values, wanted, labels, named=True, others=others)
+    return names, wanted
 
 
-def _column(frame: Any, index: int) -> Any:
+def frame_column(frame: Any, index: int) -> Any:
+    """Column number `index`."""
     if hasattr(frame, "column_names"):
         return frame.column(index)
     return frame.iloc[:, index] if hasattr(frame, "iloc") else frame[:, index]
@@ -70,6 +79,6 @@ def _numbers(name: str, column: Any) -> NDArray[np.float64]:
     except (TypeError, ValueError) as error:
         kind = getattr(column, "dtype", getattr(column, "type", "other values"))
         raise ContrastiveError(
-            f"the column {name!r} holds {kind}, expected numbers: leave it out (columns), or name the one of the "
-            "classes (label_column)"
+            f"the column {name!r} holds {kind}, expected numbers: leave it out (columns), name the one of the "
+            "classes (label_column), or take it as it is (mixed=True)"
         ) from error

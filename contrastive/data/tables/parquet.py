@@ -25,13 +25,13 @@ def read_parquet(path: Path, wanted: list[str] | None, label: str | None) -> Tab
         ContrastiveError: if the file cannot be read, or a column is unknown or not numeric.
     """
     names, others, notes = _chosen(path, wanted, label)
-    frame = _read(path, [*names, *([label] if label is not None else [])])
+    frame = read_named(path, [*names, *([label] if label is not None else [])])
     columns = {name: frame.column(name) for name in names}
     _refuse_others({name: column.type for name, column in columns.items()}, lambda name: [columns[name]])
     if frame.num_rows == 0:
         raise ContrastiveError(f"{path} has no rows")
     with readable(path):
-        arrays = {name: _numbers(column) for name, column in columns.items()}
+        arrays = {name: numbers_of(column) for name, column in columns.items()}
         labels = None if label is None else _labels(frame.column(label))
     LostDigits().say(arrays)
     notes.say()
@@ -57,7 +57,7 @@ def open_parquet(path: Path, wanted: list[str] | None, label: str | None) -> Tab
     def blocks(rows: int) -> Iterator[NDArray[np.float64]]:
         for frame in _batches(path, names, rows):
             with readable(path):
-                arrays = {name: _numbers(frame.column(name)) for name in names}
+                arrays = {name: numbers_of(frame.column(name)) for name in names}
             digits.say(arrays)
             yield stacked(arrays)
 
@@ -93,8 +93,8 @@ def _refuse_others(types: dict[str, Any], parts: Callable[[str], Any]) -> None:
         return "all missing" if found is None else f"for example {found!r}"
 
     refuse_text(
-        [name for name, type_ in types.items() if _kind(type_) == "text"],
-        [name for name, type_ in types.items() if _kind(type_) == "dates"],
+        [name for name, type_ in types.items() if kind_of(type_) == "text"],
+        [name for name, type_ in types.items() if kind_of(type_) == "dates"],
         example,
     )
 
@@ -123,7 +123,8 @@ def _names(path: Path) -> list[str]:
     return names
 
 
-def _read(path: Path, names: list[str]) -> Any:
+def read_named(path: Path, names: list[str]) -> Any:
+    """The columns of these names, as pyarrow has them."""
     arrow = pyarrow()
     with readable(path), arrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
         frame = file.read(use_pandas_metadata=False).select(names)
@@ -151,18 +152,18 @@ def _batches(path: Path, names: list[str], rows: int) -> Iterator[Any]:
             yield frame
 
 
-def _kind(type_: Any) -> str:
+def kind_of(type_: Any) -> str:
     """Whether a column holds numbers, dates, or what is called text here: all else."""
     types = pyarrow().types
     if types.is_dictionary(type_):
-        return _kind(type_.value_type)
+        return kind_of(type_.value_type)
     if types.is_temporal(type_):
         return "dates"
     numeric = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal, types.is_null)
     return "numbers" if any(is_one(type_) for is_one in numeric) else "text"
 
 
-def _numbers(column: Any) -> NDArray[Any]:
+def numbers_of(column: Any) -> NDArray[Any]:
     """Whole numbers as they are where none is missing, else float64 with NaN for missing."""
     arrow = pyarrow()
     types = arrow.types
@@ -178,10 +179,10 @@ def _numbers(column: Any) -> NDArray[Any]:
 
 def _labels(column: Any) -> NDArray[Any]:
     types = pyarrow().types
-    if _kind(column.type) == "dates":
+    if kind_of(column.type) == "dates":
         raise ContrastiveError(f"labels must be whole numbers or words, got {column.type}")
     if types.is_decimal(column.type) or types.is_floating(column.type):
-        return _numbers(column)
+        return numbers_of(column)
     values = column.to_pylist()
     if any(not isinstance(value, str | int | None) for value in values):
         raise ContrastiveError(f"labels must be whole numbers or words, got {column.type}")

@@ -79,7 +79,8 @@ def check(table: Table, *, few_values: bool = True) -> None:
         line = "" if table.line is None else f" (line {table.line(int(row))})"
         raise ContrastiveError(
             f"the data have {int(bad.sum())} NaN or infinite values in {int(bad.any(axis=0).sum())} columns; the "
-            f"first is in column {table.columns[column]!r}, row {row + 1}{line}: remove or fill them"
+            f"first is in column {table.columns[column]!r}, row {row + 1}{line}: remove or fill them, or take gaps as "
+            "missing values (--data.mixed true)"
         )
     low, high = flat.min(axis=0), flat.max(axis=0)
     constant = np.flatnonzero(low == high)

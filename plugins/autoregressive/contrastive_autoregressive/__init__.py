@@ -1,4 +1,4 @@
-"""Autoregressive densities as noises for `contrastive`: `--noise made` for vectors, `--noise pixelcnn` for images."""
+"""Autoregressive densities as noises for `contrastive`: `made` and `mixed-made` for vectors, `pixelcnn` for images."""
 
 from contrastive.numerics.torch_defaults import distributions_as_they_were
 
@@ -7,6 +7,7 @@ with distributions_as_they_were():
 
 from contrastive_autoregressive.bins import Bins
 from contrastive_autoregressive.made import MADE
+from contrastive_autoregressive.mixed import MixedMADE
 from contrastive_autoregressive.pixelcnn import PixelCNN
 
-__all__ = ["MADE", "Bins", "PixelCNN"]
+__all__ = ["MADE", "Bins", "MixedMADE", "PixelCNN"]

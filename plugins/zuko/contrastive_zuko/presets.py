@@ -15,7 +15,7 @@ from contrastive_zuko.options import checked, one_of
 
 _KNOWN = {"transforms": int, "width": int, "hidden_layers": int, "activation": Callable[..., nn.Module]}
 _PASSES = {"autoregressive": None, "coupling": 2}
-_FEW_ROWS, _MOST_COLUMNS = 500, 50
+_FEW_ROWS, _MANY_ROWS, _MOST_COLUMNS = 500, 2_000, 50
 
 
 def _splines(rows: int, event_shape: tuple[int, ...]) -> list[dict[str, Any]]:
@@ -23,6 +23,17 @@ def _splines(rows: int, event_shape: tuple[int, ...]) -> list[dict[str, Any]]:
     return [{"bins": 16, "whiten": True}] if rows >= _FEW_ROWS and math.prod(event_shape) <= _MOST_COLUMNS else []
 
 
+def _splines_given(rows: int, event_shape: tuple[int, ...]) -> list[dict[str, Any]]:
+    """Not whitened too: whitened x is what is left of it given y, and where x is in a box the box leans then."""
+    return [*_splines(rows, event_shape), {}] if _splines(rows, event_shape) else []
+
+
+def _affine_given(rows: int, event_shape: tuple[int, ...]) -> list[dict[str, Any]]:
+    """Where rows are many: ahead of splines for posteriors that are nearly normal (bernoulli_glm of sbibm)."""
+    return [{}] if rows >= _MANY_ROWS and math.prod(event_shape) <= _MOST_COLUMNS else []
+
+
+@proposes(lambda rows, event_shape: [], given=_affine_given)
 @conditions
 def maf(
     event_shape: tuple[int, ...],
@@ -88,7 +99,7 @@ def iaf(
     return ZukoFlow(event_shape, Flow(made.transform.inv, made.base), "iaf", whiten=whiten, context_shape=context_shape)
 
 
-@proposes(_splines)
+@proposes(_splines, given=_splines_given)
 @conditions
 def nsf(
     event_shape: tuple[int, ...],
