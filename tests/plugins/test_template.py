@@ -70,6 +70,7 @@ def test_the_tutorial_shows_the_template_as_it_is():
     tutorial = (TEMPLATE.parents[1] / "docs" / "tutorials" / "writing-a-noise.md").read_text(encoding="utf-8")
     template = "".join(path.read_text(encoding="utf-8") for path in sorted(TEMPLATE.rglob("*.*")) if path.is_file())
     blocks = re.findall(r"```(?:python|toml)\n(.*?)```", tutorial, re.DOTALL)
+    blocks = [block for block in blocks if "class LaplaceRegression" not in block]  # tests/testing/test_conditional.py
     assert len(blocks) == 4
     known = {line.partition("  #")[0] for line in template.splitlines()}
     assert [line for block in blocks for line in block.splitlines() if line not in known] == []

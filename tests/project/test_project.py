@@ -139,7 +139,7 @@ def test_every_package_of_the_house_is_described():
 
 
 def test_few_modules_lie_beside_the_packages():
-    assert len(list(ROOT.glob("contrastive/*.py"))) <= 7
+    assert len(list(ROOT.glob("contrastive/*.py"))) <= 8
 
 
 def test_hooks_run_what_is_installed():
