@@ -149,7 +149,10 @@ def shortened(words: list[str]) -> list[str]:
     if "--resume" in words:
         return words
     asked = [word for option in _WHERE_ASKED if option in words for word in (option, str(STEPS))]
-    return [*words, *SHORTER.get(words[0], []), *asked]
+    shorter = SHORTER.get(words[0], [])
+    if words[0] == "sample" and "--given" in words:  # draws for a context are the ends of chains of their own
+        shorter = ["-n", "5"]
+    return [*words, *shorter, *asked]
 
 
 def project(file: Path) -> dict:
