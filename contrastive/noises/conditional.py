@@ -223,8 +223,10 @@ def make_noise_over(
     return joint_noise(make_noise(name, event_shape=(d,), context_shape=(num_given,), **options))
 
 
-def require_contexts(given: Tensor, rows: int, context_shape: tuple[int, ...], name: str = "noise") -> None:
+def require_contexts(given: Tensor | None, rows: int, context_shape: tuple[int, ...], name: str = "noise") -> None:
     """Refuse contexts that are not one of `context_shape` for each of `rows` events, rather than broadcast them.
+
+    Of an empty `context_shape` there must be none.
 
     Raises:
         ContrastiveError: naming both shapes.
@@ -232,11 +234,15 @@ def require_contexts(given: Tensor, rows: int, context_shape: tuple[int, ...], n
     Example:
         >>> require_contexts(torch.zeros(5, 2), 5, (2,))
     """
-    expected = (rows, *context_shape)
-    if tuple(given.shape) != expected:
-        raise ContrastiveError(
-            f"this {name} takes contexts of shape {expected} as given, a row for each event; got {tuple(given.shape)}"
-        )
+    expected = (rows, *context_shape) if context_shape else None
+    got = None if given is None else tuple(given.shape)
+    if got == expected:
+        return
+    if expected is None:
+        raise ContrastiveError(f"this {name} conditions on nothing: leave out given")
+    raise ContrastiveError(
+        f"this {name} takes contexts of shape {expected} as given, a row for each event; got {got or 'none'}"
+    )
 
 
 @contextmanager

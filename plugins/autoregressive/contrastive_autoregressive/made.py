@@ -9,6 +9,7 @@ from zuko.nn import MaskedMLP
 
 from contrastive import Noise
 from contrastive.errors import ContrastiveError
+from contrastive.noises.conditional import require_contexts
 from contrastive.numerics.whitening import Whitening
 from contrastive_autoregressive.families import find_family
 from contrastive_autoregressive.mixture import Mixture, starting_numbers
@@ -139,9 +140,7 @@ class MADE(Noise):
 
     def _joined(self, x: Float[Tensor, "n d"], y: Float[Tensor, "n k"] | None) -> Float[Tensor, "n entries"]:
         """The entries in their order, what is given first."""
-        if (y is None) == bool(self.k) or (y is not None and y.shape != (len(x), self.k)):
-            shape = None if y is None else tuple(y.shape)
-            raise ContrastiveError(f"this made takes contexts of shape {(len(x), self.k)} as given, got {shape}")
+        require_contexts(y, len(x), self.context_shape, "made")
         return x if y is None else torch.cat([y.to(x), x], 1)
 
     def _conditionals(self, w: Float[Tensor, "n entries"]) -> Mixture:

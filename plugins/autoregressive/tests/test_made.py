@@ -232,5 +232,5 @@ def test_contexts_that_do_not_fit_are_refused(given_y):
     made, *_ = conditioned()
     with pytest.raises(ContrastiveError, match=r"takes contexts of shape \(3, 2\)"):
         made.log_prob(torch.zeros(3, 2), given=given_y)
-    with pytest.raises(ContrastiveError, match=r"takes contexts of shape \(3, 0\)"):
+    with pytest.raises(ContrastiveError, match="conditions on nothing"):
         MADE((2,)).log_prob(torch.zeros(3, 2), given=torch.zeros(3, 2))

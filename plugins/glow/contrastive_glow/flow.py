@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from contrastive import Noise
 from contrastive.errors import ContrastiveError, did_you_mean
+from contrastive.noises.conditional import require_contexts
 from contrastive_glow.layers import Chain, ConditionedChain, Mapped
 
 #: Nonlinearities of the networks inside a flow.
@@ -125,10 +126,7 @@ class Flow(Noise):
 
     def _context(self, y: Tensor | None, rows: int) -> tuple[Tensor, ...]:
         """What the layers get beside their input."""
-        expected = (rows, *self.context_shape) if self.context_shape else None
-        if (None if y is None else tuple(y.shape)) != expected:
-            got = None if y is None else tuple(y.shape)
-            raise ContrastiveError(f"this {self.name} takes contexts of shape {expected} as given, got {got}")
+        require_contexts(y, rows, self.context_shape, self.name)
         return () if y is None else (y,)
 
     def _require_initialized(self) -> None:

@@ -11,6 +11,7 @@ from zuko.transforms import SoftclipTransform
 
 from contrastive import Noise
 from contrastive.errors import ContrastiveError
+from contrastive.noises.conditional import require_contexts
 from contrastive.numerics.torch_defaults import validation
 from contrastive.numerics.whitening import Whitening
 from contrastive_zuko.inverse import ExactlyInverted
@@ -120,9 +121,7 @@ class ZukoNoise(Noise):
 
     def _joined(self, flat: Float[Tensor, "n d"], y: Float[Tensor, "n k"] | None) -> Float[Tensor, "n numbers"]:
         """All numbers of a row, what is given first."""
-        if (y is None) == bool(self.k) or (y is not None and y.shape != (len(flat), self.k)):
-            shape = None if y is None else tuple(y.shape)
-            raise ContrastiveError(f"this {self.name} takes contexts of shape {(len(flat), self.k)}, got {shape}")
+        require_contexts(y, len(flat), self.context_shape, self.name)
         return flat if y is None else torch.cat([y.to(flat), flat], 1)
 
     def _standardized(
