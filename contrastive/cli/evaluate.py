@@ -27,6 +27,7 @@ from contrastive.data.sources import ArraySource
 from contrastive.errors import ContrastiveError
 from contrastive.io.checkpoints import finite_or_none
 from contrastive.metrics import classification, evaluate, normalized_figures
+from contrastive.metrics.conditional import conditional_figures
 from contrastive.metrics.images import default_cache
 from contrastive.metrics.images import image_distances as distances_between
 from contrastive.numerics.random_state import seeded
@@ -86,6 +87,9 @@ def run(
     if upper is not None:
         high = torch.tensor(upper, dtype=torch.float64).reshape(-1)
         metrics |= {"log_partition_high": upper, **normalized_figures(estimator, x, high, weight)}
+    if estimator.scaling.num_given and estimator.num_classes is None:
+        with seeded(0):
+            metrics |= conditional_figures(estimator, x, weight)
     metrics = finite_or_none(metrics) | {"rows": len(x)}
     if weight is not None:
         metrics["effective_rows"] = effective_size(weight, len(x))

@@ -142,6 +142,8 @@ def test_a_run_of_a_table_is_kept_and_read_again(tmp_path, capsys):
     capsys.readouterr()
     assert main(["normalizer", str(run), "--given", "1,-3", "--method", "importance", "--draws", "1000", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["method"] == "importance"
+    assert main(["evaluate", str(run), "--json"]) == 0
+    assert "test_log_prob_given" in json.loads(capsys.readouterr().out)
     assert main(["score", str(run), "--data", str(data), "--out", str(tmp_path / "scores.csv")]) == 0
     assert main(["sample", str(run), "--given", "age=1", "--out", str(out), "--overwrite"]) == 2
     assert main(["sample", str(run), "--given", "age=1,-3", "--out", str(out), "--overwrite"]) == 2
