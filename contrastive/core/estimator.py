@@ -30,6 +30,7 @@ from contrastive.core.score_function import score_function_mean
 from contrastive.data.points import Rows
 from contrastive.data.scaling import Coordinates, Scaling
 from contrastive.errors import ContrastiveError, warn, warn_renamed
+from contrastive.noises.conditional import joint_noise
 from contrastive.noises.defensive import DefensiveMixture
 from contrastive.noises.distribution import DistributionNoise
 from contrastive.numerics.chunks import rows_at_once
@@ -40,6 +41,7 @@ from contrastive.objectives.contrast import Contrast, Value
 from contrastive.objectives.protocol import SamplingObjective, allows_adaptive_noise, check_energy, own_solver
 from contrastive.protocols import (
     AdaptiveNoise,
+    ConditionalNoise,
     EnergyModel,
     FollowingEnergy,
     NoiseAwareEnergy,
@@ -62,7 +64,8 @@ class Estimator(RenamedMembers, EnergyBasedModel):
 
     Args:
         energy: gives f(x), shape `(batch,)` or `(batch, K)`, high = likely; its `num_classes` (if any) is K.
-        noise: a `NoiseModel`; a `torch.distributions.Distribution` is one as it stands.
+        noise: a `NoiseModel`; a `torch.distributions.Distribution` is one as it stands. A `ConditionalNoise` q(x | y)
+            makes a density p(x | y), over rows (x, y).
         objective: an objective, or the name of one.
         noise_ratio: nu > 0, the weight of the noise in the loss.
         noise_per_data: kappa > 0, noise samples per data point (default: nu).
@@ -82,7 +85,7 @@ class Estimator(RenamedMembers, EnergyBasedModel):
     def __init__(
         self,
         energy: EnergyModel,
-        noise: NoiseModel | Distribution,
+        noise: NoiseModel | ConditionalNoise | Distribution,
         *,
         objective: str | ObjectiveFunction = "nce",
         noise_ratio: float = 1.0,
@@ -99,6 +102,8 @@ class Estimator(RenamedMembers, EnergyBasedModel):
             defensive_component = defence
         if isinstance(noise, Distribution):
             noise = DistributionNoise(noise)
+        elif isinstance(noise, ConditionalNoise) and noise.context_shape:
+            noise = joint_noise(noise)
         if not isinstance(noise, NoiseModel):
             raise ContrastiveError(
                 f"{type(noise).__name__} is not a noise: it needs event_shape, sample(sample_shape) and log_prob(value)"

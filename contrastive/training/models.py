@@ -13,13 +13,12 @@ from contrastive.core.estimator import Estimator
 from contrastive.data.preparation import Prepared
 from contrastive.energies.tilted import default_correction
 from contrastive.errors import ContrastiveError
-from contrastive.noises.conditional import joint_noise, make_noise_over
+from contrastive.noises.conditional import make_noise_over
 from contrastive.numerics.random_state import seeded
 from contrastive.numerics.row_weights import weights_of
 from contrastive.objectives import make_objective
 from contrastive.protocols import (
     AdaptiveNoise,
-    ConditionalNoise,
     EnergyModel,
     FittableNoise,
     NoiseAwareEnergy,
@@ -136,8 +135,6 @@ def make_estimator(
         if noise is None:
             given["num_given"] = data.num_given
             noise = make_noise_over(config.noise.name, **given, **config.noise.options)
-        elif data.num_given and isinstance(noise, ConditionalNoise):
-            noise = joint_noise(noise)
     if config.game.method != "nce" and not trainable_parameters(noise):
         raise ContrastiveError(
             f"method {config.game.method} needs a noise that can adapt, {config.noise.name!r} cannot; of the installed "
