@@ -151,7 +151,9 @@ def select_noise(
         seed: of the split and of every fit.
         budget: seconds after which no candidate is begun, and gradient steps end; the first is always tried.
         progress: called with every trial, as it ends.
-        stacked: whether to try a stack; only if `names` is None, unless told.
+        stacked: whether to try a stack; only if `names` is None and nothing is given, unless told. A mixture of
+            conditional densities that are each calibrated is too wide (Gneiting & Ranjan 2013, "Combining predictive
+            distributions", theorem 3.1), however good its likelihood.
 
     Raises:
         ContrastiveError: for fewer than 10 rows, an unknown name, or if every candidate failed.
@@ -161,7 +163,7 @@ def select_noise(
     deadline = math.inf if budget is None else time.monotonic() + budget
     parts = held_out_parts(len(z), seed)
     if names is None and num_given:
-        names, stacked = noises.conditional_names(), stacked is not False
+        names = noises.conditional_names()
     climbs, trials = _proposals(names, round(effective_size(sample_weight, len(z))), tuple(z.shape[1:]), num_given)
     rows = _Rows(z, sample_weight)
     skipped, tops = 0, list[Trial]()
