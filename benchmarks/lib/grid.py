@@ -18,12 +18,22 @@ from typing import Any
 from tqdm import tqdm
 
 from contrastive.config import by_path, choose_models, configure, shown, with_recipe
+from contrastive.errors import ContrastiveError
 from contrastive.training.run_directory import RunDirectory
 
 #: Where results lie that are kept with the code.
 RESULTS = Path(__file__).parents[1] / "results"
 #: Settings that say where something lies, which may be written in several ways.
 _PLACES = ("data.source", "data.images.root", "likelihood.init_noise", "run.out")
+
+
+def run_or_explain(run: Callable[[argparse.Namespace], None], arguments: argparse.Namespace) -> None:
+    """Run a benchmark; what the caller can mend ends it with one line and exit code 2."""
+    try:
+        run(arguments)
+    except ContrastiveError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 @dataclass(frozen=True)

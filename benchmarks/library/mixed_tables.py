@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 import contrastive
-from benchmarks.lib.grid import benchmark_parser, provenance, run_all
+from benchmarks.lib.grid import benchmark_parser, provenance, run_all, run_or_explain
 from benchmarks.lib.mixed_rivals import can_be_full, cells_of, mixture_log_probs
 from benchmarks.lib.table_units import upper_log_probs
 from contrastive.config import configure
@@ -91,12 +91,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="splits of a table [1]")
     parser.add_argument("--rows", type=int, default=5_000, help="most rows of a table, at random [5,000]")
     parser.add_argument("--budget", type=float, default=300.0, help="most seconds of a fit [300]")
-    arguments = parser.parse_args()
-    try:
-        _run(arguments)
-    except ContrastiveError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_or_explain(_run, parser.parse_args())
 
 
 def _run(arguments: argparse.Namespace) -> None:

@@ -14,7 +14,6 @@ Every set is kept as a file in --out and read from there.
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 import warnings
@@ -28,7 +27,7 @@ import torch
 
 import contrastive
 from benchmarks.lib.density_rivals import fit_rival
-from benchmarks.lib.grid import benchmark_parser, provenance, run_all
+from benchmarks.lib.grid import benchmark_parser, provenance, run_all, run_or_explain
 from benchmarks.lib.published_sets import SETS, read_set
 from benchmarks.lib.table_units import upper_log_probs
 from contrastive.errors import ContrastiveError, ContrastiveWarning
@@ -51,12 +50,7 @@ def main() -> None:
     parser.add_argument("--data-root", type=Path, help="folder with power/, gas/, hepmass/, miniboone/, BSDS300/")
     parser.add_argument("--sets", default=",".join(SETS), help="separated by commas [all five]")
     parser.add_argument("--seed", type=int, default=0, help="[0]")
-    arguments = parser.parse_args()
-    try:
-        _run(arguments)
-    except ContrastiveError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_or_explain(_run, parser.parse_args())
 
 
 def _run(arguments: argparse.Namespace) -> None:

@@ -14,7 +14,6 @@ histogram and a band that a right model leaves with a probability of at most 5 %
 """
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from matplotlib.figure import Figure
 from scipy.stats import kstest
 from torch import Tensor
 
-from benchmarks.lib.grid import benchmark_parser, one_thread, provenance
+from benchmarks.lib.grid import benchmark_parser, one_thread, provenance, run_or_explain
 from benchmarks.lib.redshift_models import Fitted, Scored, band, fit_default, fit_flow, fit_line, on_grid, score
 from contrastive.errors import ContrastiveError
 from contrastive.io.checkpoints import write_json
@@ -43,12 +42,7 @@ def main() -> None:
     parser.add_argument("--data-root", type=Path, help="folder with tables/galaxies.parquet")
     parser.add_argument("--rows", type=int, default=20_000, help="galaxies, at random [20,000]")
     parser.add_argument("--seed", type=int, default=0, help="of rows and fits [0]")
-    arguments = parser.parse_args()
-    try:
-        _run(arguments)
-    except ContrastiveError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_or_explain(_run, parser.parse_args())
 
 
 def _run(arguments: argparse.Namespace) -> None:

@@ -18,7 +18,6 @@ Every fit is kept in --out, its samples beside its figures, and read from there;
 
 import argparse
 import math
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from benchmarks.lib.grid import benchmark_parser, provenance, run_all
+from benchmarks.lib.grid import benchmark_parser, provenance, run_all, run_or_explain
 from benchmarks.lib.simulator_files import tasks_folder, write_small_files
 from benchmarks.lib.simulator_methods import METHODS, has_sbi
 from benchmarks.lib.simulator_summary import figure, in_words, main_table, summarize
@@ -41,12 +40,7 @@ _DRAWS, _OBSERVATIONS = 10_000, 10
 
 def main() -> None:
     """Measure every method on every task, print the table, write it."""
-    arguments = _parser().parse_args()
-    try:
-        _run(arguments)
-    except ContrastiveError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_or_explain(_run, _parser().parse_args())
 
 
 def _parser() -> argparse.ArgumentParser:

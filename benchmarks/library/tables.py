@@ -19,14 +19,13 @@ Tables with a star are those on which settings were developed.
 
 import argparse
 import math
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.lib.density_rivals import RIVALS, Effort
-from benchmarks.lib.grid import benchmark_parser, provenance, run_all
+from benchmarks.lib.grid import benchmark_parser, provenance, run_all, run_or_explain
 from benchmarks.lib.real_tables import known, read_table, table_names
 from benchmarks.lib.table_summary import counts, in_words, main_table, noise_table, summarize
 from benchmarks.lib.table_units import METHODS, NOISES, TILTS, Plan, Unit, measure, read_unit
@@ -41,12 +40,7 @@ _QUICK = Effort(components=(1, 2, 3), bandwidths=(1.0, 0.5, 0.25), flow_seconds=
 
 def main() -> None:
     """Measure every method on every split of every table, print the tables, write them."""
-    arguments = _parser().parse_args()
-    try:
-        _run(arguments)
-    except ContrastiveError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_or_explain(_run, _parser().parse_args())
 
 
 def _parser() -> argparse.ArgumentParser:

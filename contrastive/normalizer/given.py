@@ -9,6 +9,7 @@ from contrastive.errors import ContrastiveError
 from contrastive.normalizer.certified import is_bounded_on_noise
 from contrastive.normalizer.importance import WeightSummary, importance_estimate
 from contrastive.normalizer.result import LogPartition, check_level
+from contrastive.normalizer.weights import difference
 from contrastive.protocols import NoiseOverRows
 
 _ROWS = 50_000  # at once
@@ -52,5 +53,5 @@ def conditional_log_weights(
     parts = []
     for part in y.repeat(draws, 1).split(_ROWS):
         z = noise.sample_given(part)
-        parts.append(estimator.model_energy(z).double() - noise.log_prob(z).double())
+        parts.append(difference(estimator.model_energy(z), noise.log_prob(z)))
     return torch.cat(parts).reshape(draws, len(y))

@@ -45,7 +45,7 @@ def log_weight(estimator: Estimator, z: Float[Tensor, "n *event"]) -> Float[Tens
     """f(z) - log q(z) at points in model coordinates; -inf where both densities are zero."""
     parts = []
     for part in z.split(portions(len(z), estimator.noise.event_shape)):
-        parts.append(_difference(estimator.energy(part), estimator.defended_noise.log_prob(part)))
+        parts.append(difference(estimator.energy(part), estimator.defended_noise.log_prob(part)))
     return torch.cat(parts)
 
 
@@ -56,7 +56,7 @@ def noise_log_weights(estimator: Estimator, draws: int, *, progress: bool = Fals
     with tqdm(total=draws, desc="noise", unit="draw", disable=not progress, leave=False) as bar:
         for size in portions(draws, estimator.noise.event_shape):
             z, log_q = sample_and_log_prob(estimator.defended_noise, size)
-            parts.append(_difference(estimator.energy(z), log_q))
+            parts.append(difference(estimator.energy(z), log_q))
             bar.update(size)
     return torch.cat(parts)
 
@@ -76,7 +76,8 @@ def path_density(estimator: Estimator, beta: float) -> LogDensity:
     return log_density
 
 
-def _difference(f: Tensor, log_q: Tensor) -> Tensor:
+def difference(f: Float[Tensor, " n"], log_q: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """f - log q in float64; -inf where the energy has no mass."""
     f, log_q = f.double(), log_q.double()
     # Where the energy is zero, so is the weight, whatever the noise says.
     return torch.where(f == -torch.inf, f, f - log_q)

@@ -10,7 +10,8 @@ from torch import Tensor
 from contrastive.core.estimator import Estimator
 from contrastive.errors import ContrastiveError
 from contrastive.protocols import NoiseOverRows
-from contrastive.sampling.kernels import LogDensity
+from contrastive.sampling.kernels import IndependenceMetropolis, LogDensity
+from contrastive.sampling.kernels.base import INDEPENDENCE
 from contrastive.sampling.targets import energy_target
 
 _PILOT, _MOST_PILOT_ROWS = 500, 100_000
@@ -98,7 +99,10 @@ def sample_given(estimator: Estimator, n: int, y: Float[Tensor, "m k"]) -> Condi
 def _worst_weight(target: LogDensity, noise: NoiseOverRows, y: Float[Tensor, "m k"]) -> float:
     """The largest weight over the mean weight of proposals, of the context where it is largest."""
     pilot = max(20, min(_PILOT, _MOST_PILOT_ROWS // len(y)))
-    log_weights = [_log_weight(target, noise, noise.sample_given(part)) for part in y.repeat(pilot, 1).split(_ROWS)]
+    log_weights = []
+    for part in y.repeat(pilot, 1).split(_ROWS):
+        z = noise.sample_given(part)
+        log_weights.append((target(z) - noise.log_prob(z)).nan_to_num(nan=-torch.inf, posinf=-torch.inf))
     log_w = torch.cat(log_weights).double().reshape(pilot, len(y))
     if not bool(log_w.isfinite().any(0).all()):
         raise ContrastiveError("the energy is finite at no draw of the noise for some context: nothing can be drawn")
@@ -106,23 +110,38 @@ def _worst_weight(target: LogDensity, noise: NoiseOverRows, y: Float[Tensor, "m 
     return float((log_w.max(0).values - log_mean).max().exp())
 
 
+@dataclass(frozen=True)
+class _AtContexts:
+    """q(. | y) for the context of each chain: a draw for one is a draw for each."""
+
+    noise: NoiseOverRows
+    contexts: Float[Tensor, "n k"]
+
+    @property
+    def event_shape(self) -> torch.Size:
+        return self.noise.event_shape
+
+    def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:
+        assert torch.Size(sample_shape).numel() == len(self.contexts)
+        return self.noise.sample_given(self.contexts)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return self.noise.log_prob(value)
+
+
 def _walked(target: LogDensity, noise: NoiseOverRows, y: Float[Tensor, "n k"], steps: int) -> tuple[Tensor, float]:
     """The ends of chains of `steps` transitions, one for each context, and the mean acceptance."""
     z = noise.sample_given(y)
     if not steps:
         return z, 1.0
-    log_w, total = _log_weight(target, noise, z), 0.0
+    kernel = IndependenceMetropolis(_AtContexts(noise, y))
+
+    def density(z: Tensor) -> Tensor:
+        # A chain that starts where the energy is no number must be able to leave: from density 0 it takes any proposal.
+        return target(z).nan_to_num(nan=-torch.inf, posinf=-torch.inf)
+
+    state, total = kernel.begin(z, density), 0.0
     for _ in range(steps):
-        proposed = noise.sample_given(y)
-        log_v = _log_weight(target, noise, proposed)
-        # From where the energy is not finite every finite proposal is accepted.
-        probability = torch.where(log_v.isfinite(), (log_v - log_w).clamp(max=0.0).exp(), 0.0)
-        probability = torch.where(log_w.isfinite(), probability, log_v.isfinite().to(probability))
-        accepted = torch.rand_like(probability) < probability
-        z, log_w = torch.where(accepted[:, None], proposed, z), torch.where(accepted, log_v, log_w)
-        total += float(probability.mean())
-    return z, total / steps
-
-
-def _log_weight(target: LogDensity, noise: NoiseOverRows, z: Float[Tensor, "n row"]) -> Float[Tensor, " n"]:
-    return (target(z) - noise.log_prob(z)).nan_to_num(nan=-torch.inf, posinf=-torch.inf)
+        state, _ = kernel.step(state, density)
+        total += float(state.acceptance[INDEPENDENCE].mean())
+    return state.position, total / steps

@@ -59,7 +59,7 @@ def from_table(
     given = given_columns(config)
     table = given_last(table, given)
     tables.check(table, few_values=False)  # they have ties, which are said of in their own words
-    rounding = _rounding(table, config, rounding_steps)
+    rounding = _rounding(table, config, rounding_steps, given=len(given))
     x = torch.from_numpy(table.values)
     counts = {"validation": validation_rows(len(x), config), "test": round(config.data.test * len(x))}
     labels = numbered(table.labels, len(x))
@@ -161,8 +161,8 @@ class _Rounding(NamedTuple):
     ties: dict[str, Tie]
 
 
-def _rounding(table: tables.Table, config: FitConfig, known: Mapping[str, float] | None) -> _Rounding:
-    """How the columns of a table are dequantised.
+def _rounding(table: tables.Table, config: FitConfig, known: Mapping[str, float] | None, *, given: int) -> _Rounding:
+    """How the columns of a table are dequantised; the last ones, which are given, are not.
 
     Raises:
         ContrastiveError: if that is asked for and the rows are no vectors.
@@ -173,7 +173,7 @@ def _rounding(table: tables.Table, config: FitConfig, known: Mapping[str, float]
         return _Rounding(False, {}, {})
     if known is not None:
         return _Rounding(wanted, dict(known) if wanted else {}, {})
-    free = table.values.shape[1] - len(given_columns(config))  # what is given has no density to be spread for
+    free = table.values.shape[1] - given  # what is given has no density to be spread for
     ties = {table.columns[column]: tie for column, tie in find_ties(table.values[:, :free]).items()}
     return _Rounding(wanted, {name: tie.step for name, tie in ties.items()} if wanted else {}, ties)
 
