@@ -16,6 +16,7 @@ from contrastive.config import FitConfig, changed, configure, flattened, shown, 
 from contrastive.core.estimator import Estimator
 from contrastive.data.points import Rows
 from contrastive.data.preparation.ratio import PreparedRatio, prepare_independence, prepare_ratio
+from contrastive.data.schema.told import BY_NAME, BY_RANGE
 from contrastive.errors import ContrastiveError
 from contrastive.metrics import log_densities
 from contrastive.metrics.ratio import (
@@ -41,7 +42,10 @@ _WIDTHS, _LEARNING_RATE = (64, 64), 2e-3  # of networks: docs/how-to/ratios.md h
 _LEVELS = 4  # of bridges: 8 were no better up to 10 nats
 _SMALL, _EVERY_SMALL, _EVERY, _PATIENCE = 5_000, 25, 100, 20
 _CHAINED = ("telescoping", "multinomial")
-_OTHERS = ("noise.", "labels.", "likelihood.", "game.method", "run.out", "run.tensorboard", "data.dequantize")
+_OTHERS = (
+    *("noise.", "labels.", "likelihood.", "game.method", "run.out", "run.tensorboard"),
+    *(f"data.{name}" for name in ("dequantize", "given", "weight_column", "mixed", *BY_NAME, *BY_RANGE)),
+)
 
 
 @dataclass(frozen=True)
