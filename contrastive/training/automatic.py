@@ -23,8 +23,8 @@ from contrastive.training.selection import Selection, Trial, select_noise
 _ROWS = 20_000  # by which the noise is chosen, at most
 _SHOWN = 30
 _SHARE_OF_BUDGET = 1 / 3
-_BOUND = 3.0  # nats, of the energy beside it
-_REUSE = 8  # updates in which a draw of the noise is used
+BOUND = 3.0  # nats, of the energy beside it
+REUSE = 8  # updates in which a draw of the noise is used
 
 
 @dataclass(frozen=True)
@@ -81,30 +81,30 @@ def choose_noise(config: FitConfig, data: Prepared, progress: Progress) -> Chose
     progress.say(f"noise: {chosen.label}, held-out log q {chosen.mean + log_det:.3f} nats a row{skipped}")
     config = with_part(config, "noise", chosen.name, chosen.options)
     if config.energy.name is None and config.game.method != "mle" and config.objective.name == "nce":
-        config = with_part(config, "energy", "tilted", {"bound": _BOUND, **config.energy.options})
+        config = with_part(config, "energy", "tilted", {"bound": BOUND, **config.energy.options})
     if config.objective.noise_reuse is None:
         once = bool(data.num_given) and config.objective.name == "ranking"  # it compares draws of one context
-        config = changed(config, {"objective.noise_reuse": 1 if once else _REUSE})
+        config = changed(config, {"objective.noise_reuse": 1 if once else REUSE})
     state: dict[str, Tensor] = {}
     shape: dict[str, Any] = {"event_shape": data.event_shape, "num_given": data.num_given}
     with seeded(0):
         noise = make_noise_over(chosen.name, **shape, **chosen.options)
-    may_be_left, few = _may_be_left(config), selection.folds > 1
+    left_open, few = may_be_left(config), selection.folds > 1
     if learns_by_gradient(noise) and config.likelihood.steps is None:
         progress.say(f"fitting {chosen.name} to all training rows")
-        rows = data.with_validation_rows() if may_be_left and few else data
+        rows = data.with_validation_rows() if left_open and few else data
         ends = time.monotonic() + (config.run.budget * _SHARE_OF_BUDGET or math.inf)
         how: dict[str, Any] = {"sample_weight": rows.fitting_weight, "seed": config.run.seed, "deadline": ends}
         fitted = fit_noise(chosen.name, chosen.options, rows.fitting, num_given=data.num_given, **how)
         assert isinstance(fitted, nn.Module)
         state, config = fitted.state_dict(), changed(config, {"likelihood.steps": 0})
-    if may_be_left:
+    if left_open:
         refit = few if config.data.refit is None else config.data.refit
         config = changed(config, {"game.energy.keep": "ahead", "data.refit": refit})
     return ChosenNoise(config, _rows(selection, log_det), state)
 
 
-def _may_be_left(config: FitConfig) -> bool:
+def may_be_left(config: FitConfig) -> bool:
     """Whether nothing that was given says how long the energy is to be trained, or what else it is for."""
     open_ended = config.game.steps is None and config.run.early_stopping is None and config.game.energy.keep is None
     density = config.labels.per_class < 0 and not config.labels.column and config.objective.name == "nce"

@@ -11,10 +11,10 @@ from contrastive.errors import ContrastiveError
 from contrastive.numerics.layout import has_discrete, takes_layout
 from contrastive.protocols import is_discrete
 from contrastive.registry import energies, noises
+from contrastive.training.automatic import BOUND, REUSE, may_be_left
 
 #: The noise of a table that is taken as it is, where none is named.
 MIXED_NOISE = "mixed-made"
-_BOUND, _REUSE = 3.0, 8
 # 1e-3 leaves 4 to 7 nats a row of a small table unlearned after 600 steps (energy, housing of the benchmark).
 _LEARNING_RATE = 5e-3
 
@@ -65,13 +65,13 @@ def _with_energy(config: FitConfig, words: list[str]) -> FitConfig:
     """`config` with an energy that sees the layout; one that begins as the noise where none is named."""
     if config.energy.name is None:
         if config.objective.name == "nce" and config.energy.options.get("bound") is None:
-            config = with_part(config, "energy", "tilted", {"bound": _BOUND, **config.energy.options})
+            config = with_part(config, "energy", "tilted", {"bound": BOUND, **config.energy.options})
         else:
             config = with_part(config, "energy", "tilted", config.energy.options)
-        if _may_be_left(config):
+        if may_be_left(config):
             config = changed(config, {"game.energy.keep": "ahead"})
     if config.objective.noise_reuse is None:
-        config = changed(config, {"objective.noise_reuse": _REUSE})  # a draw costs a pass an entry
+        config = changed(config, {"objective.noise_reuse": REUSE})  # a draw costs a pass an entry
     assert config.energy.name is not None
     if _sees_layout(config.energy.name, config.energy.options):
         config = changed(config, {"energy.layout": words})
@@ -82,10 +82,3 @@ def _sees_layout(energy: str, options: dict[str, Any]) -> bool:
     if energy == "tilted":  # its correction does
         energy = options.get("correction") or default_correction((1,))[0]
     return "layout" in inspect.signature(energies.load(energy)).parameters
-
-
-def _may_be_left(config: FitConfig) -> bool:
-    """Whether nothing that was given says how long the energy is to be trained, or what else it is for."""
-    open_ended = config.game.steps is None and config.run.early_stopping is None and config.game.energy.keep is None
-    density = config.labels.per_class < 0 and not config.labels.column
-    return open_ended and density and config.game.method == "nce" and config.objective.name == "nce"
